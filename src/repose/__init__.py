@@ -1,0 +1,1 @@
+"""RePOSE: 3D human poses from monocular video that stay right where joints are hidden."""

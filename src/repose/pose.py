@@ -1,0 +1,229 @@
+"""The two values that cross the walls of the house: one person's 2D track, and one person's 3D track."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, cast
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from repose.errors import UserError, expected
+from repose.skeleton import Skeleton, convert, get_skeleton
+
+Coordinates = Literal["camera", "camera-root-relative"]
+
+
+@dataclass(frozen=True, eq=False)
+class Pose2D:
+    """The 2D keypoints of one person over the frames in which a detector saw them.
+
+    Frames without a detection are simply absent from `frames`; a joint that was not found has
+    confidence 0, and its coordinates then mean nothing. Construction validates: wrong shapes, NaN or
+    infinite numbers, negative, duplicate or unsorted frames and unknown skeletons raise `UserError`.
+    """
+
+    points_px: Float[np.ndarray, "frames joints 2"]
+    """Pixels of the upright image: x right, y down, origin at the top left corner."""
+    confidence: Float[np.ndarray, "frames joints"]
+    """The detector's own certainty, 0 (not found) to 1."""
+    frames: Int[np.ndarray, " frames"]
+    """0-based frame numbers of the source, strictly increasing."""
+    fps: float
+    """Frames per second of the source."""
+    image_size: tuple[int, int]
+    """Width and height of the source in pixels."""
+    skeleton: Skeleton
+    """The layout of the joints; its name is accepted too."""
+    track_id: int = 0
+    times_s: Float[np.ndarray, " frames"] = cast(np.ndarray, None)
+    """Time of each frame in seconds; `frames / fps` unless given (variable frame rates)."""
+    assumed: tuple[str, ...] = ()
+    """What the source did not say and was assumed: "fps", "image_size"."""
+    source: str = ""
+    """Where the keypoints came from, for the record: a file, a detector."""
+
+    def __post_init__(self) -> None:
+        skeleton = get_skeleton(self.skeleton)
+        points = _floats("points_px", self.points_px, (None, len(skeleton), 2), skeleton)
+        frames = _frames(self.frames, len(points))
+        confidence = _floats("confidence", self.confidence, (len(points), len(skeleton)), skeleton)
+        if confidence.size and not (confidence.min() >= 0 and confidence.max() <= 1):
+            found = f"{confidence.min():g} to {confidence.max():g}"
+            expected(
+                "confidence", "values from 0 to 1", found, "Divide the detector's scores by their maximum."
+            )
+        width, height = (int(side) for side in self.image_size)
+        if width <= 0 or height <= 0:
+            expected("image_size", "a positive (width, height) in pixels", self.image_size)
+        _set(
+            self,
+            points_px=points,
+            confidence=confidence,
+            frames=frames,
+            fps=_rate(self.fps),
+            image_size=(width, height),
+            skeleton=skeleton,
+            track_id=int(self.track_id),
+            times_s=_times(self.times_s, frames, float(self.fps)),
+        )
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def to(self, skeleton: "str | Skeleton") -> "Pose2D":
+        """The same track in another layout, joint by name (see `repose.skeleton`).
+
+        Raises UserError where a joint of `skeleton` cannot be made from this track's joints.
+        """
+        target = get_skeleton(skeleton)
+        if target == self.skeleton:
+            return self
+        points, confidence = convert(self.points_px, self.confidence, self.skeleton, target)
+        return replace(self, points_px=points, confidence=confidence, skeleton=target)
+
+
+@dataclass(frozen=True, eq=False)
+class Pose3D:
+    """The 3D joints of one person, and an account of how they were obtained.
+
+    Camera frame, OpenCV axes: x right, y down, z forward (away from the camera), in metres. With
+    `coordinates == "camera"` the camera stands at the origin; with "camera-root-relative" the root
+    joint is the origin of every frame. Construction validates like `Pose2D`.
+    """
+
+    joints_m: Float[np.ndarray, "frames joints 3"]
+    seen: Bool[np.ndarray, "frames joints"]
+    """True where the detector saw the joint, False where its place was inferred."""
+    frames: Int[np.ndarray, " frames"]
+    fps: float
+    skeleton: Skeleton
+    track_id: int = 0
+    coordinates: Coordinates = "camera-root-relative"
+    scale: str = "relative"
+    """How the size in metres was obtained, in words; "relative" if it was not."""
+    confidence: Float[np.ndarray, "frames joints"] = cast(np.ndarray, None)
+    """The detector's confidence that went in, 0 for what was inferred from nothing; `seen` unless given."""
+    points_px: Float[np.ndarray, "frames joints 2"] | None = None
+    """The 2D keypoints that were lifted (this skeleton's joints); gaps are filled, see `seen`."""
+    times_s: Float[np.ndarray, " frames"] = cast(np.ndarray, None)
+    image_size: tuple[int, int] | None = None
+    intrinsics_px: tuple[float, float, float, float] | None = None
+    """fx, fy, cx, cy that the root was solved with."""
+    model: str = ""
+    """Name and version of the model."""
+    record: dict[str, Any] = field(default_factory=dict)
+    """Further facts for the files: what was assumed, filled, exchanged."""
+
+    def __post_init__(self) -> None:
+        skeleton = get_skeleton(self.skeleton)
+        joints = _floats("joints_m", self.joints_m, (None, len(skeleton), 3), skeleton)
+        shape = (len(joints), len(skeleton))
+        frames = _frames(self.frames, len(joints))
+        seen = np.asarray(self.seen)
+        if seen.shape != shape or seen.dtype != np.bool_:
+            expected("seen", f"a boolean array {shape}", f"{seen.dtype} {seen.shape}")
+        confidence = seen.astype(np.float32) if self.confidence is None else self.confidence
+        if self.coordinates not in ("camera", "camera-root-relative"):
+            expected("coordinates", "camera or camera-root-relative", repr(self.coordinates))
+        points = self.points_px
+        _set(
+            self,
+            joints_m=joints,
+            seen=_readonly(seen),
+            frames=frames,
+            fps=_rate(self.fps),
+            skeleton=skeleton,
+            track_id=int(self.track_id),
+            confidence=_floats("confidence", confidence, shape, skeleton),
+            points_px=None if points is None else _floats("points_px", points, (*shape, 2), skeleton),
+            times_s=_times(self.times_s, frames, float(self.fps)),
+        )
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def root_relative_m(self) -> Float[np.ndarray, "frames joints 3"]:
+        """Joints minus the root joint of their frame."""
+        root = self.skeleton.parents.index(-1)
+        return self.joints_m - self.joints_m[:, root : root + 1]
+
+
+def _set(pose: Pose2D | Pose3D, **values: object) -> None:
+    for name, value in values.items():
+        object.__setattr__(pose, name, value)
+
+
+def _readonly(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _floats(name: str, array: object, shape: tuple[int | None, ...], skeleton: Skeleton) -> np.ndarray:
+    values = np.asarray(array)
+    if values.ndim != len(shape) or any(
+        w is not None and w != f for w, f in zip(shape, values.shape, strict=True)
+    ):
+        wanted = " × ".join("frames" if side is None else str(side) for side in shape)
+        expected(
+            name, f"{wanted} for skeleton {skeleton.name}", " × ".join(map(str, values.shape)) or "a number"
+        )
+    if values.dtype.kind not in "fiu":
+        expected(name, "numbers", f"dtype {values.dtype}")
+    if values.dtype not in (np.float32, np.float64):
+        values = values.astype(np.float32)
+    bad = ~np.isfinite(values)
+    if bad.any():
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        expected(
+            name,
+            "finite numbers",
+            f"{values[where]} at {where} ({int(bad.sum())} in all)",
+            "Give a missing joint confidence 0 and any finite place.",
+        )
+    return _readonly(values)
+
+
+def _frames(frames: object, count: int) -> np.ndarray:
+    numbers = np.asarray(frames)
+    if numbers.shape != (count,) or (count and numbers.dtype.kind not in "iu"):
+        expected("frames", f"{count} whole numbers", f"{numbers.dtype} {numbers.shape}")
+    numbers = numbers.astype(np.int64)
+    if count and numbers[0] < 0:
+        expected("frames", "0-based frame numbers", int(numbers[0]))
+    steps = np.diff(numbers)
+    if (steps <= 0).any():
+        at = int(np.argmax(steps <= 0))
+        expected(
+            "frames",
+            "strictly increasing frame numbers",
+            f"{numbers[at]} followed by {numbers[at + 1]}",
+            "Sort the frames, and give each person a track of their own.",
+        )
+    return _readonly(numbers)
+
+
+def _rate(fps: float) -> float:
+    if not (np.isfinite(fps) and fps > 0):
+        expected("fps", "a positive number of frames per second", fps)
+    return float(fps)
+
+
+def _times(times_s: object, frames: np.ndarray, fps: float) -> np.ndarray:
+    if times_s is None:
+        return _readonly(frames / fps)
+    times = np.asarray(times_s, dtype=np.float64)
+    if times.shape != frames.shape or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
+        expected("times_s", f"{len(frames)} increasing times in seconds", f"shape {times.shape}")
+    return _readonly(times)
+
+
+def one_track(tracks: Sequence[Pose2D], track_id: int) -> Pose2D:
+    """The track with that id; raises UserError that names the ids there are."""
+    for track in tracks:
+        if track.track_id == track_id:
+            return track
+    raise UserError(
+        f"no person {track_id}: found {', '.join(str(track.track_id) for track in tracks) or 'nobody'}",
+        "Choose one of them with --person.",
+    )

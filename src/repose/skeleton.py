@@ -1,0 +1,259 @@
+"""Joint layouts, their bones and mirror, and the conversion from one to another by joint name.
+
+Joint indices live in this module alone; everywhere else joints go by name. Left and right are the
+subject's own.
+
+A joint that a layout does not have is derived from those it has (`DERIVATIONS`). Each derivation is a
+weighted mean whose weights sum to one, so it commutes with translation, scale and rotation and serves
+2D and 3D points alike; a derived joint's confidence is the mean over its ingredients, and it is
+missing (confidence 0) when one of them is.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from repose.errors import UserError
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A joint layout: names in order, the parent of each joint, and the left/right partner of each.
+
+    `parents[i]` is the index of joint i's parent, -1 for a root. `mirror[i]` is the index of the joint
+    that joint i becomes when left and right are exchanged (itself on the midline).
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    parents: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.joints) != len(self.parents) or len(set(self.joints)) != len(self.joints):
+            raise ValueError(f"{self.name}: joints must be distinct, with one parent each")
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+    @property
+    def mirror(self) -> tuple[int, ...]:
+        return tuple(self.joints.index(_partner(joint)) for joint in self.joints)
+
+    @property
+    def bones(self) -> tuple[tuple[int, int], ...]:
+        """Pairs (child, parent) of joint indices."""
+        return tuple((child, parent) for child, parent in enumerate(self.parents) if parent >= 0)
+
+    def index(self, joint: str) -> int:
+        """Index of `joint`; raises UserError for a name that the layout does not have."""
+        try:
+            return self.joints.index(joint)
+        except ValueError:
+            raise UserError(
+                f"skeleton {self.name} has no joint {joint!r}", f"Its joints: {', '.join(self.joints)}."
+            ) from None
+
+    def indices(self, *joints: str) -> list[int]:
+        return [self.index(joint) for joint in joints]
+
+    def side(self, side: str) -> list[int]:
+        """Indices of the joints of one side, "left" or "right"."""
+        return [i for i, joint in enumerate(self.joints) if joint.startswith(side + "_")]
+
+
+def _partner(joint: str) -> str:
+    for here, there in (("left_", "right_"), ("right_", "left_")):
+        if joint.startswith(here):
+            return there + joint.removeprefix(here)
+    return joint
+
+
+def _skeleton(name: str, table: str) -> Skeleton:
+    """Build a layout from words `joint` or `joint<parent`, in the layout's order."""
+    rows = [word.partition("<") for word in table.split()]
+    joints = [joint for joint, _, _ in rows]
+    parents = [joints.index(parent) if parent else -1 for _, _, parent in rows]
+    return Skeleton(name, tuple(joints), tuple(parents))
+
+
+_COCO_17 = """
+    nose left_eye<nose right_eye<nose left_ear<left_eye right_ear<right_eye
+    left_shoulder<left_hip right_shoulder<right_hip left_elbow<left_shoulder right_elbow<right_shoulder
+    left_wrist<left_elbow right_wrist<right_elbow left_hip right_hip<left_hip
+    left_knee<left_hip right_knee<right_hip left_ankle<left_knee right_ankle<right_knee
+"""
+
+SKELETONS: dict[str, Skeleton] = {
+    skeleton.name: skeleton
+    for skeleton in (
+        # Human3.6M as the lifting papers order it. "spine" is half-way up the trunk, "thorax" between
+        # the shoulders at the base of the neck, "nose" the joint that papers call neck/nose.
+        _skeleton(
+            "h36m-17",
+            """pelvis right_hip<pelvis right_knee<right_hip right_ankle<right_knee
+            left_hip<pelvis left_knee<left_hip left_ankle<left_knee
+            spine<pelvis thorax<spine nose<thorax head_top<nose
+            left_shoulder<thorax left_elbow<left_shoulder left_wrist<left_elbow
+            right_shoulder<thorax right_elbow<right_shoulder right_wrist<right_elbow""",
+        ),
+        # MPI-INF-3DHP as data_train_3dhp.npz and data_test_3dhp.npz order it.
+        _skeleton(
+            "mpi-17",
+            """head_top<head neck<spine
+            right_shoulder<neck right_elbow<right_shoulder right_wrist<right_elbow
+            left_shoulder<neck left_elbow<left_shoulder left_wrist<left_elbow
+            right_hip<pelvis right_knee<right_hip right_ankle<right_knee
+            left_hip<pelvis left_knee<left_hip left_ankle<left_knee
+            pelvis spine<pelvis head<neck""",
+        ),
+        _skeleton("coco-17", _COCO_17),
+        # OpenPose's COCO model.
+        _skeleton(
+            "coco-18",
+            """nose<neck neck right_shoulder<neck right_elbow<right_shoulder right_wrist<right_elbow
+            left_shoulder<neck left_elbow<left_shoulder left_wrist<left_elbow
+            right_hip<neck right_knee<right_hip right_ankle<right_knee
+            left_hip<neck left_knee<left_hip left_ankle<left_knee
+            right_eye<nose left_eye<nose right_ear<right_eye left_ear<left_eye""",
+        ),
+        # AlphaPose and RTMPose: COCO-17, then head (its top), neck, hip (centre) and feet.
+        _skeleton(
+            "halpe-26",
+            _COCO_17
+            + """head_top<neck neck<pelvis pelvis
+            left_big_toe<left_ankle right_big_toe<right_ankle
+            left_small_toe<left_ankle right_small_toe<right_ankle left_heel<left_ankle right_heel<right_ankle""",
+        ),
+        _skeleton(
+            "body-25",
+            """nose<neck neck<pelvis right_shoulder<neck right_elbow<right_shoulder right_wrist<right_elbow
+            left_shoulder<neck left_elbow<left_shoulder left_wrist<left_elbow pelvis
+            right_hip<pelvis right_knee<right_hip right_ankle<right_knee
+            left_hip<pelvis left_knee<left_hip left_ankle<left_knee
+            right_eye<nose left_eye<nose right_ear<right_eye left_ear<left_eye
+            left_big_toe<left_ankle left_small_toe<left_ankle left_heel<left_ankle
+            right_big_toe<right_ankle right_small_toe<right_ankle right_heel<right_ankle""",
+        ),
+        _skeleton(
+            "body-25b",
+            _COCO_17
+            + """neck<left_shoulder head_top<neck
+            left_big_toe<left_ankle left_small_toe<left_ankle left_heel<left_ankle
+            right_big_toe<right_ankle right_small_toe<right_ankle right_heel<right_ankle""",
+        ),
+        # BlazePose, as MediaPipe numbers it.
+        _skeleton(
+            "mediapipe-33",
+            """nose left_eye_inner<nose left_eye<left_eye_inner left_eye_outer<left_eye
+            right_eye_inner<nose right_eye<right_eye_inner right_eye_outer<right_eye
+            left_ear<left_eye_outer right_ear<right_eye_outer left_mouth<nose right_mouth<nose
+            left_shoulder<left_hip right_shoulder<right_hip
+            left_elbow<left_shoulder right_elbow<right_shoulder
+            left_wrist<left_elbow right_wrist<right_elbow left_pinky<left_wrist right_pinky<right_wrist
+            left_index<left_wrist right_index<right_wrist left_thumb<left_wrist right_thumb<right_wrist
+            left_hip right_hip<left_hip left_knee<left_hip right_knee<right_hip
+            left_ankle<left_knee right_ankle<right_knee left_heel<left_ankle right_heel<right_ankle
+            left_big_toe<left_heel right_big_toe<right_heel""",
+        ),
+    )
+}
+
+H36M_17 = SKELETONS["h36m-17"]
+
+# How to make a joint that a layout lacks, best first: {ingredient: weight}. Ingredients may themselves
+# be derived. Sources: pelvis, thorax and spine as in MotionBERT's Halpe-26 conversion (Zhu et al. 2023);
+# the head top without a detected one continues the line from the thorax through the ears by 0.6 of its
+# length, the proportion of an adult's ear height between the shoulder line and the vertex.
+DERIVATIONS: dict[str, tuple[dict[str, float], ...]] = {
+    "pelvis": ({"left_hip": 0.5, "right_hip": 0.5},),
+    "thorax": ({"neck": 1.0}, {"left_shoulder": 0.5, "right_shoulder": 0.5}),
+    "neck": ({"thorax": 1.0}, {"left_shoulder": 0.5, "right_shoulder": 0.5}),
+    "spine": ({"pelvis": 0.5, "thorax": 0.5},),
+    "nose": ({"head": 1.0},),
+    "head": ({"nose": 1.0},),
+    "head_top": (
+        {"left_ear": 0.8, "right_ear": 0.8, "thorax": -0.6},
+        {"left_eye": 0.8, "right_eye": 0.8, "thorax": -0.6},
+    ),
+}
+
+
+def get_skeleton(name: "str | Skeleton") -> Skeleton:
+    """The layout called `name`; raises UserError with the known names for an unknown one."""
+    if isinstance(name, Skeleton):
+        return name
+    key = name.lower().replace("_", "-")
+    if key not in SKELETONS:
+        raise UserError(
+            f"unknown skeleton {name!r}: expected one of {', '.join(SKELETONS)}",
+            "Name the layout of the keypoints with --skeleton (skeleton=… in Python).",
+        )
+    return SKELETONS[key]
+
+
+@cache
+def recipe(source: Skeleton, target: Skeleton) -> Shaped[np.ndarray, "target_joints source_joints"]:
+    """Matrix that makes `target` joints from `source` joints; raises UserError where one cannot be made."""
+    matrix = np.zeros((len(target), len(source)))
+    for row, joint in enumerate(target.joints):
+        weights = _ingredients(joint, source, frozenset())
+        if weights is None:
+            raise UserError(
+                f"skeleton {source.name} cannot be converted to {target.name}: no way to make {joint!r}",
+                f"{source.name} has {', '.join(source.joints)}.",
+            )
+        for ingredient, weight in weights.items():
+            matrix[row, source.index(ingredient)] += weight
+    matrix.setflags(write=False)
+    return matrix
+
+
+def _ingredients(joint: str, source: Skeleton, trail: frozenset[str]) -> Mapping[str, float] | None:
+    """`joint` as a weighted mean of `source` joints; `trail` holds the joints being made, against circles."""
+    if joint in source.joints:
+        return {joint: 1.0}
+    for derivation in DERIVATIONS.get(joint, ()):
+        total: dict[str, float] = {}
+        for part, weight in derivation.items():
+            inner = None if part in trail else _ingredients(part, source, trail | {joint})
+            if inner is None:
+                break
+            for name, share in inner.items():
+                total[name] = total.get(name, 0.0) + weight * share
+        else:
+            return total
+    return None
+
+
+def convert(
+    points: Float[np.ndarray, "frames joints axes"],
+    confidence: Float[np.ndarray, "frames joints"],
+    source: Skeleton,
+    target: Skeleton,
+) -> tuple[Float[np.ndarray, "frames target_joints axes"], Float[np.ndarray, "frames target_joints"]]:
+    """Points and confidence of `source` joints as `target` joints, in the units they came in.
+
+    A joint that both layouts have is passed on untouched. A derived joint has the mean confidence of
+    its ingredients, and confidence 0 when one of them has confidence 0.
+    """
+    matrix = recipe(source, target)
+    share = np.abs(matrix) / np.abs(matrix).sum(axis=1, keepdims=True)
+    made = np.einsum("ts,fsa->fta", matrix, points.astype(np.float64))
+    sureness = confidence.astype(np.float64) @ share.T
+    lost = (confidence <= 0).astype(np.float64) @ (share > 0).T.astype(np.float64) > 0
+    return made.astype(points.dtype), np.where(lost, 0.0, sureness).astype(confidence.dtype)
+
+
+def walk(skeleton: Skeleton) -> Iterator[tuple[int, int]]:
+    """Bones (child, parent) in an order in which every parent comes before its children."""
+    done = {i for i, parent in enumerate(skeleton.parents) if parent < 0}
+    waiting = [i for i in range(len(skeleton)) if i not in done]
+    while waiting:
+        ready = [i for i in waiting if skeleton.parents[i] in done]
+        for child in ready:
+            yield child, skeleton.parents[child]
+        done.update(ready)
+        waiting = [i for i in waiting if i not in done]
