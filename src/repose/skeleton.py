@@ -125,7 +125,8 @@ SKELETONS: dict[str, Skeleton] = {
             _COCO_17
             + """head_top<neck neck<pelvis pelvis
             left_big_toe<left_ankle right_big_toe<right_ankle
-            left_small_toe<left_ankle right_small_toe<right_ankle left_heel<left_ankle right_heel<right_ankle""",
+            left_small_toe<left_ankle right_small_toe<right_ankle
+            left_heel<left_ankle right_heel<right_ankle""",
         ),
         _skeleton(
             "body-25",
