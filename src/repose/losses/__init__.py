@@ -1,0 +1,33 @@
+"""Losses for lifting: plain tensors in, a scalar out, nothing known of the model."""
+
+from repose.losses.position import (
+    angle,
+    angle_velocity,
+    joint_l1,
+    limb_length,
+    limb_variance,
+    mpjpe,
+    n_mpjpe,
+    projection_2d,
+    velocity,
+    weighted_mpjpe,
+)
+from repose.losses.relational import spatial_rank, temporal_rank
+from repose.losses.total import LossWeights, total_loss
+
+__all__ = [
+    "LossWeights",
+    "angle",
+    "angle_velocity",
+    "joint_l1",
+    "limb_length",
+    "limb_variance",
+    "mpjpe",
+    "n_mpjpe",
+    "projection_2d",
+    "spatial_rank",
+    "temporal_rank",
+    "total_loss",
+    "velocity",
+    "weighted_mpjpe",
+]

@@ -1,0 +1,44 @@
+import pytest
+import torch
+
+from repose import losses
+from repose.errors import UserError
+from repose.losses import LossWeights, total_loss
+
+PREDICTED, TARGET = torch.randn(2, 2, 9, 17, 3, dtype=torch.float64)
+
+
+def test_published_default():
+    total, values = total_loss(PREDICTED, TARGET, LossWeights())
+    assert set(values) == {"position", "scale", "velocity"}
+    torch.testing.assert_close(
+        total,
+        losses.mpjpe(PREDICTED, TARGET)
+        + 0.5 * losses.n_mpjpe(PREDICTED, TARGET)
+        + 20 * losses.velocity(PREDICTED, TARGET),
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["limb_variance", "limb_length", "angle", "angle_velocity", "spatial_rank", "temporal_rank"]
+)
+def test_each_weight_weighs_its_own_loss(name):
+    predicted = PREDICTED.clone().requires_grad_()
+    total, values = total_loss(predicted, TARGET, LossWeights(0.0, 0.0, 0.0, **{name: 3.0}))
+    loss = getattr(losses, name)
+    expected = loss(PREDICTED) if name == "limb_variance" else loss(PREDICTED, TARGET)
+    torch.testing.assert_close(values, {name: expected})
+    torch.testing.assert_close(total.detach(), 3 * expected)
+    assert total.requires_grad
+    assert not values[name].requires_grad
+
+
+@pytest.mark.parametrize("bad", [{"velocity": -1.0}, {"angle": float("nan")}, {"scale": float("inf")}])
+def test_weights_are_finite_and_not_negative(bad):
+    with pytest.raises(UserError, match=f"loss weight {next(iter(bad))}: expected"):
+        LossWeights(**bad)
+
+
+def test_some_weight_is_needed():
+    with pytest.raises(UserError, match="at least one above 0, found all 0"):
+        LossWeights(0.0, 0.0, 0.0)
