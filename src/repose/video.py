@@ -1,0 +1,293 @@
+"""Decoding of videos, upright and with the time of every frame, and encoding.
+
+Frame numbers are those of the file. A frame that cannot be decoded keeps its number: the frames after it
+are not shifted, the number is simply not delivered, and it is listed in `Video.lost`. That works because
+every packet of the file announces a presentation time; a time that passes without a frame is a lost frame.
+"""
+
+import heapq
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.codec.context import Flags
+from av.stream import Disposition
+from jaxtyping import UInt8
+
+from repose.errors import UserError
+
+# Decoders whose packets may hold a picture that is never shown (VP8's alternate reference frames).
+_CODECS_WITH_HIDDEN_PICTURES = frozenset({"vp8"})
+# Demuxers that render text as if it were a film.
+_TEXT_FORMATS = frozenset({"tty", "bin", "xbin", "adf", "idf"})
+_ENCODABLE = (".mp4", ".mov", ".mkv")
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a file says of its video stream, after its rotation has been applied."""
+
+    path: Path
+    width: int
+    height: int
+    fps: float
+    """Average frames per second; the frames of a variable-rate file have their own `time_s`."""
+    frames: int | None
+    """Number of frames that the file declares, None where it does not."""
+    duration_s: float | None
+    rotation: int
+    """Degrees by which stored pictures are turned clockwise to stand upright: 0, 90, 180 or 270."""
+    codec: str
+    has_audio: bool
+
+
+@dataclass(frozen=True, eq=False)
+class VideoFrame:
+    """One decoded frame, upright."""
+
+    index: int
+    """0-based number in the file; lost frames keep theirs."""
+    time_s: float
+    """Time since the start of the stream."""
+    rgb: UInt8[np.ndarray, "height width 3"]
+
+
+class Video:
+    """A video file that can be walked through, as often as wanted, one frame in memory at a time.
+
+    `lost` and `damaged` tell, after a walk, which frames could not be decoded and which were decoded
+    from damaged data (those are delivered).
+    """
+
+    def __init__(self, path: Path, info: VideoInfo) -> None:
+        self.path = path
+        self.info = info
+        self.lost: list[int] = []
+        self.damaged: list[int] = []
+
+    def __iter__(self) -> Iterator[VideoFrame]:
+        """Frames in order of time; raises UserError if the file cannot be opened or holds no frame."""
+        self.lost, self.damaged = [], []
+        with _open(self.path) as container:
+            stream = _video_stream(container, self.path)
+            yield from self._walk(container, stream)
+
+    def _walk(self, container: Any, stream: Any) -> Iterator[VideoFrame]:
+        awaited: list[int] = []  # presentation times of packets whose frame has not come out yet
+        index, latest_s = 0, -np.inf
+        for packet, frames, failed in _decode(container, stream):
+            announces = stream.codec_context.name not in _CODECS_WITH_HIDDEN_PICTURES or failed
+            if packet.size and not packet.is_discard and announces:
+                if packet.pts is not None:
+                    heapq.heappush(awaited, packet.pts)
+                elif failed:
+                    self.lost.append(index)
+                    index += 1
+            for frame in frames:
+                while frame.pts is not None and awaited and awaited[0] < frame.pts:
+                    heapq.heappop(awaited)
+                    self.lost.append(index)
+                    index += 1
+                if awaited and awaited[0] == frame.pts:
+                    heapq.heappop(awaited)
+                if frame.is_corrupt:
+                    self.damaged.append(index)
+                time_s = _time_s(frame, stream)
+                if time_s is None or time_s <= latest_s:
+                    time_s = max(index / self.info.fps, latest_s + 1e-6)
+                yield VideoFrame(index, time_s, _upright(frame, stream))
+                index, latest_s = index + 1, time_s
+        missing = max(len(awaited), self._cut_off(index, latest_s))
+        self.lost.extend(range(index, index + missing))
+        if index == len(self.lost):
+            raise UserError(f"{self.path}: no frame can be decoded ({self.info.codec}).", _TRY_PLAYER)
+
+    def _cut_off(self, index: int, latest_s: float) -> int:
+        """How many frames an early end of the file took.
+
+        Both the declared number and the declared duration must be short of frames: a video trimmed by
+        an edit list declares more frames than it shows.
+        """
+        if self.info.frames is None or self.info.duration_s is None or index == 0:
+            return 0
+        by_time = (self.info.duration_s - latest_s) * self.info.fps - 1
+        return max(0, min(self.info.frames - index, round(by_time)))
+
+
+_TRY_PLAYER = "Check that a player shows it, or convert it to H.264 mp4."
+
+
+def open_video(path: str | os.PathLike[str]) -> Video:
+    """Open a video and look at its first frame.
+
+    Raises UserError for a missing file, a folder, an empty file, a file that is not a video or is cut
+    off before its index, one with sound only, and one of which no frame decodes.
+    """
+    path = Path(path)
+    with _open(path) as container:
+        stream = _video_stream(container, path)
+        first = next((frame for _, frames, _ in _decode(container, stream) for frame in frames), None)
+        if first is None:
+            raise UserError(f"{path}: no frame can be decoded ({stream.codec_context.name})", _TRY_PLAYER)
+        height, width = _upright(first, stream).shape[:2]
+        rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(30)
+        duration_s = _duration_s(container, stream)
+        info = VideoInfo(
+            path=path,
+            width=width,
+            height=height,
+            fps=float(rate),
+            frames=stream.frames or None,
+            duration_s=duration_s,
+            rotation=_rotation(_display_matrix(first)),
+            codec=stream.codec_context.name,
+            has_audio=bool(container.streams.audio),
+        )
+    return Video(path, info)
+
+
+def frames(path: str | os.PathLike[str]) -> Iterator[VideoFrame]:
+    """The frames of the video at `path`; errors as `open_video`."""
+    return iter(open_video(path))
+
+
+def write_video(
+    path: str | os.PathLike[str],
+    pictures: Iterable[UInt8[np.ndarray, "height width 3"]],
+    fps: float,
+    crf: int = 20,
+) -> int:
+    """Encode RGB pictures of one size as H.264; returns their number.
+
+    `crf` is x264's constant rate factor (lower is better and larger). A side of odd length is continued
+    by one pixel, which 4:2:0 colour needs. The file appears under its name only when it is complete.
+    Raises UserError for a suffix other than .mp4, .mov, .mkv, for no pictures and for unequal sizes.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _ENCODABLE:
+        raise UserError(f"{path}: expected a video name ending in {', '.join(_ENCODABLE)}", "Rename it.")
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        count = _encode(partial, path, pictures, fps, crf)
+        os.replace(partial, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return count
+
+
+def _encode(partial: Path, path: Path, pictures: Iterable[np.ndarray], fps: float, crf: int) -> int:
+    count, shape = 0, None
+    with av.open(str(partial), "w", options={"movflags": "faststart"}) as container:
+        stream: Any = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": str(crf)}
+        for picture in pictures:
+            if shape is None:
+                shape = picture.shape
+                stream.height, stream.width = shape[0] + shape[0] % 2, shape[1] + shape[1] % 2
+            elif picture.shape != shape:
+                raise UserError(f"{path}: picture {count}: expected size {shape}, found {picture.shape}")
+            even = np.pad(picture, ((0, shape[0] % 2), (0, shape[1] % 2), (0, 0)), mode="edge")
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
+            count += 1
+        if not count:
+            raise UserError(f"{path}: no pictures to write")
+        container.mux(stream.encode(None))
+    return count
+
+
+def _open(path: Path) -> Any:
+    if not path.exists():
+        raise UserError(f"no file at {path}", "Check the path.")
+    if path.is_dir():
+        raise UserError(f"{path}: expected a video, found a folder", "Give one video file.")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path}: the file is empty (0 bytes)", "Copy or download it again.")
+    try:
+        container = av.open(str(path))
+    except PermissionError as error:
+        raise UserError(f"{path}: no permission to read it") from error
+    except (av.FFmpegError, OSError, UnicodeError) as error:
+        raise UserError(
+            f"{path}: not a video, or cut off before its index ({_reason(error)})",
+            "Check that a player shows it; a recording that was interrupted may need repair.",
+        ) from error
+    if container.format.name in _TEXT_FORMATS:
+        container.close()
+        raise UserError(f"{path}: expected a video, found text", "Give one video file.")
+    return container
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or type(error).__name__
+
+
+def _video_stream(container: Any, path: Path) -> Any:
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic:  # the cover of a record
+            stream.thread_type = "SLICE"  # frame threads lose the whole frames behind a broken last one
+            stream.codec_context.flags |= Flags.output_corrupt
+            return stream
+    found = "only sound" if container.streams.audio else "none"
+    raise UserError(f"{path}: expected a video stream, found {found}", "Give a file with pictures.")
+
+
+def _decode(container: Any, stream: Any) -> Iterator[tuple[Any, list[Any], bool]]:
+    """Packets of the stream with the frames that came out, and whether decoding failed there."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, av.FFmpegError):  # a file that was cut off ends early
+            return
+        try:
+            yield packet, packet.decode(), False
+        except av.FFmpegError:
+            yield packet, [], True
+
+
+def _time_s(frame: Any, stream: Any) -> float | None:
+    if frame.pts is None:
+        return None
+    return float((frame.pts - (stream.start_time or 0)) * (frame.time_base or stream.time_base))
+
+
+def _duration_s(container: Any, stream: Any) -> float | None:
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base)
+    return None if container.duration is None else container.duration / av.time_base
+
+
+def _display_matrix(frame: Any) -> tuple[int, int, int, int]:
+    """Signs a, b, c, d that take a stored place (x, y) to the shown one (a x + c y, b x + d y)."""
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return 1, 0, 0, 1
+    matrix = np.frombuffer(bytes(data), dtype=np.int32)[[0, 1, 3, 4]] / 65536
+    straight = abs(matrix[0]) + abs(matrix[3]) >= abs(matrix[1]) + abs(matrix[2])
+    a, b, c, d = np.where(matrix < 0, -1, 1) * ([1, 0, 0, 1] if straight else [0, 1, 1, 0])
+    return int(a), int(b), int(c), int(d)
+
+
+def _rotation(matrix: tuple[int, int, int, int]) -> int:
+    a, b, _, _ = matrix
+    return round(np.degrees(np.arctan2(b, a))) % 360
+
+
+def _upright(frame: Any, stream: Any) -> UInt8[np.ndarray, "height width 3"]:
+    """RGB with square pixels, turned and mirrored as the file says."""
+    aspect = stream.sample_aspect_ratio
+    width = round(frame.width * aspect) if aspect else frame.width
+    picture = frame.to_ndarray(format="rgb24", width=width, height=frame.height)
+    a, b, c, d = _display_matrix(frame)
+    if a == 0:
+        picture = picture.transpose(1, 0, 2)
+    picture = picture[:: b or d, :: a or c]
+    return np.ascontiguousarray(picture)
