@@ -1,0 +1,328 @@
+"""From the rows of any keypoint file, one per person and frame, to one validated track per person."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from repose.errors import UserError, expected
+from repose.pose import Pose2D
+from repose.skeleton import SKELETONS, Skeleton
+from repose.tracking import track
+
+KNOWN_LAYOUTS = "COCO-17, Halpe-26, H36M-17, MPI-17, BODY-25, BODY-25B, COCO-18, MediaPipe-33"
+
+ASSUMED_FPS = 30.0
+
+# What a file with so many joints per person means when it does not say. Whole-body layouts begin with a
+# body layout (COCO-WholeBody: 17 of 133, Halpe full body: 26 of 136); their faces and hands are not used.
+LAYOUT_OF_COUNT = {
+    17: "coco-17",
+    18: "coco-18",
+    25: "body-25",
+    26: "halpe-26",
+    33: "mediapipe-33",
+    133: "coco-17",
+    136: "halpe-26",
+}
+
+# Widths and heights of common videos, smallest area first; a portrait one follows its landscape twin.
+_COMMON_SIZES: tuple[tuple[int, int], ...] = (
+    (320, 240), (640, 360), (640, 480), (854, 480), (960, 540),
+    (1280, 720), (1920, 1080), (2560, 1440), (3840, 2160), (7680, 4320),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What a keypoint file holds: one row per person and frame, in the file's order."""
+
+    kind: str
+    """What the file is, in words: "AlphaPose results"."""
+    frames: Sequence[int]
+    keypoints: Sequence[np.ndarray]
+    """Per row (joints, 2) or (joints, 3): x and y in pixels, and the detector's score."""
+    people: Sequence[int] | None = None
+    """Who it is, per row; None where the file does not know."""
+    layout: str | None = None
+    """Name of the skeleton, where the file says it."""
+    fps: float | None = None
+    image_size: tuple[int, int] | None = None
+
+
+def make_tracks(
+    name: str,
+    detections: Detections,
+    fps: float | None,
+    image_size: tuple[int, int] | None,
+    skeleton: Skeleton | None,
+) -> list[Pose2D]:
+    """One `Pose2D` per person, by track id; `name` is the file's, for messages.
+
+    A joint is missing (confidence 0) where its score is 0, and, in a file without scores, where it lies
+    exactly at (0, 0). A person without any joint in a frame is absent from it. Rows are sorted by frame.
+    Raises UserError for joints of no known layout, numbers that are not finite, a negative frame, one
+    person twice in a frame, or nobody at all.
+    """
+    points, scores = _stack(name, detections)
+    layout, points, scores = lay_out(name, detections, points, scores, skeleton)
+    frames = np.asarray(detections.frames, dtype=np.int64)
+    if len(frames) and frames.min() < 0:
+        expected(f"{name}: frame", "0 or more", int(frames.min()), "Frame numbers count from 0.")
+    if scores is None:
+        confidence, note = (points != 0).any(axis=-1).astype(np.float32), ""
+    else:
+        confidence, note = _confidence(name, scores)
+    there = (confidence > 0).any(axis=1)
+    if not there.any():
+        raise UserError(f"{name}: nobody in it", "No frame has a single joint with a confidence above 0.")
+    people = None if detections.people is None else np.asarray(detections.people, dtype=np.int64)[there]
+    frames, points, confidence = frames[there], points[there], confidence[there]
+    if people is None:
+        people = track(frames, points, confidence)
+    assumed = ["confidence"] if scores is None else []
+    fps = fps if fps is not None else detections.fps
+    if fps is None:
+        fps = ASSUMED_FPS
+        assumed.append("fps")
+    image_size = image_size if image_size is not None else detections.image_size
+    if image_size is None:
+        image_size = assume_size(points, confidence)
+        assumed.append("image_size")
+    tracks = []
+    for person in np.unique(people):
+        rows = np.flatnonzero(people == person)
+        rows = rows[np.argsort(frames[rows], kind="stable")]
+        twice = np.flatnonzero(np.diff(frames[rows]) == 0)
+        if len(twice):
+            expected(
+                name,
+                "one detection per person and frame",
+                f"person {person} twice in frame {frames[rows[twice[0]]]}",
+                "Remove one of them, or give each person an id of their own.",
+            )
+        tracks.append(
+            Pose2D(
+                points_px=points[rows],
+                confidence=confidence[rows],
+                frames=frames[rows],
+                fps=fps,
+                image_size=image_size,
+                skeleton=layout,
+                track_id=int(person),
+                assumed=tuple(assumed),
+                source=f"{name}: {detections.kind}{note}",
+            )
+        )
+    return tracks
+
+
+def assume_size(points_px: np.ndarray, confidence: np.ndarray) -> tuple[int, int]:
+    """The smallest common video size, landscape or portrait, that contains the points.
+
+    Points with a confidence under 0.3 do not count (a detector may guess hidden joints outside the
+    picture) unless there are no others. Beyond 8K it is a square around them.
+    """
+    sure = confidence >= 0.3
+    if not sure.any():
+        sure = confidence > 0
+    right, bottom = np.ceil(points_px[sure].max(axis=0)).astype(int).tolist() if sure.any() else (0, 0)
+    for long, short in _COMMON_SIZES:
+        for width, height in ((long, short), (short, long)):
+            if right <= width and bottom <= height:
+                return width, height
+    return max(right, bottom), max(right, bottom)
+
+
+def _stack(name: str, detections: Detections) -> tuple[np.ndarray, np.ndarray | None]:
+    """Points (rows, joints, 2) and scores (rows, joints), None without scores; both finite."""
+    if not len(detections.keypoints):
+        raise UserError(f"{name}: nobody in it", f"It is a file of {detections.kind} with no detections.")
+    shapes = sorted({keypoints.shape for keypoints in detections.keypoints})
+    if len(shapes) > 1:
+        found = " and ".join(f"{joints} joints of {values} values" for joints, values in shapes[:3])
+        expected(name, "the same joints for every person", found)
+    keypoints = np.stack(list(detections.keypoints)).astype(np.float32)
+    bad = np.argwhere(~np.isfinite(keypoints))
+    if len(bad):
+        row, joint, axis = bad[0].tolist()
+        expected(
+            name,
+            "finite numbers",
+            f"{keypoints[row, joint, axis]} in frame {detections.frames[row]}, joint {joint} "
+            f"({len(bad)} in all)",
+            "Give a missing joint confidence 0 and any finite place.",
+        )
+    return keypoints[..., :2], keypoints[..., 2] if keypoints.shape[-1] == 3 else None
+
+
+def lay_out(
+    name: str,
+    detections: Detections,
+    points: np.ndarray,
+    scores: np.ndarray | None,
+    skeleton: Skeleton | None,
+) -> tuple[Skeleton, np.ndarray, np.ndarray | None]:
+    """The layout of the joints, and the joints that belong to it."""
+    count = points.shape[1]
+    default = detections.layout or LAYOUT_OF_COUNT.get(count)
+    if skeleton is None and default is None:
+        raise UserError(
+            f"{name}: {count} joints per person; known layouts are {KNOWN_LAYOUTS} (use --skeleton)",
+            "Convert the keypoints to one of these layouts.",
+        )
+    layout = skeleton or SKELETONS[str(default)]
+    if skeleton is None and detections.layout is None and count == 25:
+        layout = tell_body_25(points, np.ones(points.shape[:2]) if scores is None else scores)
+    whole_body = count in (133, 136) and layout.name == LAYOUT_OF_COUNT[count]
+    if count != len(layout) and not whole_body:
+        expected(
+            name,
+            f"{len(layout)} joints per person for skeleton {layout.name}",
+            count,
+            f"Known layouts are {KNOWN_LAYOUTS} (use --skeleton).",
+        )
+    kept = slice(0, len(layout))
+    return layout, points[:, kept], None if scores is None else scores[:, kept]
+
+
+def tell_body_25(points_px: np.ndarray, scores: np.ndarray) -> Skeleton:
+    """BODY-25 or BODY-25B, by whose bones are shorter.
+
+    Both have 25 joints, in different orders. Read with the other's order a body's bones run criss-cross
+    between limbs, so the layout with the smaller mean bone length over all frames is the right one.
+    """
+
+    def bone_length(skeleton: Skeleton) -> float:
+        child, parent = np.array(skeleton.bones).T
+        found = (scores[:, child] > 0) & (scores[:, parent] > 0)
+        lengths = np.linalg.norm(points_px[:, child] - points_px[:, parent], axis=-1)
+        return float(lengths[found].mean()) if found.any() else np.inf
+
+    return min((SKELETONS["body-25"], SKELETONS["body-25b"]), key=bone_length)
+
+
+def _confidence(name: str, scores: np.ndarray) -> tuple[np.ndarray, str]:
+    """Scores as confidence from 0 to 1, and a note on what was done to them.
+
+    Scores up to 1.5 are probabilities that overshoot (AlphaPose, MMPose): what exceeds 1 becomes 1, and
+    what is slightly negative 0. Larger ones are COCO's visibility flags if they are all 0, 1 or 2
+    (halved: a labelled but hidden joint has 0.5), or else heatmap values, divided by their maximum.
+    """
+    low, high = float(scores.min()), float(scores.max())
+    if low < -0.1:
+        expected(
+            f"{name}: confidence",
+            "0 or more",
+            f"{low:g}",
+            "The third value of a keypoint is its confidence; 3D points cannot be read as keypoints.",
+        )
+    if high <= 1.5:
+        return np.clip(scores, 0, 1), "; confidence clipped to 1" if high > 1 else ""
+    if np.isin(scores, (0, 1, 2)).all():
+        return scores / 2, "; confidence is half the visibility flag"
+    return np.clip(scores / high, 0, 1), f"; confidence divided by its maximum {high:g}"
+
+
+def read_points(name: str, value: Any) -> np.ndarray:
+    """Keypoints of one person from JSON, flat or nested, as (joints, 2) or (joints, 3) float64.
+
+    A flat list is read in threes (x, y, confidence), or in twos where only that gives a known number of
+    joints. Raises UserError for anything but numbers.
+    """
+    values = numbers(name, "keypoints", value)
+    if values.ndim == 2 and values.shape[1] in (2, 3):
+        return values
+    if values.ndim == 1 and len(values):
+        known = {len(s) for s in SKELETONS.values()} | set(LAYOUT_OF_COUNT)
+        for width in (3, 2):
+            if len(values) % width == 0 and len(values) // width in known:
+                return values.reshape(-1, width)
+        for width in (3, 2):
+            if len(values) % width == 0:
+                return values.reshape(-1, width)
+    found = " × ".join(map(str, values.shape)) or "one number"
+    expected(f"{name}: keypoints", "x, y, confidence for each joint", f"{found} values")
+
+
+def numbers(name: str, what: str, value: Any) -> np.ndarray:
+    """A JSON list of numbers as a float64 array; raises UserError for anything else."""
+    try:
+        values = np.asarray(value)
+    except ValueError:
+        expected(f"{name}: {what}", "a list of numbers", "a ragged list")
+    if values.size == 0 or values.dtype.kind not in "iuf":
+        kind = "nothing" if values.size == 0 else "something that is no number"
+        expected(f"{name}: {what}", "a list of numbers", kind)
+    return values.astype(np.float64)
+
+
+def whole_number(value: Any) -> int | None:
+    """A JSON number without a fraction as int, None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, float) and not value.is_integer():
+        return None
+    number = int(value)
+    return number if abs(number) < 2**53 else None
+
+
+def identities(name: str, key: str, values: Sequence[Any], frames: Sequence[int]) -> list[int] | None:
+    """Who each row is, from what its `key` holds: a number, or a list that begins with one.
+
+    None where the file does not know: no row has the key, or some row has a negative id, or people in
+    one frame share the only id that there is (programs write zeros when they do not track). Raises
+    UserError where some rows have an id and others none.
+    """
+    ids = []
+    for value in values:
+        while isinstance(value, list) and value:
+            value = value[0]
+        ids.append(whole_number(value))
+    if all(number is None for number in ids):
+        return None
+    people = [number for number in ids if number is not None]
+    if len(people) < len(ids):
+        expected(
+            name, f"{key!r} with a whole number for every person or none", f"{len(people)} of {len(ids)}"
+        )
+    shared = len(set(people)) == 1 and len(set(frames)) < len(frames)
+    return None if shared or min(people) < 0 else people
+
+
+def frame_numbers(name: str, images: Sequence[Any]) -> list[int]:
+    """Frame number of each image, given as a number or as a file name whose last digits are the number.
+
+    A single name without digits is frame 0. Raises UserError for other names without digits, and where
+    two different names have one number.
+    """
+    numbers_of: dict[str | int, int] = {}
+    names = {image for image in images if isinstance(image, str)}
+    for image in images:
+        number = whole_number(image)
+        if number is None and isinstance(image, str):
+            stem = re.sub(r"(_keypoints)?\.[A-Za-z]\w*$", "", image.replace("\\", "/").rpartition("/")[2])
+            digits = [stem] if re.fullmatch(r"-?\d+", stem) else re.findall(r"\d+", stem)
+            if digits:
+                number = whole_number(int(digits[-1][:20]))
+            elif len(names) == 1:
+                number = 0
+        if number is None:
+            expected(f"{name}: image_id", "a frame number or a name that ends with one", repr(image))
+        numbers_of[image] = number
+    owner: dict[int, str | int] = {}
+    for image, number in numbers_of.items():
+        if owner.setdefault(number, image) != image:
+            expected(name, "one image per frame number", f"{owner[number]!r} and {image!r}, both {number}")
+    return [numbers_of[image] for image in images]
+
+
+def layout_called(name: str) -> str | None:
+    """Skeleton for a data set's name as other programs write it ("halpe26", "Human3.6M"), if known."""
+    plain = re.sub(r"[^a-z0-9]", "", name.lower())
+    for skeleton in SKELETONS:
+        if plain in (skeleton.replace("-", ""), skeleton.replace("-", "").removesuffix("17")):
+            return skeleton
+    return "h36m-17" if plain == "human36m" else None

@@ -1,0 +1,186 @@
+"""Reading 2D keypoints from any file or folder that RePOSE knows, recognised by its content."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from repose.errors import UserError, expected
+from repose.formats import alphapose, arrays, coco, mmpose, openpose
+from repose.formats.detections import Detections, identities, make_tracks
+from repose.pose import Pose2D
+from repose.skeleton import Skeleton, get_skeleton
+
+_KNOWN = "AlphaPose, COCO, MMPose or OpenPose JSON, an .npz or an .npy"
+
+
+def read_keypoints(
+    path: str | Path,
+    *,
+    fps: float | None = None,
+    image_size: tuple[int, int] | None = None,
+    skeleton: str | Skeleton | None = None,
+) -> list[Pose2D]:
+    """One `Pose2D` per person of a keypoint file or folder, in the file's own layout.
+
+    The content tells the format: AlphaPose, COCO, MMPose and OpenPose JSON, a folder with one JSON file
+    per frame, `.npz` and `.npy` (see the modules of `repose.formats`; pickled objects are never opened).
+    People without ids get theirs from `repose.tracking`; a frame in which a person was not found is
+    absent from the track.
+
+    A file says its layout by its number of joints: 17 are COCO-17 in JSON and H36M-17 in an array, and
+    BODY-25 and BODY-25B are told apart by the lengths of the bones. `skeleton` overrides it. What the
+    file does not know is assumed and listed in `Pose2D.assumed`: "fps" is 30, "image_size" the smallest
+    common video size around the points, "confidence" is 1. `fps` and `image_size` override.
+
+    Raises UserError for what cannot be read as keypoints.
+    """
+    path = Path(path)
+    layout = None if skeleton is None else get_skeleton(skeleton)
+    try:
+        if path.is_dir():
+            return _read_folder(path, fps, image_size, layout)
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file or folder", "Check the path.") from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    name = path.name
+    if not data:
+        raise UserError(f"{name}: the file is empty (0 bytes)", "Make it again.")
+    if not data.startswith((b"PK", b"\x93NUMPY")):
+        return make_tracks(name, _parse(name, load_json(name, data)), fps, image_size, layout)
+    content = arrays.load_arrays(name, data)
+    if "joints_m" in content:
+        raise UserError(
+            f"{name}: expected 2D keypoints, found 3D poses of RePOSE", "Read them with repose.read_poses."
+        )
+    if "points_px" in content:
+        return arrays.parse_own(name, content, fps, image_size, layout)
+    return make_tracks(name, arrays.parse(name, content), fps, image_size, layout)
+
+
+def holds_keypoints(path: str | Path) -> bool:
+    """Whether `path` is to be read as keypoints and not as a video, by its first bytes.
+
+    True for a folder, for NumPy files and for what begins like JSON.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return True
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+    except OSError:
+        return False
+    return start.startswith((b"PK", b"\x93NUMPY")) or start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{")
+
+
+def load_json(name: str, data: bytes) -> Any:
+    """The content of a JSON file; raises UserError for a truncated file and for anything else."""
+    try:
+        return json.loads(data.decode("utf-8-sig"))
+    except (UnicodeDecodeError, RecursionError):
+        found = "something else"
+    except json.JSONDecodeError as error:
+        if data.lstrip()[:1] in (b"[", b"{") or data.startswith(b"\xef\xbb\xbf"):
+            raise UserError(
+                f"{name}: expected complete JSON, found an error in line {error.lineno}, "
+                f"column {error.colno}: {error.msg}",
+                "The file may have been cut off while it was written or copied; make it again.",
+            ) from None
+        found = "something else"
+    except ValueError:
+        found = "JSON with a number of too many digits"
+    raise UserError(
+        f"{name}: expected keypoints ({_KNOWN}), found {found}", "Check that it is the right file."
+    )
+
+
+def _parse(name: str, content: Any) -> Detections:
+    for parse in (mmpose.parse, alphapose.parse, coco.parse):
+        detections = parse(name, content)
+        if detections is not None:
+            return detections
+    frame = _parse_frame(name, content)
+    if frame is None:
+        raise _no_keypoints(name, content)
+    return _gather(name, "OpenPose frame", {0: frame})
+
+
+def _parse_frame(name: str, content: Any) -> list[tuple[Any, np.ndarray]] | None:
+    """Identities and keypoints in JSON of one frame; None if it is none."""
+    bodies = alphapose.parse_frame(name, content)
+    if bodies is not None:
+        return [(None, body) for body in bodies]
+    people = openpose.parse_frame(name, content)
+    return mmpose.parse_frame(name, content) if people is None else people
+
+
+def _gather(name: str, kind: str, frames: dict[int, list[tuple[Any, np.ndarray]]]) -> Detections:
+    rows = [(frame, *person) for frame, people in sorted(frames.items()) for person in people]
+    numbers = [frame for frame, _, _ in rows]
+    return Detections(
+        kind=kind,
+        frames=numbers,
+        keypoints=[keypoints for _, _, keypoints in rows],
+        people=identities(name, "person_id", [person for _, person, _ in rows], numbers),
+    )
+
+
+def _read_folder(
+    folder: Path, fps: float | None, image_size: tuple[int, int] | None, skeleton: Skeleton | None
+) -> list[Pose2D]:
+    """One JSON file per frame, whose number is the last one in its name (`run_000012_keypoints.json`).
+
+    A folder with a single file of many frames, such as AlphaPose's output, is that file.
+    """
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() == ".json" and file.is_file())
+    if not files:
+        inner = sorted(child.name for child in folder.iterdir() if child.is_dir())
+        hint = f"It has folders: {', '.join(inner[:5])}. Give one of them." if inner else ""
+        raise UserError(
+            f"{folder.name}: expected a folder of keypoint JSON, found no .json file in it",
+            hint or "OpenPose writes such a folder with --write_json.",
+        )
+    frames: dict[int, list[tuple[Any, np.ndarray]]] = {}
+    owner: dict[int, str] = {}
+    for file in files:
+        name = f"{folder.name}/{file.name}"
+        data = file.read_bytes()
+        if not data:
+            raise UserError(f"{name}: the file is empty (0 bytes)", "Make it again, or remove it.")
+        content = load_json(name, data)
+        people = _parse_frame(name, content)
+        if people is None and len(files) == 1:
+            return read_keypoints(file, fps=fps, image_size=image_size, skeleton=skeleton)
+        if people is None:
+            raise _no_keypoints(name, content)
+        digits = re.findall(r"\d+", file.stem)
+        if not digits:
+            expected(f"{name}: file name", "the frame's number in it", repr(file.name))
+        frame = int(digits[-1][-15:])
+        if frame in frames:
+            expected(folder.name, "one file per frame", f"{owner[frame]} and {file.name}, both frame {frame}")
+        frames[frame], owner[frame] = people, file.name
+    detections = _gather(folder.name, "folder of frames", frames)
+    return make_tracks(folder.name, detections, fps, image_size, skeleton)
+
+
+def _no_keypoints(name: str, content: Any) -> UserError:
+    if isinstance(content, dict):
+        found = f"an object with {', '.join(map(repr, list(content)[:4])) or 'nothing in it'}"
+    elif isinstance(content, list):
+        found = f"a list of {type(content[0]).__name__}" if content else "an empty list"
+    else:
+        found = type(content).__name__
+    return UserError(
+        f"{name}: expected keypoints of AlphaPose, COCO, MMPose or OpenPose, found JSON with {found}",
+        "Check that it is the right file.",
+    )
+
+
+def _unreadable(path: Path, error: OSError) -> UserError:
+    return UserError(f"{path}: cannot be read ({error.strerror})", "Check that you may read it.")
