@@ -1,8 +1,12 @@
-"""The two values that cross the walls of the house: one person's 2D track, and one person's 3D track."""
+"""The two values that cross the walls of the house: one person's 2D track, and one person's 3D track.
+
+Both validate what they are given and say what is wrong in words that users meet, so the shape checks of
+the test run leave them alone (`no_type_check`).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, no_type_check
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -13,6 +17,7 @@ from repose.skeleton import Skeleton, convert, get_skeleton
 Coordinates = Literal["camera", "camera-root-relative"]
 
 
+@no_type_check
 @dataclass(frozen=True, eq=False)
 class Pose2D:
     """The 2D keypoints of one person over the frames in which a detector saw them.
@@ -38,7 +43,7 @@ class Pose2D:
     times_s: Float[np.ndarray, " frames"] = cast(np.ndarray, None)
     """Time of each frame in seconds; `frames / fps` unless given (variable frame rates)."""
     assumed: tuple[str, ...] = ()
-    """What the source did not say and was assumed: "fps", "image_size"."""
+    """What the source did not say and was assumed: "fps", "image_size", "confidence"."""
     source: str = ""
     """Where the keypoints came from, for the record: a file, a detector."""
 
@@ -82,6 +87,7 @@ class Pose2D:
         return replace(self, points_px=points, confidence=confidence, skeleton=target)
 
 
+@no_type_check
 @dataclass(frozen=True, eq=False)
 class Pose3D:
     """The 3D joints of one person, and an account of how they were obtained.
