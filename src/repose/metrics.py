@@ -1,0 +1,209 @@
+"""Errors of predicted poses, one value a frame.
+
+Joints are arrays (frames, joints, 3), any axes before those allowed, predicted and true alike, in any
+one unit and frame of reference; an error comes back in the unit that went in. Nothing is made
+root-relative here: subtract the root first where the protocol says so. Everything is computed in
+float64. Where a pose holds NaN its errors are NaN.
+
+All functions raise UserError when the two shapes differ.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from repose.errors import expected
+from repose.skeleton import H36M_17, Skeleton
+
+Joints = Float[np.ndarray, "*batch joints 3"]
+Clip = Float[np.ndarray, "*batch frames joints 3"]
+PerFrame = Float[np.ndarray, "*batch"]
+
+
+def per_joint_error(predicted: Joints, target: Joints) -> Float[np.ndarray, "*batch joints"]:
+    """Euclidean distance of each joint from its truth, (frames, joints)."""
+    predicted, target = _match(predicted, target)
+    return _norm(predicted - target)
+
+
+def mpjpe(predicted: Joints, target: Joints) -> PerFrame:
+    """Mean per-joint position error ("protocol 1")."""
+    return per_joint_error(predicted, target).mean(axis=-1)
+
+
+def p_mpjpe(predicted: Joints, target: Joints) -> PerFrame:
+    """MPJPE after the best similarity, reflections excluded ("protocol 2", PA-MPJPE)."""
+    return mpjpe(procrustes_align(predicted, target), target)
+
+
+def n_mpjpe(predicted: Joints, target: Joints) -> PerFrame:
+    """MPJPE after each pose is multiplied by its best factor, least-squares about the origin."""
+    predicted, target = _match(predicted, target)
+    factor = _divide(_dot(predicted, target), _dot(predicted, predicted))
+    return mpjpe(factor[..., None, None] * predicted, target)
+
+
+def procrustes_align(
+    predicted: Joints,
+    target: Joints,
+    fit: Bool[np.ndarray, "*#batch joints"] | Bool[np.ndarray, " joints"] | None = None,
+) -> Joints:
+    """The prediction after the rotation, scale and translation that bring it nearest to the truth.
+
+    Least squares over the joints where `fit` is true (all by default), each frame on its own; the others
+    are carried along and may be anything, NaN in the truth too. A frame with fewer than three such joints
+    has no best rotation and comes back as NaN. Never a reflection.
+
+    Umeyama, "Least-squares estimation of transformation parameters between two point patterns", 1991.
+    """
+    predicted, target = _match(predicted, target)
+    known = None if fit is None else np.broadcast_to(fit, predicted.shape[:-1])[..., None]
+    count = predicted.shape[-2] if known is None else known.sum(axis=-2, keepdims=True)
+    count = np.where(np.less(count, 3), np.nan, count)
+    source_centre, goal_centre = (
+        np.einsum("...jc->...c", _keep(x, known))[..., None, :] / count for x in (predicted, target)
+    )
+    source, goal = _keep(predicted - source_centre, known), _keep(target - goal_centre, known)
+    covariance = source.swapaxes(-1, -2) @ goal
+    # One NaN would make the decomposition fail for all frames; it comes back through the centres.
+    covariance[~np.isfinite(covariance).all(axis=(-1, -2))] = 0.0
+    left, stretch, right = np.linalg.svd(covariance)
+    flip = np.sign(np.linalg.det(left @ right))
+    stretch[..., 2] *= flip
+    left[..., 2] *= flip[..., None]
+    scale = _divide(stretch.sum(axis=-1), _dot(source, source))[..., None, None]
+    return (predicted - source_centre) @ (scale * (left @ right)) + goal_centre
+
+
+def velocity_error(predicted: Clip, target: Clip, fps: float) -> Float[np.ndarray, "*batch steps"]:
+    """Mean error of a joint's velocity, in the input's unit per second; one value a step, frames − 1.
+
+    Frames must be consecutive, `fps` of them a second.
+    """
+    return velocity_error_per_frame(predicted, target) * fps
+
+
+def velocity_error_per_frame(predicted: Clip, target: Clip) -> Float[np.ndarray, "*batch steps"]:
+    """Mean error of a joint's displacement from frame to frame ("MPJVE"), in the input's unit per frame."""
+    return _motion_error(predicted, target, order=1)
+
+
+def acceleration_error(predicted: Clip, target: Clip, fps: float) -> Float[np.ndarray, "*batch steps"]:
+    """Mean error of a joint's acceleration, in the input's unit per second²; frames − 2 values."""
+    return acceleration_error_per_frame(predicted, target) * fps**2
+
+
+def acceleration_error_per_frame(predicted: Clip, target: Clip) -> Float[np.ndarray, "*batch steps"]:
+    """The same from second differences, in the input's unit per frame²; often printed as mm/s²."""
+    return _motion_error(predicted, target, order=2)
+
+
+def pck(predicted: Joints, target: Joints, threshold: float = 0.150) -> PerFrame:
+    """Share of joints nearer than `threshold` to their truth; the default is 150 mm for input in metres.
+
+    Mehta et al., "Monocular 3D Human Pose Estimation In The Wild", 3DV 2017, score the 14 joints that
+    remain of their 17 without pelvis, spine and head: pass only those.
+    """
+    return (per_joint_error(predicted, target) < threshold).mean(axis=-1)
+
+
+def auc(predicted: Joints, target: Joints, limit: float = 0.150) -> PerFrame:
+    """Mean PCK over 31 thresholds from 0 to `limit`; the default is 0–150 mm in steps of 5 for metres.
+
+    As MPI-INF-3DHP's evaluation: a joint must be strictly nearer than the threshold, so a perfect
+    prediction has 30/31.
+    """
+    thresholds = np.linspace(0.0, limit, 31)
+    missed = np.searchsorted(thresholds, per_joint_error(predicted, target), side="right")
+    return 1.0 - missed.mean(axis=-1) / len(thresholds)
+
+
+def bone_length_error(predicted: Joints, target: Joints, skeleton: Skeleton = H36M_17) -> PerFrame:
+    """Mean absolute error of a bone's length."""
+    predicted, target = _match(predicted, target)
+    return np.abs(_bone_lengths(predicted, skeleton) - _bone_lengths(target, skeleton)).mean(axis=-1)
+
+
+def symmetry_error(predicted: Joints, skeleton: Skeleton = H36M_17) -> PerFrame:
+    """Mean absolute difference between the lengths of a left bone and its right partner; needs no truth."""
+    lengths = _bone_lengths(predicted.astype(np.float64, copy=False), skeleton)
+    partner = {bone: i for i, bone in enumerate(skeleton.bones)}
+    mirrored = [(skeleton.mirror[child], skeleton.mirror[parent]) for child, parent in skeleton.bones]
+    pairs = [(i, partner[bone]) for i, bone in enumerate(mirrored) if i < partner.get(bone, -1)]
+    left, right = map(list, zip(*pairs, strict=True))
+    return np.abs(lengths[..., left] - lengths[..., right]).mean(axis=-1)
+
+
+def depth_order_accuracy(
+    predicted: Clip, target: Clip, axis: str = "joints", min_gap: float = 0.0
+) -> Float[np.ndarray, "*groups"]:
+    """Share of pairs whose depths (third coordinate) are predicted in the true order.
+
+    `axis="joints"` pairs the joints of a frame and gives one value a frame; `axis="frames"` pairs the
+    frames of a joint and gives one value a joint. Only pairs whose true depths differ by more than
+    `min_gap` count, and none with NaN in the truth, so NaN leaves joints out; where no pair counts the
+    value is NaN. Equal predictions are a wrong order. To pool over clips, or over a range of gaps, add
+    up `depth_order_counts`.
+    """
+    correct, counted = depth_order_counts(predicted, target, axis, (min_gap,))
+    return np.divide(correct[0], counted[0], out=np.full(correct.shape[1:], np.nan), where=counted[0] > 0)
+
+
+def depth_order_counts(
+    predicted: Clip, target: Clip, axis: str = "joints", gaps: tuple[float, ...] = (0.0,)
+) -> tuple[Int[np.ndarray, "gaps *groups"], Int[np.ndarray, "gaps *groups"]]:
+    """Pairs in the right order, and all pairs, whose true depths differ by more than each of `gaps`.
+
+    Subtract one gap's counts from another's for the pairs between them. Time grows with the square of the
+    number of joints or frames, memory does not.
+    """
+    predicted, target = _match(predicted, target)
+    if axis not in ("joints", "frames"):
+        expected("axis", '"joints" or "frames"', repr(axis))
+    position = -1 if axis == "joints" else -2
+    guess, truth = (np.ascontiguousarray(np.moveaxis(x[..., 2], position, 0)) for x in (predicted, target))
+    correct = np.zeros((len(gaps), *truth.shape[1:]), np.int64)
+    counted = np.zeros_like(correct)
+    for lag in range(1, len(truth)):
+        behind, before = guess[lag:] > guess[:-lag], guess[lag:] < guess[:-lag]
+        difference = truth[lag:] - truth[:-lag]
+        for i, gap in enumerate(gaps):
+            farther, nearer = difference > gap, difference < -gap
+            counted[i] += (farther | nearer).sum(axis=0)
+            correct[i] += (farther & behind | nearer & before).sum(axis=0)
+    return correct, counted
+
+
+def _match(predicted: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if predicted.shape != target.shape:
+        expected("shape of the target", f"the prediction's, {predicted.shape}", target.shape)
+    return predicted.astype(np.float64, copy=False), target.astype(np.float64, copy=False)
+
+
+def _keep(x: np.ndarray, known: np.ndarray | None) -> np.ndarray:
+    return x if known is None else np.where(known, x, 0.0)
+
+
+def _norm(vectors: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.einsum("...i,...i->...", vectors, vectors))  # one pass, unlike np.linalg.norm
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Sum over joints and coordinates of the product."""
+    return np.einsum("...jc,...jc->...", a, b)
+
+
+def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a / b, and 0 where b is 0: a pose in one point stays there, whatever the factor."""
+    return np.divide(a, b, out=np.zeros_like(a), where=b != 0)
+
+
+def _motion_error(predicted: np.ndarray, target: np.ndarray, order: int) -> np.ndarray:
+    predicted, target = _match(predicted, target)
+    return _norm(np.diff(predicted - target, n=order, axis=-3)).mean(axis=-1)
+
+
+def _bone_lengths(joints: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    if joints.shape[-2] != len(skeleton):
+        expected(f"joints of skeleton {skeleton.name}", len(skeleton), joints.shape[-2])
+    children, parents = map(list, zip(*skeleton.bones, strict=True))
+    return _norm(np.take(joints, children, axis=-2) - np.take(joints, parents, axis=-2))
