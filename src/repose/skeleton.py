@@ -12,6 +12,7 @@ missing (confidence 0) when one of them is.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -258,3 +259,31 @@ def walk(skeleton: Skeleton) -> Iterator[tuple[int, int]]:
             yield child, skeleton.parents[child]
         done.update(ready)
         waiting = [i for i in waiting if i not in done]
+
+
+# Legs from hip to ankle, trunk, neck and head of an adult span this share of the stature: hip height
+# 0.530 minus ankle height 0.039, and hip to vertex 0.470 (Winter, Biomechanics and Motor Control, 2009).
+_STATURE_SHARE = 0.961
+_STATURE_BONES = {
+    "left_knee": 0.5,
+    "right_knee": 0.5,
+    "left_ankle": 0.5,
+    "right_ankle": 0.5,
+    "spine": 1.0,
+    "thorax": 1.0,
+    "nose": 1.0,
+    "head_top": 1.0,
+}
+
+
+def stature(joints: Any) -> Any:
+    """Standing height of the body that H36M-17 `joints` (..., 17, 3) belong to, per frame, in their unit.
+
+    Measured along the bones, so it holds in any posture. NumPy arrays and torch tensors alike.
+    """
+    total = 0.0
+    for joint, weight in _STATURE_BONES.items():
+        child = H36M_17.index(joint)
+        bone = joints[..., child, :] - joints[..., H36M_17.parents[child], :]
+        total = total + weight * (bone * bone).sum(-1) ** 0.5
+    return total / _STATURE_SHARE

@@ -1,0 +1,71 @@
+"""Other bodies and other motions from the ones there are, on joint positions alone.
+
+Everything takes and gives H36M-17 joints `(batch, frames, 17, 3)` in metres in the world frame (z up),
+and draws from the given generator, so that a seed fixes the result.
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Generator, Tensor
+
+from repose.skeleton import H36M_17, walk
+
+Joints = Float[Tensor, "batch frames joints 3"]
+
+ARMS = {side: H36M_17.indices(*(f"{side}_{j}" for j in ("shoulder", "elbow", "wrist"))) for side in ("left", "right")}
+LEGS = {side: H36M_17.indices(*(f"{side}_{j}" for j in ("hip", "knee", "ankle"))) for side in ("left", "right")}
+
+
+def mirror(joints: Joints, which: Bool[Tensor, " batch"]) -> Joints:
+    """Exchange left and right in the clips of `which`, by reflecting the world's x axis."""
+    reflected = joints[:, :, list(H36M_17.mirror)] * joints.new_tensor([-1.0, 1.0, 1.0])
+    return torch.where(which[:, None, None, None], reflected, joints)
+
+
+def resize_bones(joints: Joints, spread: float, generator: Generator) -> Joints:
+    """Multiply every bone's length by its own factor, the same on the left and on the right.
+
+    Factors are log-normal with standard deviation `spread`; hip and shoulder widths vary twice as much,
+    since motion capture systems and detectors disagree on them most. The pelvis stays.
+    """
+    batch, count = len(joints), len(H36M_17)
+    factors = torch.randn(batch, count, generator=generator)
+    partner = torch.tensor(H36M_17.mirror)
+    factors = factors[:, torch.minimum(torch.arange(count), partner)] * spread
+    wide = H36M_17.indices("left_hip", "right_hip", "left_shoulder", "right_shoulder", "nose")
+    factors[:, wide] *= 2
+    factors = factors.clamp(-0.5, 0.5).exp()
+    resized = joints.clone()
+    for child, parent in walk(H36M_17):
+        bone = joints[:, :, child] - joints[:, :, parent]
+        resized[:, :, child] = resized[:, :, parent] + bone * factors[:, None, child, None]
+    return resized
+
+
+def exchange_arms(joints: Joints, which: Bool[Tensor, " batch"], generator: Generator) -> Joints:
+    """Give the clips of `which` the arm motion of another clip of the batch, in the trunk's own frame."""
+    donor = torch.randperm(len(joints), generator=generator)
+    T_world_trunk = trunk_frame(joints)
+    turn = T_world_trunk @ T_world_trunk[donor].transpose(-1, -2)
+    exchanged = joints.clone()
+    for side in ARMS.values():
+        parent = H36M_17.parents[side[0]]
+        for child in side:
+            bone = joints[:, :, child] - joints[:, :, parent]
+            length = bone.norm(dim=-1, keepdim=True)
+            lent = (turn @ bone[donor][..., None])[..., 0]
+            lent = lent * (length / lent.norm(dim=-1, keepdim=True).clamp(min=1e-6))
+            exchanged[:, :, child] = exchanged[:, :, parent] + lent
+            parent = child
+    return torch.where(which[:, None, None, None], exchanged, joints)
+
+
+def trunk_frame(joints: Joints) -> Float[Tensor, "batch frames 3 3"]:
+    """Axes of the trunk as columns: to its left, up along the spine, and forward."""
+    i = H36M_17.index
+    across = joints[:, :, i("left_shoulder")] - joints[:, :, i("right_shoulder")]
+    up = joints[:, :, i("thorax")] - joints[:, :, i("pelvis")]
+    up = up / up.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+    forward = torch.linalg.cross(across, up)
+    forward = forward / forward.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+    return torch.stack([torch.linalg.cross(up, forward), up, forward], dim=-1)

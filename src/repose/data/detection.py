@@ -1,0 +1,153 @@
+"""A detector's errors on perfect 2D: noise, outliers, exchanged sides, lost joints, and its confidence."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Generator, Tensor
+
+from repose.skeleton import H36M_17
+
+SIDES = torch.tensor(H36M_17.mirror)
+ARMS = H36M_17.indices(*(f"{s}_{j}" for s in ("left", "right") for j in ("shoulder", "elbow", "wrist")))
+LEGS = H36M_17.indices(*(f"{s}_{j}" for s in ("left", "right") for j in ("hip", "knee", "ankle")))
+# Joints that detectors place by convention rather than by sight, each in its own way.
+CONVENTIONAL = H36M_17.indices("pelvis", "spine", "thorax", "nose", "head_top")
+LIMBS = {
+    "left arm": H36M_17.indices("left_elbow", "left_wrist"),
+    "right arm": H36M_17.indices("right_elbow", "right_wrist"),
+    "left leg": H36M_17.indices("left_knee", "left_ankle"),
+    "right leg": H36M_17.indices("right_knee", "right_ankle"),
+    "legs": H36M_17.indices("left_knee", "left_ankle", "right_knee", "right_ankle"),
+    "lower body": H36M_17.indices("pelvis") + LEGS,
+    "upper body": sorted(ARMS + H36M_17.indices("thorax", "nose", "head_top", "spine")),
+    "left half": H36M_17.side("left"),
+    "right half": H36M_17.side("right"),
+}
+
+
+@dataclass(frozen=True)
+class DetectionConfig:
+    """How badly a detector sees. Lengths are shares of the person's apparent height, `p_…` probabilities
+    that a clip (or a joint or limb of it) is touched at all, lengths of episodes in frames."""
+
+    p_clean: float = 0.15
+    """Clips with nothing but the fast noise at its smallest."""
+    fast_noise: tuple[float, float] = (0.001, 0.012)
+    """From frame to frame, log-uniform over clips."""
+    slow_noise: tuple[float, float] = (0.002, 0.018)
+    """Drifting within a second or so."""
+    bias: float = 0.008
+    """Constant over a clip, per joint: layouts differ in where a joint is."""
+    p_outlier: float = 0.25
+    outlier: float = 0.12
+    p_swap_legs: float = 0.10
+    p_swap_arms: float = 0.08
+    p_swap_all: float = 0.06
+    swap_frames: tuple[int, int] = (1, 40)
+    p_joint_lost: float = 0.12
+    joint_lost_frames: tuple[int, int] = (1, 60)
+    p_flicker: float = 0.25
+    """Clips in which joints come and go from frame to frame."""
+    p_limb_lost: float = 0.05
+    limb_lost_frames: tuple[int, int] = (5, 90)
+    p_frames_lost: float = 0.12
+    frames_lost: tuple[int, int] = (1, 45)
+    p_wrong_place: float = 0.05
+    """A limb seen in a wrong place by a detector that does not know it."""
+    p_unsure: float = 0.8
+    """Clips whose confidence goes with the error; in the others it is 1."""
+
+
+def detect(
+    rays: Float[Tensor, "batch frames joints 2"],
+    height: Float[Tensor, " batch"],
+    config: DetectionConfig,
+    generator: Generator,
+) -> Float[Tensor, "batch frames joints 3"]:
+    """What a detector makes of true `rays`: x, y and confidence, which is 0 where a joint is lost.
+
+    `height` is the person's apparent height in the rays' unit. A lost joint's x and y are 0.
+    """
+    batch, frames, joints = rays.shape[:3]
+    shape = (batch, frames, joints)
+
+    def chance(p: float, *size: int) -> Bool[Tensor, "..."]:
+        return torch.rand(size or (batch,), generator=generator) < p
+
+    def log_uniform(low: float, high: float) -> Tensor:
+        draw = torch.rand(batch, generator=generator)
+        return (math.log(low) + draw * math.log(high / low)).exp()[:, None, None, None]
+
+    messy = ~chance(config.p_clean)
+    mess = messy[:, None, None, None].to(rays.dtype)
+    unit = height[:, None, None, None]
+
+    seen = rays
+    for p, which in (
+        (config.p_swap_legs, LEGS),
+        (config.p_swap_arms, ARMS),
+        (config.p_swap_all, list(range(joints))),
+    ):
+        swapped = episodes(chance(p, batch, 1) & messy[:, None], frames, config.swap_frames, generator)
+        affected = torch.zeros(joints, dtype=torch.bool)
+        affected[which] = True
+        seen = torch.where((swapped & affected)[..., None], seen[:, :, SIDES], seen)
+
+    low, high = config.fast_noise
+    amount = low + mess * (log_uniform(low, high) - low)
+    error = amount * torch.randn(*shape, 2, generator=generator)
+    error = error + mess * log_uniform(*config.slow_noise) * drift(shape, 12, generator)
+    bias = config.bias * torch.randn(batch, 1, joints, 2, generator=generator)
+    bias[:, :, CONVENTIONAL] *= 2
+    error = error + mess * bias
+    astray = episodes(chance(config.p_outlier / joints, batch, joints) & messy[:, None], frames, (1, 8), generator)
+    away = torch.randn(batch, 1, joints, 2, generator=generator) * config.outlier
+    error = error + astray[..., None] * away
+
+    lost = episodes(
+        chance(config.p_joint_lost, batch, joints) & messy[:, None], frames, config.joint_lost_frames, generator
+    )
+    flicker = torch.rand(batch, 1, 1, generator=generator) * 0.3 * (chance(config.p_flicker) & messy)[:, None, None]
+    lost = lost | (torch.rand(shape, generator=generator) < flicker)
+    lost = lost | episodes(
+        chance(config.p_frames_lost, batch, 1) & messy[:, None], frames, config.frames_lost, generator
+    )
+    wrong = torch.zeros(shape, dtype=torch.bool)
+    for limb in LIMBS.values():
+        for p, into in ((config.p_limb_lost, lost), (config.p_wrong_place, wrong)):
+            when = episodes(chance(p, batch, 1) & messy[:, None], frames, config.limb_lost_frames, generator)
+            into[:, :, limb] |= when
+    # A guessed limb drifts about a place of its own, and the detector is sure of it.
+    guess = 0.06 * torch.randn(batch, 1, joints, 2, generator=generator) + 0.05 * drift(shape, 12, generator)
+    seen = seen + unit * (error + wrong[..., None] * guess)
+
+    size = error.norm(dim=-1)
+    slope = torch.rand(batch, 1, 1, generator=generator) * 12
+    doubt = slope * size + 0.25 * torch.rand(batch, 1, 1, generator=generator) * torch.rand(shape, generator=generator)
+    confidence = torch.where(chance(config.p_unsure)[:, None, None], (1 - doubt).clamp(0.05, 1.0), 1.0)
+    confidence = confidence * ~lost
+    return torch.cat([seen * ~lost[..., None], confidence[..., None]], dim=-1)
+
+
+def episodes(
+    happens: Bool[Tensor, "batch rows"], frames: int, length: tuple[int, int], generator: Generator
+) -> Bool[Tensor, "batch frames rows"]:
+    """One run of frames in each row of `happens`, of random length and place; runs may cross the ends."""
+    low, high = length
+    duration = low + (torch.rand(happens.shape, generator=generator) * (high - low + 1)).floor()
+    start = torch.rand(happens.shape, generator=generator) * (frames + duration) - duration
+    time = torch.arange(frames)[None, :, None]
+    return happens[:, None] & (time >= start[:, None]) & (time < (start + duration)[:, None])
+
+
+def drift(
+    shape: tuple[int, int, int], knot_frames: int, generator: Generator
+) -> Float[Tensor, "batch frames joints 2"]:
+    """Smooth noise of unit variance at its knots, which lie `knot_frames` apart."""
+    batch, frames, joints = shape
+    knots = torch.randn(batch, joints * 2, frames // knot_frames + 2, generator=generator)
+    fine = torch.nn.functional.interpolate(knots, size=knots.shape[-1] * knot_frames, mode="linear")
+    start = int(torch.randint(knot_frames, (1,), generator=generator))
+    return fine[..., start : start + frames].transpose(1, 2).unflatten(-1, (joints, 2))

@@ -1,0 +1,169 @@
+"""Endless training clips: motion seen by virtual cameras through a detector's errors.
+
+A batch is a function of the seed and the step alone. That makes a resumed run continue exactly, and
+lets every process of a distributed run take its own rows of the same batch.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Generator, Tensor
+from torch.utils.data import Dataset
+
+from repose.data.augment import exchange_arms, mirror, resize_bones
+from repose.data.detection import DetectionConfig, detect
+from repose.data.mocap import MocapClip, read_cmu, read_mocap, resample
+from repose.data.procedural import ProceduralConfig, make_motion
+from repose.data.virtual_camera import CameraConfig, film
+from repose.errors import UserError
+from repose.skeleton import stature
+
+STATURE_M = 1.70
+"""Targets are scaled to a person of this height, since one camera cannot know it."""
+_BANK_HZ = 60.0
+
+
+@dataclass(frozen=True)
+class SyntheticConfig:
+    """What training clips are made of."""
+
+    mocap: Path | None = None
+    """Folder of motion capture: the CMU pack (`cmu_amc`, `cmu_joints17`; split by recording), or any
+    other (every tenth clip validates). Without it there is procedural motion alone."""
+    procedural: ProceduralConfig = field(default_factory=ProceduralConfig)
+    p_procedural: float = 0.35
+    """Share of procedural clips where there is motion capture, too."""
+    frame_rate_hz: float = 30.0
+    time_warp: tuple[float, float] = (0.7, 1.5)
+    """Slow-down and speed-up of a clip, log-uniform."""
+    p_reverse: float = 0.1
+    p_exchange_arms: float = 0.3
+    bone_spread: float = 0.10
+    short_clips: float = 0.15
+    """Share of batches with clips of fewer frames than the window, down to a single one."""
+    camera: CameraConfig = field(default_factory=CameraConfig)
+    detection: DetectionConfig = field(default_factory=DetectionConfig)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clips for a lifter in camera rays (see `repose.models.frameformer`)."""
+
+    keypoints: Float[Tensor, "batch frames joints 3"]
+    """x/z, y/z and confidence."""
+    target_m: Float[Tensor, "batch frames joints 3"]
+    """Joints minus the pelvis in the camera frame, of a person 1.70 m tall."""
+
+
+@dataclass(frozen=True)
+class MotionBank:
+    """Many motions end to end at 60 Hz. World frame, z up, metres."""
+
+    joints_m: Float[Tensor, "frames joints 3"]
+    starts: Int[Tensor, "clips"]
+    lengths: Int[Tensor, "clips"]
+
+    @classmethod
+    def of(cls, motions: Sequence[Float[np.ndarray, "_ joints 3"]]) -> "MotionBank":
+        lengths = torch.tensor([len(motion) for motion in motions])
+        joints = torch.from_numpy(np.concatenate(motions).astype(np.float32))
+        return cls(joints, lengths.cumsum(0) - lengths, lengths)
+
+    def sample(
+        self, count: int, frames: int, step: Float[Tensor, " batch"], generator: Generator
+    ) -> Float[Tensor, "batch frames joints 3"]:
+        """`count` windows; window i advances `step[i]` bank frames a frame.
+
+        Clips are drawn by the square root of their length, so that long ones do not drown the rest. A
+        window longer than its clip runs on backwards from the end, and forwards again from the start.
+        """
+        weights = self.lengths.to(torch.float32).sqrt()
+        clip = torch.multinomial(weights, count, replacement=True, generator=generator)
+        last = (self.lengths[clip] - 1).to(torch.float32)
+        span = step * (frames - 1)
+        room = torch.where(span < last, last - span, last)
+        start = torch.rand(count, generator=generator) * room
+        at = start[:, None] + torch.arange(frames) * step[:, None]
+        last = last[:, None].clamp(min=1e-3)
+        at = last - (at.remainder(2 * last) - last).abs()
+        low = at.floor().long().clamp(max=self.lengths[clip][:, None] - 1)
+        high = torch.minimum(low + 1, self.lengths[clip][:, None] - 1)
+        first = self.starts[clip][:, None]
+        return torch.lerp(self.joints_m[first + low], self.joints_m[first + high], (at - low)[..., None, None])
+
+
+class SyntheticClips(Dataset[Batch]):
+    """Item number `step` is the batch of that training step."""
+
+    def __init__(
+        self, config: SyntheticConfig, *, seed: int, batch: int, frames: int, rank: int = 0, ranks: int = 1
+    ) -> None:
+        self.config = config
+        self.seed = seed
+        self.batch = batch
+        self.frames = frames
+        self.rows = slice(rank * batch // ranks, (rank + 1) * batch // ranks)
+        self.procedural = MotionBank.of(list(make_motion(config.procedural, seed)))
+        training, self.validation = mocap_split(config.mocap)
+        self.mocap = MotionBank.of([c.joints_m for c in training]) if training else None
+
+    def __getitem__(self, step: int) -> Batch:
+        config = self.config
+        generator = Generator().manual_seed(self.seed * 1_000_003 + step)
+        frames = self.frames
+        if torch.rand((), generator=generator) < config.short_clips:
+            # Short clips are log-uniform in length: half of them have fewer than √frames.
+            frames = int(frames ** float(torch.rand((), generator=generator)))
+        low, high = config.time_warp
+        warp = low * (high / low) ** torch.rand(self.batch, generator=generator)
+        speed = warp * _BANK_HZ / config.frame_rate_hz
+        joints = self.procedural.sample(self.batch, frames, speed, generator)
+        if self.mocap is not None:
+            made = torch.rand(self.batch, generator=generator) < config.p_procedural
+            real = self.mocap.sample(self.batch, frames, speed, generator)
+            joints = torch.where(made[:, None, None, None], joints, real)
+        reverse = torch.rand(self.batch, generator=generator) < config.p_reverse
+        joints = torch.where(reverse[:, None, None, None], joints.flip(1), joints)
+        joints = mirror(joints, torch.rand(self.batch, generator=generator) < 0.5)
+        exchanged = torch.rand(self.batch, generator=generator) < config.p_exchange_arms
+        joints = exchange_arms(joints, exchanged, generator)
+        joints = resize_bones(joints, config.bone_spread, generator)
+        batch = see(joints, config.camera, config.detection, generator)
+        return Batch(batch.keypoints[self.rows], batch.target_m[self.rows])
+
+
+def see(
+    joints_m: Float[Tensor, "batch frames joints 3"],
+    camera: CameraConfig,
+    detection: DetectionConfig,
+    generator: Generator,
+) -> Batch:
+    """World joints as a detector behind a virtual camera reports them, and the truth to learn."""
+    rays, joints = film(joints_m, camera, generator)
+    height = stature(joints_m).mean(dim=1)
+    keypoints = detect(rays, height / joints[..., 2].mean(dim=(1, 2)), detection, generator)
+    relative = (joints - joints[:, :, :1]) * (STATURE_M / height)[:, None, None, None]
+    return Batch(keypoints, relative)
+
+
+def mocap_split(folder: Path | None) -> tuple[list[MocapClip], list[MocapClip]]:
+    """Training and validation clips at 60 Hz; both empty without a folder.
+
+    Raises UserError where the folder holds no motion capture.
+    """
+    if folder is None:
+        return [], []
+    if (folder / "cmu_amc").is_dir() or (folder / "cmu_joints17").is_dir():
+        training, validation = read_cmu(folder)
+    else:
+        clips = read_mocap(folder)
+        validation = clips[::10] if len(clips) > 1 else []
+        training = [clip for i, clip in enumerate(clips) if i % 10 or len(clips) == 1]
+    if not training:
+        raise UserError(f"{folder}: expected motion capture, found no clip", "Give a folder of BVH, AMC or npz files.")
+    return [resample(c, _BANK_HZ) for c in training], [resample(c, _BANK_HZ) for c in validation]
