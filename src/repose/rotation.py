@@ -1,0 +1,218 @@
+"""Rotation matrices, the forms they are made from and turned into, and forward kinematics.
+
+A rotation is a matrix (..., 3, 3) that takes column vectors, `v_parent = R @ v_child`; leading axes are
+batch axes. Angles are radians. Every function keeps the floating dtype that it is given.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+Rotation = Float[np.ndarray, "*batch 3 3"]
+Vector = Float[np.ndarray, "*batch 3"]
+Quaternion = Float[np.ndarray, "*batch 4"]
+
+
+def axis_to_matrix(axis: str, angle_rad: Float[np.ndarray, "*batch"]) -> Rotation:
+    """Rotation by `angle_rad` about one coordinate axis, "X", "Y" or "Z" (right-hand rule)."""
+    fixed = "XYZ".index(axis)
+    after, last = (fixed + 1) % 3, (fixed + 2) % 3
+    cosine, sine = np.cos(angle_rad), np.sin(angle_rad)
+    matrix = np.zeros((*angle_rad.shape, 3, 3), angle_rad.dtype)
+    matrix[..., fixed, fixed] = 1
+    matrix[..., after, after] = matrix[..., last, last] = cosine
+    matrix[..., last, after] = sine
+    matrix[..., after, last] = -sine
+    return matrix
+
+
+def euler_to_matrix(angles_rad: Float[np.ndarray, "*batch angles"], order: str) -> Rotation:
+    """Rotation from intrinsic Euler angles: order "ZXY" gives Rz(angles[0]) @ Rx(angles[1]) @ Ry(angles[2]).
+
+    This is the order of a BVH file's channels. `order` holds one letter X, Y or Z per angle, of any
+    number and with repetitions; with none the rotation is the identity. Extrinsic angles (about fixed
+    axes, as in ASF files) are the same with angles and order reversed.
+    """
+    if angles_rad.shape[-1] != len(order) or set(order) - set("XYZ"):
+        found = f"{order!r} and {angles_rad.shape[-1]} angles"
+        raise ValueError(f"order: expected letters X, Y and Z, one per angle, found {found}")
+    matrix = np.broadcast_to(np.eye(3, dtype=angles_rad.dtype), (*angles_rad.shape[:-1], 3, 3))
+    for i, axis in enumerate(order):
+        factor = axis_to_matrix(axis, angles_rad[..., i])
+        matrix = matrix @ factor if i else factor
+    return matrix
+
+
+def matrix_to_euler(rotation: Rotation, order: str) -> Vector:
+    """Intrinsic Euler angles in radians about three different axes; the inverse of `euler_to_matrix`.
+
+    The middle angle lies in [-π/2, π/2]. At gimbal lock, where the first and the last axis coincide,
+    the first angle is arbitrary and the last makes up for it, so the angles always give the rotation back.
+    """
+    if sorted(order) != ["X", "Y", "Z"]:
+        raise ValueError(f"order {order!r}: expected the letters X, Y and Z once each")
+    first, middle, last = map("XYZ".index, order)
+    sign = 1 if (middle - first) % 3 == 1 else -1
+    a = np.arctan2(-sign * rotation[..., middle, last], rotation[..., last, last])
+    b = np.arctan2(
+        sign * rotation[..., first, last], np.hypot(rotation[..., first, first], rotation[..., first, middle])
+    )
+    # The row of the middle axis once the first rotation is undone: it is that of the last one alone.
+    cosine, sine = np.cos(a)[..., None], sign * np.sin(a)[..., None]
+    row = cosine * rotation[..., middle, :] + sine * rotation[..., last, :]
+    c = np.arctan2(sign * row[..., first], row[..., middle])
+    return np.stack([a, b, c], axis=-1)
+
+
+def axis_angle_to_matrix(axis_angle_rad: Vector) -> Rotation:
+    """Rotation about the vector's direction by its length (Rodrigues' formula)."""
+    angle = np.linalg.norm(axis_angle_rad, axis=-1)[..., None, None]
+    cross = _cross_matrix(axis_angle_rad)
+    # sin(a)/a and (1 − cos a)/a² = ½ (sin(a/2)/(a/2))²; numpy's sinc is sin(πx)/(πx), and 1 at 0.
+    straight = np.sinc(angle / np.pi)
+    bent = np.sinc(angle / (2 * np.pi)) ** 2 / 2
+    return np.eye(3, dtype=angle.dtype) + straight * cross + bent * (cross @ cross)
+
+
+def matrix_to_axis_angle(rotation: Rotation) -> Vector:
+    """Axis times angle, with the angle in [0, π]."""
+    quaternion = matrix_to_quaternion(rotation)
+    scalar, vector = quaternion[..., :1], quaternion[..., 1:]
+    sine = np.linalg.norm(vector, axis=-1, keepdims=True)
+    tiny = sine < np.finfo(rotation.dtype).tiny
+    scale = np.where(tiny, 2, 2 * np.arctan2(sine, scalar) / np.where(tiny, 1, sine))
+    return (vector * scale).astype(rotation.dtype)
+
+
+def quaternion_to_matrix(quaternion: Quaternion) -> Rotation:
+    """Rotation of a quaternion (w, x, y, z) of any non-zero length."""
+    w, x, y, z = np.moveaxis(quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True), -1, 0)
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+def matrix_to_quaternion(rotation: Rotation) -> Quaternion:
+    """Unit quaternion (w, x, y, z) with w ≥ 0.
+
+    The outer product of the quaternion with itself, times 4, is linear in the matrix; its longest row
+    is the best conditioned (Shepperd 1978).
+    """
+    xx, yy, zz = (rotation[..., i, i] for i in range(3))
+    wx = rotation[..., 2, 1] - rotation[..., 1, 2]
+    wy = rotation[..., 0, 2] - rotation[..., 2, 0]
+    wz = rotation[..., 1, 0] - rotation[..., 0, 1]
+    xy = rotation[..., 0, 1] + rotation[..., 1, 0]
+    xz = rotation[..., 0, 2] + rotation[..., 2, 0]
+    yz = rotation[..., 1, 2] + rotation[..., 2, 1]
+    rows = [
+        [1 + xx + yy + zz, wx, wy, wz],
+        [wx, 1 + xx - yy - zz, xy, xz],
+        [wy, xy, 1 - xx + yy - zz, yz],
+        [wz, xz, yz, 1 - xx - yy + zz],
+    ]
+    outer = np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+    longest = np.argmax(np.diagonal(outer, axis1=-2, axis2=-1), axis=-1)
+    row = np.take_along_axis(outer, longest[..., None, None], axis=-2)[..., 0, :]
+    row = np.where(row[..., :1] < 0, -row, row)
+    return row / np.linalg.norm(row, axis=-1, keepdims=True)
+
+
+def six_d_to_matrix(six_d: Float[np.ndarray, "*batch 6"]) -> Rotation:
+    """Rotation whose first two columns come from six numbers by Gram–Schmidt (Zhou et al., CVPR 2019)."""
+    x = _unit(six_d[..., :3])
+    y = six_d[..., 3:]
+    y = _unit(y - _dot(x, y) * x)
+    return np.stack([x, y, np.cross(x, y)], axis=-1)
+
+
+def matrix_to_six_d(rotation: Rotation) -> Float[np.ndarray, "*batch 6"]:
+    """First column, then second column of the matrix."""
+    return np.concatenate([rotation[..., 0], rotation[..., 1]], axis=-1)
+
+
+def shortest_arc(
+    source: Float[np.ndarray, "*#batch 3"], target: Float[np.ndarray, "*#batch 3"]
+) -> Float[np.ndarray, "*#batch 3 3"]:
+    """The smallest rotation that turns the direction of `source` into that of `target`.
+
+    For opposite directions, where every axis at right angles serves, one of them. Lengths are ignored;
+    neither vector may be zero.
+    """
+    source, target = np.broadcast_arrays(_unit(source), _unit(target))
+    cosine = _dot(source, target)
+    across = target - cosine * source
+    sine = np.linalg.norm(across, axis=-1, keepdims=True)
+    # Same or opposite directions: the coordinate axis least along `source` leads to one across it.
+    other = np.eye(3, dtype=source.dtype)[np.argmin(np.abs(source), axis=-1)]
+    parallel = sine < 8 * np.finfo(source.dtype).eps
+    across = _unit(np.where(parallel, np.cross(source, other), across))
+    across = _unit(across - _dot(across, source) * source)
+    # The plane of `source` and `across` turns, the line at right angles to it stays.
+    size = np.hypot(cosine, sine)[..., None]
+    cosine, sine = cosine[..., None] / size, sine[..., None] / size
+    u, v = source[..., :, None], across[..., :, None]
+    ut, vt = source[..., None, :], across[..., None, :]
+    return np.eye(3, dtype=source.dtype) + (cosine - 1) * (u * ut + v * vt) + sine * (v * ut - u * vt)
+
+
+def swing_twist(rotation: Rotation, axis: Float[np.ndarray, "3"]) -> tuple[Rotation, Rotation]:
+    """Split into `rotation = swing @ twist`.
+
+    The twist turns about `axis`, the swing about an axis at right angles to it. Where the swing is half
+    a turn the twist is undefined; it is then the identity.
+    """
+    axis = _unit(axis.astype(rotation.dtype))
+    quaternion = matrix_to_quaternion(rotation)
+    along = _dot(quaternion[..., 1:], axis)
+    twist = np.concatenate([quaternion[..., :1], along * axis], axis=-1)
+    lost = np.linalg.norm(twist, axis=-1, keepdims=True) < 4 * np.finfo(rotation.dtype).eps
+    twisted = quaternion_to_matrix(np.where(lost, np.array([1, 0, 0, 0], rotation.dtype), twist))
+    return rotation @ np.swapaxes(twisted, -1, -2), twisted
+
+
+def forward_kinematics(
+    rotations: Float[np.ndarray, "*batch joints 3 3"],
+    offsets_m: Float[np.ndarray, "*#batch joints 3"],
+    parents: Sequence[int],
+    root_m: Float[np.ndarray, "*#batch 3"],
+) -> tuple[Float[np.ndarray, "*batch joints 3"], Float[np.ndarray, "*batch joints 3 3"]]:
+    """Positions and rotations of all joints in the world.
+
+    `rotations` are relative to the parent joint, `offsets_m` the place of each joint in its parent's
+    frame (with batch axes where bones stretch). `root_m` is added to the offset of every root.
+    A parent comes before its children; -1 marks a root.
+    """
+    if len(parents) != rotations.shape[-3] or any(parent >= child for child, parent in enumerate(parents)):
+        raise ValueError("parents: expected one per joint, each before its children")
+    turned = np.empty_like(rotations)
+    placed = np.empty(rotations.shape[:-1], rotations.dtype)
+    for joint, parent in enumerate(parents):
+        if parent < 0:
+            turned[..., joint, :, :] = rotations[..., joint, :, :]
+            placed[..., joint, :] = root_m + offsets_m[..., joint, :]
+        else:
+            above = turned[..., parent, :, :]
+            turned[..., joint, :, :] = above @ rotations[..., joint, :, :]
+            step = (above @ offsets_m[..., joint, :, None])[..., 0]
+            placed[..., joint, :] = placed[..., parent, :] + step
+    return placed, turned
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    return vector / np.linalg.norm(vector, axis=-1, keepdims=True)
+
+
+def _dot(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return (first * second).sum(axis=-1, keepdims=True)
+
+
+def _cross_matrix(vector: np.ndarray) -> np.ndarray:
+    x, y, z = np.moveaxis(vector, -1, 0)
+    zero = np.zeros_like(x)
+    rows = [[zero, -z, y], [z, zero, -x], [-y, x, zero]]
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
