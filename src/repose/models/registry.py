@@ -1,0 +1,206 @@
+"""What a model is, and which models there are.
+
+An *architecture* is a module class with its configuration class. A *model* is a `ModelSpec`: an
+architecture with the values of its configuration and everything that must be known to use it
+rightly (skeleton, frame rate, 2D normalisation, ...). Third parties add their own:
+
+    register_architecture("mynet", MyConfig, MyNet)
+    register(ModelSpec(name="mynet-s", architecture="mynet", config={"width": 64}, ...))
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cache
+from typing import Any, Literal, get_args, get_origin
+
+import torch
+from torch import nn
+
+from repose.errors import UserError
+
+Shapes = dict[str, tuple[int, ...]]
+"""Name of each tensor of a model's state dict -> its shape."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model, and how its input and output are meant. Plain data: it is written into checkpoints as JSON."""
+
+    name: str
+    """Name under which `build` finds it, such as `repose`."""
+    architecture: str
+    """Name of the registered architecture."""
+    config: dict[str, Any]
+    """Fields of the architecture's configuration (values that JSON can hold)."""
+    skeleton: str
+    """Name of the skeleton of input and output."""
+    frame_rate_hz: float
+    """Frame rate of the training clips; input at another rate is resampled to it."""
+    window_frames: int
+    """Frames of one window: the longest clip that the model takes at once."""
+    normalisation: str
+    """How 2D input is normalised: `screen` (by the image's width), `crop-scaled` (to the sequence's
+    bounding box), `pixel-scaled` (by the image's shorter side), `rays` (x/z, y/z of the camera)."""
+    output: Literal["input", "m"] = "input"
+    """Unit of the output: `input` (x, y and z in units of the normalised 2D input) or `m` (metres)."""
+    root_relative: bool = False
+    """Whether the model was trained on joints relative to the root (its root output means nothing then)."""
+    fixed_window: bool = False
+    """Whether every clip must have exactly `window_frames` frames."""
+    training: dict[str, Any] = field(default_factory=dict)
+    """Record of the training: data, licence, seed, errors reached."""
+
+    def with_config(self, **changes: Any) -> "ModelSpec":
+        """The same model with some fields of its configuration changed; `frames` sets the window, too."""
+        return replace(
+            self,
+            config={**self.config, **changes},
+            window_frames=changes.get("frames", self.window_frames),
+        )
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "ModelSpec":
+        """The reverse of `to_json`.
+
+        Raises:
+            UserError: the text is no JSON, or a field is missing, unknown or of another type.
+        """
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise UserError(f"model description: expected JSON, found {text[:40]!r} ({error})") from None
+        if not isinstance(values, dict):
+            raise UserError(f"model description: expected a JSON object, found {type(values).__name__}")
+        known = {entry.name: entry for entry in fields(cls)}
+        if unknown := sorted(values.keys() - known.keys()):
+            raise UserError(
+                f"model description: unknown field {unknown[0]!r}",
+                "The file was probably written by a newer version of repose: update repose.",
+            )
+        if missing := sorted(asdict(_EXAMPLE).keys() - values.keys()):
+            raise UserError(f"model description: the field {missing[0]!r} is missing")
+        for name, value in values.items():
+            _check_type(name, value, known[name].type)
+        return cls(**values)
+
+
+_EXAMPLE = ModelSpec("", "", {}, "", 0.0, 0, "")
+
+
+def _check_type(name: str, value: object, wanted: Any) -> None:
+    if get_origin(wanted) is Literal:
+        fits = value in get_args(wanted)
+    elif wanted is float:
+        fits = isinstance(value, int | float) and not isinstance(value, bool)
+    elif wanted is int:
+        fits = isinstance(value, int) and not isinstance(value, bool)
+    else:
+        fits = isinstance(value, get_origin(wanted) or wanted)
+    if not fits:
+        raise UserError(f"model description: {name}: expected {wanted}, found {value!r}")
+
+
+class PoseModel(nn.Module):
+    """Base of every model: 2D joints and their confidence in, 3D joints out.
+
+    `forward` maps `(batch, frames, joints, 3)`, where the last axis is the normalised x and y and the
+    detector's confidence, to `(batch, frames, joints, 3)`, x right, y down and z away from the camera,
+    in the unit that `spec.output` names. `build` and `load_checkpoint` set `spec`.
+    """
+
+    spec: ModelSpec
+
+
+_architectures: dict[str, tuple[type, Callable[[Any], PoseModel]]] = {}
+_specs: dict[str, ModelSpec] = {}
+
+
+def register_architecture(name: str, config: type, module: Callable[[Any], PoseModel]) -> None:
+    """Make an architecture known: `module(config(**spec.config))` builds it.
+
+    Raises:
+        UserError: the name is taken by another architecture.
+    """
+    if _architectures.setdefault(name, (config, module)) != (config, module):
+        raise UserError(f"architecture {name!r} is registered already", "Choose another name.")
+
+
+def register(spec: ModelSpec) -> None:
+    """Make a model known to `build`, and to `load_checkpoint` for recognition by its tensors.
+
+    Raises:
+        UserError: the name is taken by another model, or the architecture is not registered.
+    """
+    _architecture(spec)
+    if _specs.setdefault(spec.name, spec) != spec:
+        raise UserError(f"model {spec.name!r} is registered already", "Choose another name.")
+
+
+def registered() -> list[ModelSpec]:
+    """Every registered model, in the order of registration."""
+    return list(_specs.values())
+
+
+def find_spec(name: str) -> ModelSpec:
+    """The registered model of that name.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in _specs:
+        raise UserError(f"no model is called {name!r}", f"Known models: {', '.join(_specs)}.")
+    return _specs[name]
+
+
+def build(model: str | ModelSpec) -> PoseModel:
+    """A freshly initialised model, in training mode, float32.
+
+    Args:
+        model: name of a registered model, or a `ModelSpec`, registered or not:
+            `build(find_spec("repose").with_config(frames=81))`.
+
+    Raises:
+        UserError: unknown name or architecture, or a configuration that does not fit the architecture.
+    """
+    spec = model if isinstance(model, ModelSpec) else find_spec(model)
+    config_type, module_type = _architecture(spec)
+    try:
+        module = module_type(config_type(**spec.config))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"model {spec.name!r}: the configuration does not fit {spec.architecture!r}: {error}"
+        ) from error
+    module.spec = spec
+    return module
+
+
+def tensor_shapes(spec: ModelSpec) -> Shapes:
+    """Shapes of the model's tensors, found without allocating or initialising any."""
+    return dict(_tensor_shapes(spec.architecture, json.dumps(spec.config, sort_keys=True)))
+
+
+@cache
+def _tensor_shapes(architecture: str, config: str) -> Shapes:
+    spec = replace(_EXAMPLE, architecture=architecture, config=json.loads(config))
+    with torch.device("meta"):
+        return {name: tuple(tensor.shape) for name, tensor in build(spec).state_dict().items()}
+
+
+def parameter_count(spec: ModelSpec) -> int:
+    """Number of trainable values."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in build(spec).parameters())
+
+
+def _architecture(spec: ModelSpec) -> tuple[type, Callable[[Any], PoseModel]]:
+    if spec.architecture not in _architectures:
+        raise UserError(
+            f"model {spec.name!r}: no architecture is called {spec.architecture!r}",
+            f"Known architectures: {', '.join(_architectures)}. Others must be registered first "
+            "(repose.models.register_architecture).",
+        )
+    return _architectures[spec.architecture]

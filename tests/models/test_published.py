@@ -1,0 +1,156 @@
+"""The published architectures: tensor names, outputs, window lengths, initialisation."""
+
+import copy
+import importlib.util
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from repose.errors import UserError
+from repose.models import build, find_spec
+
+PARITY = Path(__file__).resolve().parents[1] / "parity"
+STATE_DICTS = json.loads((PARITY / "state_dicts.json").read_text())
+OUTPUTS = np.load(PARITY / "models.npz")
+CLIPS = [key.removesuffix("/input") for key in OUTPUTS.files if key.endswith("/input")]
+
+_spec = importlib.util.spec_from_file_location("parity_weights", PARITY / "weights.py")
+parity_weights = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(parity_weights)
+
+
+PUBLISHED = [key.replace("_", "-") for key in STATE_DICTS]
+
+
+@cache
+def published(key: str, dtype: torch.dtype = torch.float32) -> torch.nn.Module:
+    if dtype != torch.float32:
+        return copy.deepcopy(published(key)).to(dtype)
+    model = build(key.replace("_", "-")).eval()
+    model.load_state_dict(parity_weights.deterministic_state_dict(model))
+    return model
+
+
+def small(name: str, **changes: int) -> torch.nn.Module:
+    depth = {"depth": 1} if find_spec(name).architecture == "dstformer" else {"layers": 1}
+    return build(find_spec(name).with_config(width=32, representation=16, **depth, **changes))
+
+
+@pytest.mark.parametrize("key", STATE_DICTS)
+def test_tensor_names_and_shapes_are_the_published_ones(key: str) -> None:
+    with torch.device("meta"):
+        model = build(key.replace("_", "-"))
+    tensors = {
+        name: [list(tensor.shape), str(tensor.dtype).removeprefix("torch.")]
+        for name, tensor in model.state_dict().items()
+    }
+    assert tensors == STATE_DICTS[key]["state_dict"]
+    assert sum(parameter.numel() for parameter in model.parameters()) == STATE_DICTS[key]["parameters"]
+
+
+@pytest.mark.parametrize("clip", CLIPS)
+@torch.no_grad()
+def test_float64_outputs_are_the_published_ones(clip: str) -> None:
+    model = published(clip.split("/")[0], torch.float64)
+    output = model(torch.from_numpy(OUTPUTS[f"{clip}/input"]).double())
+    np.testing.assert_allclose(output.numpy(), OUTPUTS[f"{clip}/output_float64"], rtol=0, atol=1e-9)
+
+
+# In float32, rounding flips neighbours in MotionAGFormer's temporal graph: see the fixtures' README.
+@pytest.mark.parametrize("clip", [clip for clip in CLIPS if "agformer" not in clip])
+@torch.no_grad()
+def test_float32_outputs_are_the_published_ones(clip: str) -> None:
+    output = published(clip.split("/")[0])(torch.from_numpy(OUTPUTS[f"{clip}/input"]))
+    np.testing.assert_allclose(output.numpy(), OUTPUTS[f"{clip}/output"], rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_representation_is_the_published_one() -> None:
+    features = published("repose").represent(torch.from_numpy(OUTPUTS["repose/100/input"]))
+    assert features.shape == (2, 100, 17, 512)
+    np.testing.assert_allclose(
+        features[:1, :10].numpy(), OUTPUTS["repose/100/representation"], rtol=0, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+@torch.no_grad()
+def test_clips_of_a_batch_do_not_mix(name: str) -> None:
+    model = small(name, frames=9).eval()
+    clips = torch.randn(3, 9, 17, 3)
+    together, alone = model(clips), model(clips[1:2])
+    torch.testing.assert_close(together[1:2], alone, rtol=0, atol=1e-5)
+
+
+def test_dstformer_refuses_more_frames_than_it_was_trained_with() -> None:
+    model = small("repose", frames=27)
+    assert model(torch.zeros(2, 27, 17, 3)).shape == (2, 27, 17, 3)
+    with pytest.raises(UserError, match="at most 27 frames of 17 joints, found 28 frames of 17 joints"):
+        model(torch.zeros(2, 28, 17, 3))
+
+
+@pytest.mark.parametrize("shape", [(1, 26, 17, 3), (1, 28, 17, 3), (1, 27, 16, 3)])
+def test_motionagformer_takes_its_own_length_only(shape: tuple[int, ...]) -> None:
+    with pytest.raises(UserError, match=f"exactly 27 frames of 17 joints, found {shape[1]} frames"):
+        small("motionagformer-xs")(torch.zeros(shape))
+
+
+def test_frames_that_are_all_alike_are_all_neighbours() -> None:
+    """A still person ties every similarity; the graph is then complete, and its rows average."""
+    graph = small("motionagformer-xs").double().layers[0].graph_temporal.mixer
+    x = torch.randn(4, 1, 32, dtype=torch.float64).expand(4, 27, 32)
+    assert torch.equal(graph.adjacency(x), torch.ones(4, 27, 27, dtype=torch.float64))
+
+
+def test_published_conventions() -> None:
+    conventions = {
+        name: (spec.window_frames, spec.normalisation, spec.root_relative, spec.fixed_window)
+        for name, spec in ((name, find_spec(name)) for name in PUBLISHED)
+    }
+    assert {find_spec(name).frame_rate_hz for name in PUBLISHED} == {50.0}
+    assert {find_spec(name).skeleton for name in PUBLISHED} == {"h36m-17"}
+    assert conventions == {
+        "repose": (243, "crop-scaled", False, False),
+        "motionbert": (243, "crop-scaled", True, False),
+        "motionbert-lite": (243, "crop-scaled", False, False),
+        "motionagformer-xs": (27, "screen", True, True),
+        "motionagformer-s": (81, "screen", True, True),
+        "motionagformer-b": (243, "screen", True, True),
+        "motionagformer-l": (243, "screen", True, True),
+    }
+
+
+def test_initialisation_is_the_published_one() -> None:
+    torch.manual_seed(0)
+    repose, agformer = build("repose"), build("motionagformer-b")
+    for tensor in (
+        repose.temp_embed,
+        repose.pos_embed,
+        repose.blocks_ts[3].mlp_t.fc1.weight,
+        repose.head.weight,
+    ):
+        assert abs(tensor.std().item() - 0.02) < 0.002
+    assert not repose.blocks_st[0].attn_s.qkv.bias.any()
+    for fusion in (repose.ts_attn[4], agformer.layers[3].fusion):
+        assert not fusion.weight.any()
+        assert torch.equal(fusion.bias, torch.full((2,), 0.5))
+    layer = agformer.layers[0]
+    assert torch.equal(layer.att_spatial.layer_scale_1, torch.full((128,), 1e-5))
+    assert not agformer.pos_embed.any()
+    assert abs(layer.graph_temporal.mixer.U.weight.std().item() - (2 / 128) ** 0.5) < 0.005
+
+
+@pytest.mark.parametrize("name", ["repose", "motionagformer-xs"])
+def test_every_parameter_learns(name: str) -> None:
+    model = small(name, frames=9)
+    # From the initial values some gradients are exactly 0: nudge them as a first step would.
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    model(torch.randn(2, 9, 17, 3)).square().sum().backward()
+    idle = [name for name, parameter in model.named_parameters() if not parameter.grad.abs().sum() > 0]
+    assert idle == []
