@@ -62,6 +62,7 @@ def with_value(shape: tuple[int, ...], at: tuple[int, ...], value: float) -> np.
         ({"frames": np.arange(5)}, "frames: expected 4 whole numbers, found int64 (5,)"),
         ({"frames": np.arange(4) / 2}, "frames: expected 4 whole numbers, found float64 (4,)"),
         ({"fps": 0.0}, "fps: expected a positive number of frames per second, found 0.0"),
+        ({"fps": "fast"}, "fps: expected a positive number of frames per second, found fast"),
         ({"fps": np.nan}, "fps: expected a positive number of frames per second, found nan"),
         ({"image_size": (0, 480)},
          "image_size: expected a positive (width, height) in pixels, found (0, 480)"),

@@ -6,6 +6,7 @@ the test run leave them alone (`no_type_check`).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Any, Literal, cast, no_type_check
 
 import numpy as np
@@ -69,7 +70,7 @@ class Pose2D:
             image_size=(width, height),
             skeleton=skeleton,
             track_id=int(self.track_id),
-            times_s=_times(self.times_s, frames, float(self.fps)),
+            times_s=_times(self.times_s, frames, _rate(self.fps)),
         )
 
     def __len__(self) -> int:
@@ -142,7 +143,7 @@ class Pose3D:
             track_id=int(self.track_id),
             confidence=_floats("confidence", confidence, shape, skeleton),
             points_px=None if points is None else _floats("points_px", points, (*shape, 2), skeleton),
-            times_s=_times(self.times_s, frames, float(self.fps)),
+            times_s=_times(self.times_s, frames, _rate(self.fps)),
         )
 
     def __len__(self) -> int:
@@ -209,8 +210,8 @@ def _frames(frames: object, count: int) -> np.ndarray:
     return _readonly(numbers)
 
 
-def _rate(fps: float) -> float:
-    if not (np.isfinite(fps) and fps > 0):
+def _rate(fps: object) -> float:
+    if not (isinstance(fps, Real) and np.isfinite(float(fps)) and float(fps) > 0):
         expected("fps", "a positive number of frames per second", fps)
     return float(fps)
 

@@ -1,17 +1,29 @@
 """Keypoints in `.npz` and `.npy`: RePOSE's own layout, and bare arrays."""
 
 import io
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import numpy as np
 
 from repose.errors import UserError, expected
-from repose.formats.detections import ASSUMED_FPS, Detections, assume_size, lay_out
+from repose.formats.detections import (
+    ASSUMED_FPS,
+    Detections,
+    assume_size,
+    check_numbers,
+    lay_out,
+    nobody,
+    read_confidence,
+)
 from repose.pose import Pose2D
 from repose.skeleton import Skeleton, get_skeleton
 
 _OWN_KEYS = "points_px, confidence, frames, fps, image_size, skeleton, track_id"
+
+NUMPY_STARTS = (b"PK", b"\x93NUMPY")
+"""How an `.npz` (a zip archive) and an `.npy` begin."""
 
 
 def load_arrays(name: str, data: bytes) -> dict[str, np.ndarray]:
@@ -19,6 +31,8 @@ def load_arrays(name: str, data: bytes) -> dict[str, np.ndarray]:
 
     Raises UserError for a damaged file and for arrays of Python objects.
     """
+    if not data.startswith(NUMPY_STARTS):
+        expected(name, "a NumPy file", "something else", "Check that it is the right file.")
     try:
         content = np.load(io.BytesIO(data), allow_pickle=False)
         if isinstance(content, np.ndarray):
@@ -70,7 +84,7 @@ def parse(name: str, arrays: dict[str, np.ndarray]) -> Detections:
 def parse_own(
     name: str,
     arrays: dict[str, np.ndarray],
-    fps: float | None,
+    fps: int | float | None,
     image_size: tuple[int, int] | None,
     skeleton: Skeleton | None,
 ) -> list[Pose2D]:
@@ -84,15 +98,27 @@ def parse_own(
     points = _numbers(name, arrays, "points_px", 3)
     rows = len(points)
     scores = _numbers(name, arrays, "confidence", 2) if "confidence" in arrays else None
+    said = None
+    if "skeleton" in arrays:
+        with _naming(name):
+            said = get_skeleton(str(arrays["skeleton"])).name
     own = Detections(
         kind="array",
         frames=_whole_numbers(name, "frames", arrays.get("frames", np.arange(rows)), rows).tolist(),
         keypoints=list(points),
-        layout=get_skeleton(str(arrays["skeleton"])).name if "skeleton" in arrays else None,
+        layout=said or ("h36m-17" if points.shape[1] == 17 else None),
     )
-    default = "h36m-17" if points.shape[1] == 17 else None
-    layout, _, _ = lay_out(name, replace(own, layout=own.layout or default), points, scores, skeleton)
-    confidence = np.ones(points.shape[:2], dtype=np.float32) if scores is None else scores
+    check_numbers(name, points, own.frames)
+    if scores is not None:
+        if scores.shape != points.shape[:2]:
+            expected(f"{name}: confidence", f"the shape {points.shape[:2]}", scores.shape)
+        check_numbers(name, scores[..., None], own.frames)
+    layout, points, scores = lay_out(name, own, points, scores, skeleton)
+    confidence, note = np.ones(points.shape[:2], dtype=np.float32), ""
+    if scores is not None and rows:
+        confidence, note = read_confidence(name, scores)
+    if not (confidence > 0).any():
+        raise nobody(name)
     ids = arrays.get("track_id", np.zeros(rows, dtype=np.int64))
     ids = _whole_numbers(name, "track_id", np.full(rows, ids) if ids.ndim == 0 else ids, rows)
     times = _numbers(name, arrays, "times_s", 1) if "times_s" in arrays and fps is None else None
@@ -108,7 +134,7 @@ def parse_own(
         if known is None
     ]
     frames = np.asarray(own.frames, dtype=np.int64)
-    try:
+    with _naming(name):
         return [
             Pose2D(
                 points_px=points[ids == person],
@@ -120,10 +146,17 @@ def parse_own(
                 track_id=person,
                 times_s=cast(np.ndarray, None if times is None else times[ids == person]),
                 assumed=tuple(assumed),
-                source=str(arrays.get("source", f"{name}: array")),
+                source=str(arrays.get("source", f"{name}: array")) + note,
             )
             for person in dict.fromkeys(ids.tolist())
         ]
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Put the file's name before the message of a UserError."""
+    try:
+        yield
     except UserError as error:
         raise UserError(f"{name}: {error.message}", error.hint) from None
 

@@ -55,7 +55,7 @@ class Detections:
 def make_tracks(
     name: str,
     detections: Detections,
-    fps: float | None,
+    fps: int | float | None,
     image_size: tuple[int, int] | None,
     skeleton: Skeleton | None,
 ) -> list[Pose2D]:
@@ -74,10 +74,10 @@ def make_tracks(
     if scores is None:
         confidence, note = (points != 0).any(axis=-1).astype(np.float32), ""
     else:
-        confidence, note = _confidence(name, scores)
+        confidence, note = read_confidence(name, scores)
     there = (confidence > 0).any(axis=1)
     if not there.any():
-        raise UserError(f"{name}: nobody in it", "No frame has a single joint with a confidence above 0.")
+        raise nobody(name)
     people = None if detections.people is None else np.asarray(detections.people, dtype=np.int64)[there]
     frames, points, confidence = frames[there], points[there], confidence[there]
     if people is None:
@@ -119,6 +119,10 @@ def make_tracks(
     return tracks
 
 
+def nobody(name: str) -> UserError:
+    return UserError(f"{name}: nobody in it", "No frame has a single joint with a confidence above 0.")
+
+
 def assume_size(points_px: np.ndarray, confidence: np.ndarray) -> tuple[int, int]:
     """The smallest common video size, landscape or portrait, that contains the points.
 
@@ -139,23 +143,29 @@ def assume_size(points_px: np.ndarray, confidence: np.ndarray) -> tuple[int, int
 def _stack(name: str, detections: Detections) -> tuple[np.ndarray, np.ndarray | None]:
     """Points (rows, joints, 2) and scores (rows, joints), None without scores; both finite."""
     if not len(detections.keypoints):
-        raise UserError(f"{name}: nobody in it", f"It is a file of {detections.kind} with no detections.")
+        raise nobody(name)
     shapes = sorted({keypoints.shape for keypoints in detections.keypoints})
     if len(shapes) > 1:
         found = " and ".join(f"{joints} joints of {values} values" for joints, values in shapes[:3])
         expected(name, "the same joints for every person", found)
-    keypoints = np.stack(list(detections.keypoints)).astype(np.float32)
-    bad = np.argwhere(~np.isfinite(keypoints))
+    keypoints = np.stack(list(detections.keypoints)).astype(np.float64)
+    check_numbers(name, keypoints, detections.frames)
+    keypoints = keypoints.astype(np.float32)
+    return keypoints[..., :2], keypoints[..., 2] if keypoints.shape[-1] == 3 else None
+
+
+def check_numbers(name: str, keypoints: np.ndarray, frames: Sequence[int]) -> None:
+    """Raise UserError unless the values of `keypoints` (rows, joints, values) are finite and below 1e9."""
+    bad = np.argwhere(~(np.abs(keypoints) < 1e9))
     if len(bad):
         row, joint, axis = bad[0].tolist()
+        value = keypoints[row, joint, axis]
         expected(
             name,
-            "finite numbers",
-            f"{keypoints[row, joint, axis]} in frame {detections.frames[row]}, joint {joint} "
-            f"({len(bad)} in all)",
+            "pixels and confidences" if np.isfinite(value) else "finite numbers",
+            f"{value:g} in frame {frames[row]}, joint {joint} ({len(bad)} in all)",
             "Give a missing joint confidence 0 and any finite place.",
         )
-    return keypoints[..., :2], keypoints[..., 2] if keypoints.shape[-1] == 3 else None
 
 
 def lay_out(
@@ -204,7 +214,7 @@ def tell_body_25(points_px: np.ndarray, scores: np.ndarray) -> Skeleton:
     return min((SKELETONS["body-25"], SKELETONS["body-25b"]), key=bone_length)
 
 
-def _confidence(name: str, scores: np.ndarray) -> tuple[np.ndarray, str]:
+def read_confidence(name: str, scores: np.ndarray) -> tuple[np.ndarray, str]:
     """Scores as confidence from 0 to 1, and a note on what was done to them.
 
     Scores up to 1.5 are probabilities that overshoot (AlphaPose, MMPose): what exceeds 1 becomes 1, and

@@ -19,7 +19,7 @@ _KNOWN = "AlphaPose, COCO, MMPose or OpenPose JSON, an .npz or an .npy"
 def read_keypoints(
     path: str | Path,
     *,
-    fps: float | None = None,
+    fps: int | float | None = None,
     image_size: tuple[int, int] | None = None,
     skeleton: str | Skeleton | None = None,
 ) -> list[Pose2D]:
@@ -50,7 +50,7 @@ def read_keypoints(
     name = path.name
     if not data:
         raise UserError(f"{name}: the file is empty (0 bytes)", "Make it again.")
-    if not data.startswith((b"PK", b"\x93NUMPY")):
+    if not data.startswith(arrays.NUMPY_STARTS):
         return make_tracks(name, _parse(name, load_json(name, data)), fps, image_size, layout)
     content = arrays.load_arrays(name, data)
     if "joints_m" in content:
@@ -75,7 +75,7 @@ def holds_keypoints(path: str | Path) -> bool:
             start = file.read(512)
     except OSError:
         return False
-    return start.startswith((b"PK", b"\x93NUMPY")) or start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{")
+    return start.startswith(arrays.NUMPY_STARTS) or start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{")
 
 
 def load_json(name: str, data: bytes) -> Any:
@@ -131,7 +131,7 @@ def _gather(name: str, kind: str, frames: dict[int, list[tuple[Any, np.ndarray]]
 
 
 def _read_folder(
-    folder: Path, fps: float | None, image_size: tuple[int, int] | None, skeleton: Skeleton | None
+    folder: Path, fps: int | float | None, image_size: tuple[int, int] | None, skeleton: Skeleton | None
 ) -> list[Pose2D]:
     """One JSON file per frame, whose number is the last one in its name (`run_000012_keypoints.json`).
 

@@ -1,0 +1,64 @@
+"""Writing a result folder whole or not at all."""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from secrets import token_hex
+
+from repose.errors import UserError
+
+
+def check_output(folder: str | Path, names: Iterable[str], *, force: bool = False) -> None:
+    """Raise UserError if `folder` has one of the files `names` and `force` is not set, or is no folder.
+
+    Meant to be called before long work, so that it is not done in vain; `stage` checks again.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: expected a folder for the results, found a file", "Choose another name.")
+    there = [name for name in names if (folder / name).exists()]
+    if there and not force:
+        raise UserError(
+            f"{folder}: has {', '.join(there)} already", "Choose another folder, or overwrite with --force."
+        )
+
+
+@contextmanager
+def stage(folder: str | Path, names: Iterable[str], *, force: bool = False) -> Iterator[Path]:
+    """A hidden folder to write the files `names` to; at the end they take their places in `folder`.
+
+    If the block raises or is interrupted, the hidden folder is removed and `folder` is as it was; it does
+    not even come to exist. A folder that was there keeps its other files. Raises UserError where the
+    files exist and `force` is not set, and where the disk is full or the place cannot be written.
+    """
+    folder = Path(folder)
+    check_output(folder, names, force=force)
+    new = not folder.exists()
+    beside = folder.parent if new else folder
+    partial = beside / f".{folder.resolve().name}.partial-{token_hex(4)}"
+    made: list[Path] = []
+    try:
+        for parent in reversed([beside, *beside.parents]):
+            if not parent.exists():
+                parent.mkdir()
+                made.append(parent)
+        partial.mkdir()
+        yield partial
+        if new:
+            partial.rename(folder)
+        else:
+            for file in sorted(partial.iterdir()):
+                os.replace(file, folder / file.name)
+        made.clear()
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot write results ({error.strerror or error})",
+            "Nothing was kept of them. Make room, or choose another folder.",
+        ) from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        with suppress(OSError):
+            for parent in reversed(made):
+                parent.rmdir()
