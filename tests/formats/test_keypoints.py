@@ -81,6 +81,7 @@ def test_alphapose_joint_counts(tmp_path: Path, joints: int, kept: int, skeleton
     body = person(joints)
     (pose,) = read_keypoints(save(tmp_path / "a.json", [row("0.jpg", body, idx=1)]))
     check(pose, body[:kept], skeleton)
+    assert pose.source.endswith(f"; the {kept} body joints of {joints}") == (joints > kept)
 
 
 @pytest.mark.parametrize(

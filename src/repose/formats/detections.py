@@ -67,7 +67,9 @@ def make_tracks(
     person twice in a frame, or nobody at all.
     """
     points, scores = _stack(name, detections)
+    given = points.shape[1]
     layout, points, scores = lay_out(name, detections, points, scores, skeleton)
+    body = f"; the {len(layout)} body joints of {given}" if given > len(layout) else ""
     frames = np.asarray(detections.frames, dtype=np.int64)
     if len(frames) and frames.min() < 0:
         expected(f"{name}: frame", "0 or more", int(frames.min()), "Frame numbers count from 0.")
@@ -113,7 +115,7 @@ def make_tracks(
                 skeleton=layout,
                 track_id=int(person),
                 assumed=tuple(assumed),
-                source=f"{name}: {detections.kind}{note}",
+                source=f"{name}: {detections.kind}{body}{note}",
             )
         )
     return tracks
