@@ -1,0 +1,42 @@
+# Everything runs in the virtual environment .venv. A target installs only what is not there yet or has
+# changed (pyproject.toml, constraints.txt), so running it again is quick.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+# Conflicts would be reported for mediapipe alone, whose metadata asks for more than it uses (constraints.txt).
+PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --no-warn-conflicts --constraint constraints.txt
+
+.PHONY: help install demo test check
+help:
+	@echo "make demo      3D poses of the sample video, with its error against the truth"
+	@echo "make test      the tests"
+	@echo "make install   repose and its detectors in $(VENV)"
+	@echo "make check     style, types and imports"
+	@echo "Another Python: make demo PYTHON=python3.12 (3.11 and 3.12 have MediaPipe)"
+
+install: $(VENV)/.installed
+
+demo: install
+	$(BIN)/repose demo --output demo-result --force
+
+test: $(VENV)/.installed-for-development
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.installed-for-development
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@command -v "$(PYTHON)" > /dev/null || { echo "make needs $(PYTHON), which is not there. Install it, or name another: make PYTHON=python3.12" >&2; exit 1; }
+	test -x $(BIN)/pip || "$(PYTHON)" -m venv $(VENV)
+	$(PIP_INSTALL) pip setuptools
+	$(PIP_INSTALL) --no-build-isolation --editable . --group detectors
+	$(PIP_INSTALL) --no-deps mediapipe rtmlib
+	@touch $@
+
+$(VENV)/.installed-for-development: $(VENV)/.installed
+	$(PIP_INSTALL) --no-build-isolation --editable ".[train]" --group dev
+	@touch $@
