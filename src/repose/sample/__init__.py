@@ -1,0 +1,59 @@
+"""The package's own sample: a rendered figure behind a counter, and where its joints truly were.
+
+Made by `scripts/sample/render.py`; the motion is procedural, so the truth is exact.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from repose.skeleton import H36M_17, Skeleton
+
+_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True, eq=False)
+class SampleTruth:
+    """Every frame of the sample, from its motion and its camera."""
+
+    joints_m: Float[np.ndarray, "frames 17 3"]
+    """Camera frame: x right, y down, z forward, metres."""
+    hidden: Bool[np.ndarray, "frames 17"]
+    """True where the counter stands between the camera and the joint; the body's own parts do not count."""
+    K: Float[np.ndarray, "3 3"]
+    """Intrinsics in pixels; no distortion."""
+    T_cam_world: Float[np.ndarray, "4 4"]
+    """World (z up, floor at 0) to camera, metres."""
+    image_size: tuple[int, int]
+    fps: float
+    skeleton: Skeleton
+
+    @property
+    def points_px(self) -> Float[np.ndarray, "frames 17 2"]:
+        """The joints in the picture."""
+        image = self.joints_m.astype(np.float64) @ self.K.T
+        return image[..., :2] / image[..., 2:]
+
+
+def sample_video() -> Path:
+    """Path of the sample video."""
+    return _FOLDER / "sample.mp4"
+
+
+def load_sample_truth() -> SampleTruth:
+    """The true joints of the sample video, one row for each of its frames."""
+    with np.load(_FOLDER / "truth.npz") as truth:
+        if tuple(truth["joints"]) != H36M_17.joints:
+            raise ValueError("truth.npz and the skeleton h36m-17 differ in their joints")
+        width, height = truth["image_size"].tolist()
+        return SampleTruth(
+            joints_m=truth["joints_m"],
+            hidden=truth["hidden"],
+            K=truth["K"],
+            T_cam_world=truth["T_cam_world"],
+            image_size=(width, height),
+            fps=float(truth["fps"]),
+            skeleton=H36M_17,
+        )
