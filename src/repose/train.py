@@ -23,8 +23,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from repose.data.detection import DetectionConfig
+from repose.data.procedural import ProceduralConfig, make_motion
 from repose.data.synthetic import Batch, MotionBank, SyntheticClips, SyntheticConfig, see
-from repose.errors import UserError
+from repose.errors import UserError, expected
 from repose.losses import LossWeights, total_loss
 from repose.metrics import mpjpe, p_mpjpe
 from repose.models import ModelSpec, PoseModel, build
@@ -64,6 +65,13 @@ class TrainConfig:
     workers: int = 1
     """Processes that make batches ahead; 0 makes them in the loop."""
 
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "validate_every", "save_every", "devices", "nodes"):
+            if getattr(self, name) < 1:
+                expected(name, "1 or more", getattr(self, name))
+        if self.batch % (self.devices * self.nodes):
+            expected("batch", f"a multiple of the {self.devices * self.nodes} devices", self.batch)
+
 
 def train(config: TrainConfig, folder: Path, *, resume: bool = False) -> Path:
     """Train a model and return the path of its checkpoint, `folder/model.safetensors`.
@@ -72,25 +80,26 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False) -> Path:
     from), TensorBoard curves, `validation.jsonl`, `best.safetensors` (lowest validation P-MPJPE with
     detector-like noise) and `model.safetensors` (the last).
 
-    Raises UserError where the folder holds a run already and `resume` is not set, holds another run's
-    configuration, or where a loss stops being finite.
-    """
-    fabric = launch(config)
-    if fabric.is_global_zero:
-        claim(folder, config, resume)
-    fabric.barrier()
+    With several devices the program starts itself once more for each (`python script` or `python -m
+    module`, with the same arguments), so what runs before this call runs in each of them.
 
+    Raises UserError where the folder holds a run already and `resume` is not set, where it holds none
+    or one of another configuration and `resume` is set, for a model that takes no camera rays, a device
+    that is not there, and where a loss stops being finite. Killed or interrupted at any point, the
+    folder holds the state last saved, from which `resume` goes on.
+    """
+    fabric = choose_devices(config)
+    if fabric.is_global_zero:
+        check_folder(folder, config, resume)
     torch.manual_seed(config.seed)
     model = build(config.model)
     if model.spec.normalisation != "rays":
-        raise UserError(
-            f"model {config.model}: expected one that takes camera rays, found {model.spec.normalisation!r} input",
+        expected(
+            f"model {config.model}: input",
+            "camera rays",
+            model.spec.normalisation,
             "Virtual cameras train models such as frameformer; see `repose models`.",
         )
-    optimizer = torch.optim.AdamW(
-        parameter_groups(model, config.weight_decay), lr=config.learning_rate, betas=(0.9, 0.98)
-    )
-    model_on_device, optimizer = fabric.setup(model, optimizer)
     data = SyntheticClips(
         config.data,
         seed=config.seed,
@@ -99,6 +108,15 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False) -> Path:
         rank=fabric.global_rank,
         ranks=fabric.world_size,
     )
+    # All that the user can get wrong is behind us: one process has said so, before there are several.
+    if fabric.is_global_zero:
+        describe_run(folder, config)
+    fabric.launch()
+
+    optimizer = torch.optim.AdamW(
+        parameter_groups(model, config.weight_decay), lr=config.learning_rate, betas=(0.9, 0.98)
+    )
+    model_on_device, optimizer = fabric.setup(model, optimizer)
     examination = Examination(data)
     first, best = restore(folder / STATE, model, optimizer) if resume else (0, math.inf)
 
@@ -112,16 +130,18 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False) -> Path:
             keypoints, target_m = fabric.to_device((batch.keypoints, batch.target_m))
             predicted_m = model_on_device(keypoints)
             loss, parts = total_loss(predicted_m, target_m, config.losses)
-            if not torch.isfinite(loss):
+            optimizer.zero_grad()
+            fabric.backward(loss)
+            # The norm is of all devices' gradients together, so all of them stop at the same step.
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+            if not torch.isfinite(norm):
                 bad = folder / f"bad-batch-step{step}-rank{fabric.global_rank}.pt"
                 torch.save({"keypoints": batch.keypoints, "target_m": batch.target_m}, bad)
                 raise UserError(
-                    f"the loss became {loss.item()} at step {step}",
-                    f"The batch that made it is {bad}. Lower --learning-rate, or resume with other settings.",
+                    f"step {step}: expected a finite loss and gradient, found loss {loss.item()}, "
+                    f"gradient norm {norm.item()}",
+                    f"The batch is kept in {bad}. Start anew elsewhere with a lower --learning-rate.",
                 )
-            optimizer.zero_grad()
-            fabric.backward(loss)
-            norm = fabric.clip_gradients(model_on_device, optimizer, max_norm=config.clip_norm)
             optimizer.step()
             journal.step(step, {"loss": loss.detach(), **parts, "rate": rate, "gradient": norm})
 
@@ -136,54 +156,70 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False) -> Path:
                 if last:
                     save_checkpoint(folder / "model.safetensors", model, trained(model, config, done, scores))
             if fabric.is_global_zero and (last or done % config.save_every == 0):
+                journal.flush()
                 save_state(folder / STATE, model, optimizer, done, best)
     fabric.barrier()
     return folder / "model.safetensors"
 
 
-def launch(config: TrainConfig) -> "Fabric":
-    """Start the processes; each runs everything after this line."""
+def choose_devices(config: TrainConfig) -> "Fabric":
+    """Devices and precision of the run; nothing is started yet."""
     try:
         from lightning_fabric import Fabric
-    except ImportError:
+        from torch.utils.tensorboard import SummaryWriter  # noqa: F401  the journal needs it
+    except ImportError as error:
         raise UserError(
-            "training needs Lightning Fabric, which is not installed", "pip install 'repose[train]'"
+            f"training needs {error.name}, which is not installed", "pip install 'repose[train]'"
         ) from None
-    if config.batch % (config.devices * config.nodes):
-        raise UserError(
-            f"batch: expected a multiple of the {config.devices * config.nodes} devices, found {config.batch}"
+    try:
+        return Fabric(
+            accelerator=config.accelerator,
+            devices=config.devices,
+            num_nodes=config.nodes,
+            precision=config.precision,
+            strategy="ddp" if config.devices * config.nodes > 1 else "auto",
         )
-    fabric = Fabric(
-        accelerator=config.accelerator,
-        devices=config.devices,
-        num_nodes=config.nodes,
-        precision=config.precision,
-        strategy="ddp" if config.devices * config.nodes > 1 else "auto",
-    )
-    fabric.launch()
-    return fabric
+    except (RuntimeError, ValueError) as error:
+        raise UserError(
+            f"{config.devices} device(s) of kind {config.accelerator}: not available here ({error})",
+            "Choose others with --accelerator and --devices.",
+        ) from None
 
 
-def claim(folder: Path, config: TrainConfig, resume: bool) -> None:
-    """Make the run's folder its own: refuse another run's, and write down what this run is."""
+def check_folder(folder: Path, config: TrainConfig, resume: bool) -> None:
+    """Refuse a folder that holds another run, or one to resume that holds none."""
     description = folder / CONFIG
-    wanted = jsonable(asdict(config))
-    if description.exists():
-        if not resume:
-            raise UserError(f"{folder} holds a run already", "Continue it with --resume, or name another folder.")
-        found = json.loads(description.read_text())["config"]
-        # The number of processes may change between sessions; what is computed may not.
-        free = {"accelerator", "devices", "nodes", "workers", "save_every"}
-        changed = [key for key in wanted if key not in free and found.get(key) != wanted[key]]
-        if changed:
-            raise UserError(
-                f"{folder} holds a run with another configuration: {', '.join(changed)} differ",
-                "Resume with the run's own settings (config.json), or name another folder.",
-            )
+    if not description.exists():
+        if resume:
+            raise UserError(f"{folder} holds no run to resume", "Check the path, or start without --resume.")
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    record = {"config": wanted, "versions": versions(), "command": sys.argv}
-    write_atomically(description, json.dumps(record, indent=1))
+    if not resume:
+        raise UserError(f"{folder} holds a run already", "Continue it with --resume, or name another folder.")
+    found = flatten(json.loads(description.read_text())["config"])
+    wanted = flatten(as_json(config))
+    # The number of processes may change between sessions; what is computed may not.
+    free = {"accelerator", "devices", "nodes", "workers", "save_every"}
+    for name in sorted((found.keys() | wanted.keys()) - free):
+        if found.get(name) != wanted.get(name):
+            expected(
+                f"{folder} holds a run with another configuration: {name}",
+                found.get(name),
+                wanted.get(name),
+                f"Resume with the run's own settings ({CONFIG}), or name another folder.",
+            )
+
+
+def describe_run(folder: Path, config: TrainConfig) -> None:
+    """Write down what the run is, unless it was written when the run began."""
+    description = folder / CONFIG
+    if description.exists():
+        return
+    record = {"config": as_json(config), "versions": versions(), "command": sys.argv}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(description, json.dumps(record, indent=1))
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror}", "Name another folder.") from None
 
 
 def parameter_groups(model: PoseModel, weight_decay: float) -> list[dict[str, Any]]:
@@ -217,8 +253,9 @@ class Examination:
     def __init__(self, data: SyntheticClips, clips: int = 64) -> None:
         generator = torch.Generator().manual_seed(20_240_930)
         motions = [clip.joints_m for clip in data.validation]
-        bank = MotionBank.of(motions) if motions else data.procedural
-        joints = bank.sample(clips, data.frames, torch.full((clips,), 2.0), generator)
+        if not motions:  # procedural motion that no run trains on
+            motions = list(make_motion(ProceduralConfig(clips=clips // 2), seed=20_240_930))
+        joints = MotionBank.of(motions).sample(clips, data.frames, torch.full((clips,), 2.0), generator)
         clean = DetectionConfig(p_clean=1.0, fast_noise=(1e-9, 1e-8), p_unsure=0.0)
         self.batches = {
             "clean": see(joints, data.config.camera, clean, generator),
@@ -233,9 +270,9 @@ class Examination:
             with torch.inference_mode():
                 predicted = model(batch.keypoints.to(device)).float().cpu().numpy()
             target = batch.target_m.numpy()
-            flat = (-1, *target.shape[2:])
-            scores[f"{name}_mpjpe_mm"] = 1000 * float(mpjpe(predicted.reshape(flat), target.reshape(flat)).mean())
-            scores[f"{name}_p_mpjpe_mm"] = 1000 * float(p_mpjpe(predicted.reshape(flat), target.reshape(flat)).mean())
+            poses, truth = (array.reshape(-1, *array.shape[2:]) for array in (predicted, target))
+            scores[f"{name}_mpjpe_mm"] = 1000 * float(mpjpe(poses, truth).mean())
+            scores[f"{name}_p_mpjpe_mm"] = 1000 * float(p_mpjpe(poses, truth).mean())
             error = np.linalg.norm(predicted - target, axis=-1)
             lost = batch.keypoints[..., 2].numpy() == 0
             if lost.any():
@@ -246,8 +283,10 @@ class Examination:
 
 def trained(model: PoseModel, config: TrainConfig, step: int, scores: dict[str, float]) -> ModelSpec:
     """The model's description with the record of its training, as it goes into a checkpoint."""
+    if config.data.mocap:  # Where it lay on this machine is nobody else's business.
+        config = replace(config, data=replace(config.data, mocap=Path(config.data.mocap.name)))
     record = {
-        "config": jsonable(asdict(config)),
+        "config": as_json(config),
         "step": step,
         "validation": {name: round(value, 3) for name, value in scores.items()},
         "versions": versions(),
@@ -257,13 +296,22 @@ def trained(model: PoseModel, config: TrainConfig, step: int, scores: dict[str, 
 
 def save_state(path: Path, model: PoseModel, optimizer: Any, step: int, best: float) -> None:
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "best": best}
-    temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        torch.save(state, temporary)
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        temporary.unlink(missing_ok=True)
+        raise UserError(
+            f"{path}: cannot be written: {error}", "Make room, then go on with --resume."
+        ) from None
 
 
 def restore(path: Path, model: PoseModel, optimizer: Any) -> tuple[int, float]:
-    """Load what `save_state` wrote: the next step and the best score so far. Nothing saved yet: a fresh start."""
+    """Load what `save_state` wrote: the next step and the best score so far.
+
+    A run that was killed before its first save starts afresh.
+    """
     if not path.exists():
         return 0, math.inf
     state = torch.load(path, map_location="cpu", weights_only=True)
@@ -282,6 +330,11 @@ class Journal:
         from torch.utils.tensorboard import SummaryWriter
 
         self.file = folder / "validation.jsonl"
+        if self.file.exists():
+            # A run that was killed may have got beyond its last state, and into the middle of a line.
+            lines = [line for line in self.file.read_text().splitlines(keepends=True) if line.endswith("\n")]
+            kept = [line for line in lines if json.loads(line)["step"] <= first]
+            write_atomically(self.file, "".join(kept))
         self.writer = SummaryWriter(str(folder), purge_step=first)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self.progress = Progress(*columns)
@@ -314,13 +367,20 @@ class Journal:
         shown = ", ".join(f"{name.replace('_mm', '')} {value:.1f}" for name, value in scores.items())
         self.progress.console.print(f"step {step}: {shown} (mm)")
 
+    def flush(self) -> None:
+        """Put the curves on disk, so that they reach as far as the state that is saved next."""
+        self.writer.flush()
+
 
 def versions() -> dict[str, str]:
     """What the run was made with; the commit where it ran from a checkout."""
     try:
         commit = subprocess.run(
             ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
-            capture_output=True, text=True, timeout=5, check=True,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         commit = "unknown"
@@ -333,13 +393,17 @@ def versions() -> dict[str, str]:
     }
 
 
-def jsonable(value: Any) -> Any:
-    """Dataclass dictionaries as JSON will give them back: paths as text, tuples as lists."""
-    if isinstance(value, dict):
-        return {key: jsonable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [jsonable(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+def as_json(config: TrainConfig) -> dict[str, Any]:
+    """The configuration as JSON will give it back: paths as text, tuples as lists."""
+    return json.loads(json.dumps(asdict(config), default=str))
+
+
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dictionaries as one, with keys such as `data.camera.roll_sigma_deg`."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -12,8 +12,7 @@ from repose.skeleton import H36M_17, walk
 
 Joints = Float[Tensor, "batch frames joints 3"]
 
-ARMS = {side: H36M_17.indices(*(f"{side}_{j}" for j in ("shoulder", "elbow", "wrist"))) for side in ("left", "right")}
-LEGS = {side: H36M_17.indices(*(f"{side}_{j}" for j in ("hip", "knee", "ankle"))) for side in ("left", "right")}
+ARMS = [H36M_17.indices(f"{side}_shoulder", f"{side}_elbow", f"{side}_wrist") for side in ("left", "right")]
 
 
 def mirror(joints: Joints, which: Bool[Tensor, " batch"]) -> Joints:
@@ -25,8 +24,9 @@ def mirror(joints: Joints, which: Bool[Tensor, " batch"]) -> Joints:
 def resize_bones(joints: Joints, spread: float, generator: Generator) -> Joints:
     """Multiply every bone's length by its own factor, the same on the left and on the right.
 
-    Factors are log-normal with standard deviation `spread`; hip and shoulder widths vary twice as much,
-    since motion capture systems and detectors disagree on them most. The pelvis stays.
+    Factors are log-normal with standard deviation `spread`, cut at e^±0.5; the widths of hips and
+    shoulders and the place of the nose vary twice as much, since motion capture systems and detectors
+    disagree on them most. The pelvis stays.
     """
     batch, count = len(joints), len(H36M_17)
     factors = torch.randn(batch, count, generator=generator)
@@ -43,12 +43,15 @@ def resize_bones(joints: Joints, spread: float, generator: Generator) -> Joints:
 
 
 def exchange_arms(joints: Joints, which: Bool[Tensor, " batch"], generator: Generator) -> Joints:
-    """Give the clips of `which` the arm motion of another clip of the batch, in the trunk's own frame."""
+    """Give the clips of `which` the arm motion of another clip of the batch, in the trunk's own frame.
+
+    Bones keep their lengths; a clip may be drawn as its own donor, and stays as it is then.
+    """
     donor = torch.randperm(len(joints), generator=generator)
     T_world_trunk = trunk_frame(joints)
     turn = T_world_trunk @ T_world_trunk[donor].transpose(-1, -2)
     exchanged = joints.clone()
-    for side in ARMS.values():
+    for side in ARMS:
         parent = H36M_17.parents[side[0]]
         for child in side:
             bone = joints[:, :, child] - joints[:, :, parent]

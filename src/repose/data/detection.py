@@ -102,18 +102,18 @@ def detect(
     bias = config.bias * torch.randn(batch, 1, joints, 2, generator=generator)
     bias[:, :, CONVENTIONAL] *= 2
     error = error + mess * bias
-    astray = episodes(chance(config.p_outlier / joints, batch, joints) & messy[:, None], frames, (1, 8), generator)
+    outlying = chance(config.p_outlier / joints, batch, joints) & messy[:, None]
+    astray = episodes(outlying, frames, (1, 8), generator)
     away = torch.randn(batch, 1, joints, 2, generator=generator) * config.outlier
     error = error + astray[..., None] * away
 
-    lost = episodes(
-        chance(config.p_joint_lost, batch, joints) & messy[:, None], frames, config.joint_lost_frames, generator
-    )
-    flicker = torch.rand(batch, 1, 1, generator=generator) * 0.3 * (chance(config.p_flicker) & messy)[:, None, None]
+    touched = chance(config.p_joint_lost, batch, joints) & messy[:, None]
+    lost = episodes(touched, frames, config.joint_lost_frames, generator)
+    flicker = 0.3 * torch.rand(batch, 1, 1, generator=generator)
+    flicker = flicker * (chance(config.p_flicker) & messy)[:, None, None]
     lost = lost | (torch.rand(shape, generator=generator) < flicker)
-    lost = lost | episodes(
-        chance(config.p_frames_lost, batch, 1) & messy[:, None], frames, config.frames_lost, generator
-    )
+    touched = chance(config.p_frames_lost, batch, 1) & messy[:, None]
+    lost = lost | episodes(touched, frames, config.frames_lost, generator)
     wrong = torch.zeros(shape, dtype=torch.bool)
     for limb in LIMBS.values():
         for p, into in ((config.p_limb_lost, lost), (config.p_wrong_place, wrong)):
@@ -125,7 +125,8 @@ def detect(
 
     size = error.norm(dim=-1)
     slope = torch.rand(batch, 1, 1, generator=generator) * 12
-    doubt = slope * size + 0.25 * torch.rand(batch, 1, 1, generator=generator) * torch.rand(shape, generator=generator)
+    whim = 0.25 * torch.rand(batch, 1, 1, generator=generator)
+    doubt = slope * size + whim * torch.rand(shape, generator=generator)
     confidence = torch.where(chance(config.p_unsure)[:, None, None], (1 - doubt).clamp(0.05, 1.0), 1.0)
     confidence = confidence * ~lost
     return torch.cat([seen * ~lost[..., None], confidence[..., None]], dim=-1)

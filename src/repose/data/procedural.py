@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from repose.errors import expected
 from repose.rotation import euler_to_matrix, forward_kinematics
 from repose.skeleton import H36M_17
 
@@ -71,10 +72,14 @@ class ProceduralConfig:
     p_floor: float = 0.08
     """Clips with the trunk tilted anyhow: lying, crawling, tumbling."""
 
+    def __post_init__(self) -> None:
+        if self.clips < 1:
+            expected("procedural clips", "1 or more", self.clips)
+        if not self.seconds * self.fps >= 2:
+            expected("procedural seconds × fps", "2 frames or more", self.seconds * self.fps)
 
-def make_motion(
-    config: ProceduralConfig, seed: int
-) -> Iterator[Float[np.ndarray, "frames 17 3"]]:
+
+def make_motion(config: ProceduralConfig, seed: int) -> Iterator[Float[np.ndarray, "frames 17 3"]]:
     """H36M-17 joints in metres, world frame (z up), one clip after the other, each with a body of its own."""
     for clip in range(config.clips):
         rng = np.random.default_rng((seed, clip))
@@ -90,8 +95,9 @@ def _clip(config: ProceduralConfig, rng: np.random.Generator) -> Float[np.ndarra
         _add_gait(angles, time_s, rng)
     floor = not gait and rng.random() < config.p_floor
     lean = 1.6 if floor else 0.15
+    start = rng.uniform(-np.pi, np.pi)
     heading = {
-        "yaw": rng.uniform(-np.pi, np.pi) + _keyed(time_s, rng, -1.5, 0.0, 1.5, 0.4 if gait else 0.7, slow=3.0),
+        "yaw": start + _keyed(time_s, rng, -1.5, 0.0, 1.5, 0.4 if gait else 0.7, slow=3.0),
         "pitch": _keyed(time_s, rng, -lean, 0.0, lean, 1.0, slow=2.0),
         "roll": _keyed(time_s, rng, -lean, 0.0, lean, 1.0, slow=2.0),
     }
@@ -111,7 +117,7 @@ def _body(rng: np.random.Generator) -> Float[np.ndarray, "joints 3"]:
     hip, shoulder = share(0.065, 0.2), share(0.105, 0.12)
     thigh, shank, upper, fore = share(0.245), share(0.246), share(0.172), share(0.150)
     sink = share(0.01, 0.5)
-    offsets = {
+    offsets: dict[str, tuple[float, float, float]] = {
         "spine": (-share(0.01, 0.5), 0, share(0.14)),
         "thorax": (0, 0, share(0.15)),
         "neck": (0, 0, 0),
@@ -168,11 +174,11 @@ def _keyed(
     for k in range(1, len(knots)):
         if pause[k]:
             targets[k] = targets[k - 1]
-    k = np.clip(np.searchsorted(knots, time_s, side="right") - 1, 0, len(knots) - 2)
-    u = np.clip((time_s - knots[k]) / (knots[k + 1] - knots[k]), 0, 1)
+    now = np.clip(np.searchsorted(knots, time_s, side="right") - 1, 0, len(knots) - 2)
+    u = np.clip((time_s - knots[now]) / (knots[now + 1] - knots[now]), 0, 1)
     blend = u**3 * (10 - 15 * u + 6 * u**2)
     sway = 0.02 * np.sin(2 * np.pi * (rng.uniform(0.2, 0.9) * time_s + rng.random()))
-    return np.clip(targets[k] + (targets[k + 1] - targets[k]) * blend + sway, low, high)
+    return np.clip(targets[now] + (targets[now + 1] - targets[now]) * blend + sway, low, high)
 
 
 def _add_gait(
@@ -191,11 +197,11 @@ def _add_gait(
         step = phase + offset
         angles[f"{side}_hip", "flexion"] = 0.5 * reach + reach * np.sin(step)
         angles[f"{side}_hip", "abduction"] *= 0.3
-        angles[f"{side}_knee", "flexion"] = 0.12 + lift * reach * 2 * np.clip(np.cos(step + 0.3), 0, None) ** 2
+        bend = np.clip(np.cos(step + 0.3), 0, None) ** 2
+        angles[f"{side}_knee", "flexion"] = 0.12 + lift * reach * 2 * bend
         if swing > 0.35:
-            angles[f"{side}_shoulder", "flexion"] = 0.3 * angles[f"{side}_shoulder", "flexion"] - swing * (
-                reach * np.sin(step)
-            )
+            shoulder = angles[f"{side}_shoulder", "flexion"]
+            angles[f"{side}_shoulder", "flexion"] = 0.3 * shoulder - swing * (reach * np.sin(step))
             angles[f"{side}_shoulder", "abduction"] *= 0.4
     for (joint, motion), angle in angles.items():
         low, _, high = _LIMITS[joint.removeprefix("left_").removeprefix("right_")][motion]
@@ -205,7 +211,10 @@ def _add_gait(
 def _rotations(
     angles: dict[tuple[str, str], np.ndarray], heading: dict[str, np.ndarray], frames: int
 ) -> Float[np.ndarray, "frames joints 3 3"]:
-    """Local rotation of every joint. About +y a positive angle tips the body forward, about +x to its right."""
+    """Local rotation of every joint.
+
+    About +y a positive angle tips what points up forward, about +x to the right.
+    """
     rotations = np.tile(np.eye(3), (frames, len(_NAMES), 1, 1))
 
     def turn(joint: str, order: str, *angle: np.ndarray) -> None:
@@ -235,7 +244,8 @@ def _stand(
     lowest = joints[:, :, 2].min(axis=1)
     up = 0.08 - lowest
     if rng.random() < 0.1 and not floor:  # hops
-        up = up + rng.uniform(0.05, 0.35) * np.clip(np.sin(2 * np.pi * rng.uniform(0.4, 1.2) * _time(joints, fps)), 0, None)
+        height, hop_hz = rng.uniform(0.05, 0.35), rng.uniform(0.4, 1.2)
+        up = up + height * np.clip(np.sin(2 * np.pi * hop_hz * (np.arange(len(joints)) / fps)), 0, None)
     ankles = joints[:, H36M_17.indices("left_ankle", "right_ankle")]
     carry = np.exp(-(ankles[..., 2] - lowest[:, None]) / 0.02)
     carry /= np.maximum(carry.sum(axis=1, keepdims=True), 1.0)
@@ -243,7 +253,3 @@ def _stand(
     slide = -(carry[..., None] * velocity).sum(axis=1)
     along = np.cumsum(slide, axis=0) * (0.0 if floor else 1.0)
     return joints + np.concatenate([along, up[:, None]], axis=1)[:, None]
-
-
-def _time(joints: np.ndarray, fps: float) -> np.ndarray:
-    return np.arange(len(joints)) / fps

@@ -4,7 +4,6 @@ A batch is a function of the seed and the step alone. That makes a resumed run c
 lets every process of a distributed run take its own rows of the same batch.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,7 +93,8 @@ class MotionBank:
         low = at.floor().long().clamp(max=self.lengths[clip][:, None] - 1)
         high = torch.minimum(low + 1, self.lengths[clip][:, None] - 1)
         first = self.starts[clip][:, None]
-        return torch.lerp(self.joints_m[first + low], self.joints_m[first + high], (at - low)[..., None, None])
+        share = (at - low)[..., None, None]
+        return torch.lerp(self.joints_m[first + low], self.joints_m[first + high], share)
 
 
 class SyntheticClips(Dataset[Batch]):
@@ -108,9 +108,9 @@ class SyntheticClips(Dataset[Batch]):
         self.batch = batch
         self.frames = frames
         self.rows = slice(rank * batch // ranks, (rank + 1) * batch // ranks)
-        self.procedural = MotionBank.of(list(make_motion(config.procedural, seed)))
         training, self.validation = mocap_split(config.mocap)
         self.mocap = MotionBank.of([c.joints_m for c in training]) if training else None
+        self.procedural = MotionBank.of(list(make_motion(config.procedural, seed)))
 
     def __getitem__(self, step: int) -> Batch:
         config = self.config
@@ -165,5 +165,7 @@ def mocap_split(folder: Path | None) -> tuple[list[MocapClip], list[MocapClip]]:
         validation = clips[::10] if len(clips) > 1 else []
         training = [clip for i, clip in enumerate(clips) if i % 10 or len(clips) == 1]
     if not training:
-        raise UserError(f"{folder}: expected motion capture, found no clip", "Give a folder of BVH, AMC or npz files.")
+        raise UserError(
+            f"{folder}: expected motion capture, found no clip", "Give a folder of BVH, AMC or npz files."
+        )
     return [resample(c, _BANK_HZ) for c in training], [resample(c, _BANK_HZ) for c in validation]
