@@ -8,6 +8,7 @@ among them the published checkpoints of RePOSE, MotionBERT and MotionAGFormer, a
 import os
 import pickle
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -147,9 +148,14 @@ class ListedModel:
     """The packaged weights, None for an architecture without any."""
 
 
+def packaged_weights() -> dict[str, Path]:
+    """Names and files of the weights that come with the package."""
+    return {path.stem: path for path in sorted(PACKAGED.glob("*.safetensors"))}
+
+
 def list_models() -> list[ListedModel]:
     """The weights that come with the package, then every registered model."""
-    packaged = [(path.stem, _read_spec(path), path) for path in sorted(PACKAGED.glob("*.safetensors"))]
+    packaged = [(name, _read_spec(path), path) for name, path in packaged_weights().items()]
     fresh = [(spec.name, spec, None) for spec in registered()]
     return [ListedModel(name, spec, parameter_count(spec), path) for name, spec, path in packaged + fresh]
 
@@ -177,7 +183,7 @@ class _NumberType:
 
     def __init__(self, code: str, *_: object) -> None:
         if not re.fullmatch(r"[fiu][248]", code):
-            raise pickle.UnpicklingError(f"NumPy scalar of type {code!r}")
+            raise pickle.UnpicklingError(f"GLOBAL numpy.dtype[{code}] is no type of number")
         self.dtype = np.dtype(code)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
@@ -200,7 +206,8 @@ _ALLOWED: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
 def _read_torch(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Weights without `module.`, and the numbers and text beside them (epoch, errors reached)."""
     try:
-        with torch.serialization.safe_globals(_ALLOWED):
+        with torch.serialization.safe_globals(_ALLOWED), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle protocols; what cannot be read raises
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can raise nearly anything
         if refused := re.search(r"GLOBAL (\S+)", str(error)):
@@ -245,7 +252,7 @@ def _recognise(path: Path, tensors: Mapping[str, Tensor], wanted: ModelSpec | No
         )
     if found:
         return found
-    nearest = max(registered(), key=lambda spec: _agreeing(tensors, tensor_shapes(spec)))
+    nearest = max(registered(), key=lambda spec: _likeness(tensors, tensor_shapes(spec)))
     raise UserError(
         f"{path}: no known model has these tensors. The nearest is {nearest.name!r}: "
         f"{_difference(tensors, tensor_shapes(nearest))}",
@@ -283,8 +290,10 @@ def _same_model(one: ModelSpec, other: ModelSpec) -> bool:
     return one.name == other.name or (one.architecture, one.config) == (other.architecture, other.config)
 
 
-def _agreeing(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> int:
-    return sum(tuple(tensor.shape) == shapes.get(name) for name, tensor in tensors.items())
+def _likeness(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int]:
+    """How many tensors agree in name and shape, and in name."""
+    common = [name for name in tensors if name in shapes]
+    return sum(tuple(tensors[name].shape) == shapes[name] for name in common), len(common)
 
 
 def _difference(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> str:
@@ -305,7 +314,9 @@ def _difference(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, .
 
 
 def _damaged(path: Path, what: str, error: Exception) -> NoReturn:
-    reason = str(error).strip().split("\n")[0] or type(error).__name__
+    # What torch adds around the cause of a failed unpickling is advice to unpickle without safety.
+    cause = str(error).split("WeightsUnpickler error:")[-1].strip()
+    reason = cause.split("\n")[0].split(". ")[0] or type(error).__name__
     raise UserError(
         f"{path}: expected a {what}, found one that cannot be read ({reason})",
         "It is probably damaged or incomplete: download or copy it again.",
