@@ -1,1 +1,32 @@
-"""RePOSE: 3D human poses from monocular video that stay right where joints are hidden."""
+"""RePOSE: 3D human poses from monocular video that stay right where joints are hidden.
+
+    poses = repose.estimate("walk.mp4")          # a video, or the keypoints of any detector
+    poses[0].joints_m                            # (frames, 17, 3), metres, camera frame
+    poses[0].seen                                # (frames, 17), False where a joint was inferred
+"""
+
+from repose import losses, metrics, models
+from repose.errors import UserError
+from repose.estimate import EstimateOptions, estimate
+from repose.formats import read_keypoints, read_poses, write_poses
+from repose.lift import Lifter, load
+from repose.pose import Pose2D, Pose3D
+from repose.skeleton import SKELETONS, Skeleton
+
+__all__ = [
+    "SKELETONS",
+    "EstimateOptions",
+    "Lifter",
+    "Pose2D",
+    "Pose3D",
+    "Skeleton",
+    "UserError",
+    "estimate",
+    "load",
+    "losses",
+    "metrics",
+    "models",
+    "read_keypoints",
+    "read_poses",
+    "write_poses",
+]

@@ -20,6 +20,7 @@ from repose.formats.asf_amc import AsfSkeleton, read_amc, read_asf
 from repose.formats.bvh import read_bvh
 from repose.formats.plain_text import beginning
 from repose.skeleton import SKELETONS
+from repose.timeline import interpolate, low_pass
 
 H36M = SKELETONS["h36m-17"]
 
@@ -205,41 +206,11 @@ def resample(clip: MocapClip, fps: float) -> MocapClip:
         return clip
     joints = clip.joints_m.astype(np.float64)
     if fps < clip.fps:
-        joints = _low_pass(joints, fps / clip.fps)
+        joints = low_pass(joints, fps / clip.fps)
     # A hair's breadth beyond the end, so that rounding never costs the last frame.
     count = int((len(joints) - 1) / clip.fps * fps + 1e-6) + 1
     at = np.minimum(np.arange(count) * (clip.fps / fps), len(joints) - 1)
-    return replace(clip, joints_m=_interpolate(joints, at).astype(np.float32), fps=float(fps))
-
-
-def _low_pass(values: np.ndarray, ratio: float) -> np.ndarray:
-    """Keep frequencies below `ratio` of half the rate: a windowed sinc; ends continue point-mirrored."""
-    half = min(int(np.ceil(4 / ratio)), len(values) - 1)
-    if half < 1:
-        return values
-    taps = np.arange(-half, half + 1)
-    kernel = np.sinc(taps * ratio) * np.cos(np.pi * taps / (2 * half + 2)) ** 2
-    kernel /= kernel.sum()
-    before = 2 * values[0] - values[half:0:-1]
-    after = 2 * values[-1] - values[-2 : -2 - half : -1]
-    padded = np.concatenate([before, values, after])
-    return sum(weight * padded[i : i + len(values)] for i, weight in enumerate(kernel))
-
-
-def _interpolate(values: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Values (frames, ...) at fractional frames `at`; a cubic through the four frames around."""
-    if len(values) < 3:
-        low = np.minimum(at.astype(int), max(len(values) - 2, 0))
-        share = (at - low).reshape(-1, *[1] * (values.ndim - 1))
-        return values[low] * (1 - share) + values[np.minimum(low + 1, len(values) - 1)] * share
-    # One frame more at either end, continued as a parabola.
-    first = 3 * values[0] - 3 * values[1] + values[2]
-    last = 3 * values[-1] - 3 * values[-2] + values[-3]
-    padded = np.concatenate([first[None], values, last[None]])
-    low = np.minimum(at.astype(int), len(values) - 2)
-    t = (at - low).reshape(-1, *[1] * (values.ndim - 1))
-    a, b, c, d = (padded[low + i] for i in range(4))
-    return b + t / 2 * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
+    return replace(clip, joints_m=interpolate(joints, at).astype(np.float32), fps=float(fps))
 
 
 def _read_file(path: Path, unit_m: float, skeletons: dict[Path, AsfSkeleton]) -> MocapClip:

@@ -1,0 +1,114 @@
+"""The pinhole camera: projection, rays, assumed intrinsics, and where the root must be.
+
+Camera frame, OpenCV axes: x right, y down, z forward. World: right-handed, z up. `T_cam_world` takes
+world points to the camera.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from repose.errors import expected
+
+ASSUMED_FOV_DEG = 65.0
+"""Diagonal field of view of a camera that nothing is known of: a telephone's main camera when it films."""
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """Intrinsics in pixels, OpenCV distortion, and the pose of the camera in the world."""
+
+    K: Float[np.ndarray, "3 3"]
+    distortion: Float[np.ndarray, "4"] = field(default_factory=lambda: np.zeros(4))
+    """k1, k2 (radial), p1, p2 (tangential)."""
+    T_cam_world: Float[np.ndarray, "4 4"] = field(default_factory=lambda: np.eye(4))
+
+    @classmethod
+    def assumed(cls, image_size: tuple[int, int], fov_deg: float = ASSUMED_FOV_DEG) -> "Camera":
+        """Camera with the given diagonal field of view, its axis through the middle of the picture.
+
+        Raises UserError for a field of view outside (1, 170) degrees.
+        """
+        if not 1 < fov_deg < 170:
+            expected("field of view", "1 to 170 degrees across the picture's diagonal", fov_deg)
+        width, height = image_size
+        focal_px = np.hypot(width, height) / 2 / np.tan(np.radians(fov_deg) / 2)
+        return cls(np.array([[focal_px, 0, width / 2], [0, focal_px, height / 2], [0, 0, 1]]))
+
+    @classmethod
+    def from_intrinsics(cls, intrinsics_px: tuple[float, float, float, float]) -> "Camera":
+        """Camera of focal lengths and principal point (fx, fy, cx, cy); raises UserError for nonsense."""
+        fx, fy, cx, cy = intrinsics_px
+        if not (np.isfinite(intrinsics_px).all() and fx > 0 and fy > 0):
+            expected("intrinsics", "fx, fy, cx, cy in pixels with positive fx and fy", intrinsics_px)
+        return cls(np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], dtype=np.float64))
+
+    @property
+    def intrinsics_px(self) -> tuple[float, float, float, float]:
+        """fx, fy, cx, cy."""
+        return float(self.K[0, 0]), float(self.K[1, 1]), float(self.K[0, 2]), float(self.K[1, 2])
+
+    def project(self, points_world_m: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 2"]:
+        """Pixels of world points; meaningless for points behind the camera."""
+        points = points_world_m @ self.T_cam_world[:3, :3].T + self.T_cam_world[:3, 3]
+        rays = self._distort(points[..., :2] / points[..., 2:])
+        return rays @ self.K[:2, :2].T + self.K[:2, 2]
+
+    def rays(self, points_px: Float[np.ndarray, "*batch 2"]) -> Float[np.ndarray, "*batch 2"]:
+        """x/z and y/z in the camera frame of what is seen at `points_px`."""
+        seen = (points_px - self.K[:2, 2]) @ np.linalg.inv(self.K[:2, :2]).T
+        rays = seen
+        # The distortion has no closed inverse; where it is mild, as in any usable lens, this converges.
+        for _ in range(20 if self.distortion.any() else 0):
+            rays = rays - (self._distort(rays) - seen)
+        return rays
+
+    def _distort(self, rays: np.ndarray) -> np.ndarray:
+        if not self.distortion.any():
+            return rays
+        k1, k2, p1, p2 = self.distortion
+        x, y = rays[..., 0], rays[..., 1]
+        r2 = x * x + y * y
+        radial = 1 + k1 * r2 + k2 * r2 * r2
+        return np.stack(
+            [
+                x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x),
+                y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y,
+            ],
+            axis=-1,
+        )
+
+
+def solve_root(
+    joints_m: Float[np.ndarray, "frames joints 3"],
+    rays: Float[np.ndarray, "frames joints 2"],
+    weights: Float[np.ndarray, "frames joints"],
+) -> tuple[Float[np.ndarray, "frames 3"], Bool[np.ndarray, " frames"]]:
+    """Where the root must be for root-relative joints to be seen along their rays.
+
+    For a root at t, joint (X, Y, Z) is seen at x = (X + tx) / (Z + tz), hence tx − x tz = x Z − X, and
+    the same for y: linear in t, solved per frame by weighted least squares over all joints.
+
+    `joints_m`: root-relative, camera axes, true size. `rays`: x/z, y/z. `weights`: 0 leaves a joint out.
+    Returns the root in the camera frame in metres, and in which frames it is determined: at least two
+    joints at different places, and the person in front of the camera. Elsewhere it is 0.
+    """
+    x, y = rays[..., 0], rays[..., 1]
+    w = weights
+    zero, one = np.zeros_like(x), np.ones_like(x)
+
+    def total(values: np.ndarray) -> np.ndarray:
+        return (w * values).sum(axis=1)
+
+    rows = [[one, zero, -x], [zero, one, -y], [-x, -y, x * x + y * y]]
+    normal = np.stack([np.stack([total(entry) for entry in row], axis=-1) for row in rows], axis=-2)
+    u = x * joints_m[..., 2] - joints_m[..., 0]
+    v = y * joints_m[..., 2] - joints_m[..., 1]
+    right = np.stack([total(u), total(v), total(-x * u - y * v)], axis=-1)
+    # The determinant is Σw times the weighted spread of the rays: 0 when all joints lie on one ray.
+    solvable = np.linalg.det(normal) > 1e-12 * np.maximum(w.sum(axis=1), 1e-9) ** 3
+    safe = np.where(solvable[:, None, None], normal, np.eye(3))
+    root = np.linalg.solve(safe, right[..., None])[..., 0]
+    found = solvable & (root[:, 2] > 0.1) & ((w > 0).sum(axis=1) >= 2)
+    return np.where(found[:, None], root, 0.0), found

@@ -1,0 +1,239 @@
+"""The command `repose`: subcommands, and what they say. Everything they do is in the other modules."""
+
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from repose.errors import UserError
+from repose.estimate import EstimateOptions, estimate
+from repose.formats import check_output, write_poses
+from repose.formats.results import FILES
+from repose.pose import Pose3D
+
+console = Console()
+complaints = Console(stderr=True)
+
+Input = Annotated[Path, tyro.conf.Positional]
+Folder = Annotated[Path, tyro.conf.arg(aliases=("-o",))]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Turn a video, or the 2D keypoints of any detector, into 3D poses."""
+
+    input: Input
+    """A video, a keypoint file, or a folder of OpenPose files."""
+    out: Folder
+    """Folder for the results: poses.npz, poses.json, poses.csv."""
+    estimation: tyro.conf.OmitArgPrefixes[EstimateOptions] = field(default_factory=EstimateOptions)
+    force: bool = False
+    """Overwrite results that are there."""
+
+    def run(self) -> None:
+        check_output(self.out, FILES, force=self.force)
+        started = time.monotonic()
+        with Bars() as bars:
+            poses = estimate(self.input, self.estimation, progress=bars.report)
+        write_poses(poses, self.out, force=self.force)
+        summarise(poses)
+        frames = sum(len(pose) for pose in poses)
+        console.print(
+            f"{frames} frames of {people(poses)} in {time.monotonic() - started:.1f} s. "
+            f"Results: {', '.join(str(self.out / name) for name in FILES)}",
+            soft_wrap=True,
+        )
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Run the main job on the sample video that comes with the package, and compare with the truth."""
+
+    out: Folder = Path("demo-result")
+    """Folder for the results; results of an earlier demo are overwritten."""
+
+    def run(self) -> None:
+        from repose.sample import load_sample_truth, sample_video
+        from repose.sample.score import score_against
+
+        truth = load_sample_truth()
+        console.print("The sample: a rendered figure that walks behind a counter. Its true joints are known.")
+        with Bars() as bars:
+            poses = estimate(sample_video(), progress=bars.report)
+        write_poses(poses, self.out, force=True)
+        summarise(poses)
+        console.print("Error of the main track against the truth, mean over frames and joints in mm:")
+        table = Table(box=SIMPLE_HEAD)
+        for heading in ("joints", "MPJPE", "P-MPJPE", "share"):
+            table.add_column(heading, justify="left" if heading == "joints" else "right")
+        for row in score_against(max(poses, key=len), truth):
+            table.add_row(row.joints, f"{row.mpjpe_mm:.0f}", f"{row.p_mpjpe_mm:.0f}", f"{row.share:.0%}")
+        console.print(table)
+        console.print(f"Results: {', '.join(str(self.out / name) for name in FILES)}", soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Models:
+    """List the weights that come with the package, and the architectures that checkpoints may hold."""
+
+    def run(self) -> None:
+        from repose.models import list_models
+
+        table = Table(box=SIMPLE_HEAD)
+        for heading in ("name", "architecture", "parameters", "frames", "Hz", "2D input", "weights"):
+            table.add_column(heading, justify="right" if heading in ("parameters", "frames", "Hz") else "left")
+        for model in list_models():
+            spec = model.spec
+            table.add_row(
+                model.name,
+                spec.architecture,
+                f"{model.parameters / 1e6:.1f} M",
+                str(spec.window_frames),
+                f"{spec.frame_rate_hz:g}",
+                spec.normalisation,
+                "packaged" if model.weights else "yours",
+            )
+        console.print(table)
+        console.print("“packaged” weights go by name (--model NAME), yours by the path of a checkpoint.")
+
+
+def train_command() -> type:
+    """The command `train`; made only when asked for, since its presets take a while to import."""
+    from repose.presets import PRESETS
+    from repose.train import train
+
+    presets = tyro.extras.subcommand_type_from_defaults(PRESETS, prefix_names=False)
+
+    @dataclass(frozen=True)
+    class Train:
+        """Train a model from a preset; every value of it can be overridden."""
+
+        config: Annotated[presets, tyro.conf.arg(name="", help="Preset to start from.")]  # type: ignore[valid-type]
+        out: Folder
+        """Folder of the run: configuration, curves, checkpoints."""
+        resume: bool = False
+        """Continue the run in this folder."""
+
+        def run(self) -> None:
+            try:
+                model = train(self.config, self.out, resume=self.resume)
+            except KeyboardInterrupt:
+                complaints.print(f"Interrupted. Continue with the same command and --resume ({self.out}).")
+                sys.exit(130)
+            console.print(f"Model: {model}. Curves: tensorboard --logdir {self.out}", soft_wrap=True)
+
+    return Train
+
+
+class Bars:
+    """Progress bars on the terminal, one for each thing that is done."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._progress = Progress(*columns, console=complaints, transient=True)
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "Bars":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def report(self, what: str, done: int, total: int | None) -> None:
+        if what not in self._tasks:
+            self._tasks[what] = self._progress.add_task(what, total=total)
+        self._progress.update(self._tasks[what], completed=done, total=total)
+
+
+def summarise(poses: list[Pose3D]) -> None:
+    """What was seen, what was inferred and what was assumed: a row a person, frames by number."""
+    table = Table(box=SIMPLE_HEAD)
+    for heading in ("person", "frames", "seconds", "seen", "filled in", "left empty", "sides put back"):
+        table.add_column(heading, justify="left" if heading == "sides put back" else "right")
+    for pose in poses:
+        record = pose.record
+        empty = [f"{first}–{last}" for first, last in record["gaps_left_empty"]]
+        swaps = [
+            f"{limb} {first}–{last}" for limb, runs in record.get("swaps_undone", {}).items() for first, last in runs
+        ]
+        table.add_row(
+            str(pose.track_id),
+            f"{pose.frames[0]}–{pose.frames[-1]}",
+            f"{pose.times_s[0]:.1f}–{pose.times_s[-1]:.1f}",
+            f"{pose.seen.mean():.0%}",
+            str(record["frames_filled"]),
+            _few(empty),
+            _few(swaps),
+        )
+    console.print(table)
+    for line in notes(poses):
+        console.print(line, soft_wrap=True, highlight=False)
+
+
+def notes(poses: list[Pose3D]) -> list[str]:
+    """What a user must know to read the numbers rightly."""
+    first = poses[0]
+    record = first.record
+    place = {
+        "camera": "Joints in metres in the camera frame (x right, y down, z forward)",
+        "camera-root-relative": "Joints in metres relative to the pelvis, camera axes (x right, y down, z forward)",
+    }[first.coordinates]
+    lines = [f"{place}; scale: {first.scale}."]
+    options = {
+        "fps": f"--fps ({first.fps:g})",
+        "image_size": f"--size ({first.image_size[0]} {first.image_size[1]})" if first.image_size else "--size",
+        "height": "--height",
+        "field of view": "--fov or --intrinsics",
+        "confidence": "a confidence per joint",
+    }
+    if assumed := [options.get(what, what) for what in record["assumed"]]:
+        lines.append(f"Assumed, because nothing said it: {', '.join(assumed)}.")
+    for key, what in (("frames_lost_in_file", "could not be decoded"), ("frames_damaged_in_file", "are damaged")):
+        if key in record:
+            lines.append(f"{len(record[key])} frames of the video {what}: {_few([str(f) for f in record[key]])}.")
+    return lines
+
+
+def people(poses: list[Pose3D]) -> str:
+    return "1 person" if len(poses) == 1 else f"{len(poses)} people"
+
+
+def _few(words: list[str]) -> str:
+    """Up to four of them, and how many more."""
+    if not words:
+        return "–"
+    return ", ".join(words[:4]) + (f" and {len(words) - 4} more" if len(words) > 4 else "")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; errors that the user can mend end it with exit code 2."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    commands: dict[str, Any] = {"estimate": Estimate, "demo": Demo, "models": Models}
+    try:
+        if not arguments or arguments[0] not in commands:
+            commands["train"] = train_command()
+        command = tyro.extras.subcommand_cli_from_dict(
+            commands,
+            args=arguments,
+            prog="repose",
+            description="3D human poses from video that stay right where joints are hidden.",
+            config=(tyro.conf.CascadeSubcommandArgs,),
+        )
+        command.run()
+    except UserError as error:
+        complaints.print(f"[bold red]Error:[/] {escape(error.message)}", soft_wrap=True, highlight=False)
+        if error.hint:
+            complaints.print(escape(error.hint), soft_wrap=True, highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        complaints.print("Interrupted; nothing was written.")
+        sys.exit(130)

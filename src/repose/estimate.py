@@ -1,0 +1,158 @@
+"""The whole path: a video or a keypoint file in, 3D tracks out."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from repose.detect import get_detector
+from repose.errors import UserError
+from repose.formats import holds_keypoints, read_keypoints
+from repose.lift import Device, Lifter, Precision, load
+from repose.pose import Pose2D, Pose3D, one_track
+from repose.swaps import undo_swaps
+from repose.video import VideoFrame, open_video
+
+Progress = Callable[[str, int, int | None], None]
+"""Told what is being done, how many frames of it are done, and of how many (None where unknown)."""
+
+
+@dataclass(frozen=True)
+class EstimateOptions:
+    """How poses are estimated; the defaults are those of the command line."""
+
+    model: str = "default"
+    """Name of packaged weights (`repose models`) or path of a checkpoint, ours or a published one."""
+    architecture: str | None = None
+    """Model that a published checkpoint holds, where its tensors cannot tell."""
+    detector: str = "mediapipe"
+    """Detector for videos: mediapipe, rtmpose, or a registered one."""
+    detector_options: dict[str, str] = field(default_factory=dict)
+    """Options of the detector, such as `pose_model rtmpose.onnx` for rtmpose."""
+    skeleton: str | None = None
+    """Joint layout of a keypoint file that does not say it."""
+    fps: float | None = None
+    """Frame rate of a keypoint file that does not say it; 30 is assumed."""
+    size: tuple[int, int] | None = None
+    """Width and height in pixels, for a keypoint file that does not say it; else assumed from the points."""
+    person: int | None = None
+    """Id of the one person to lift; everybody unless given."""
+    max_gap_s: Annotated[float, tyro.conf.arg(name="max-gap")] = 1.0
+    """Gaps in a track up to so many seconds are filled, as inferred frames; longer ones stay empty."""
+    height_m: Annotated[float | None, tyro.conf.arg(name="height")] = None
+    """The person's height in metres; 1.70 is assumed."""
+    fov_deg: Annotated[float | None, tyro.conf.arg(name="fov")] = None
+    """The camera's field of view across the diagonal, in degrees; 65 is assumed."""
+    intrinsics_px: Annotated[
+        tuple[float, float, float, float] | None, tyro.conf.arg(name="intrinsics")
+    ] = None
+    """The camera's fx fy cx cy in pixels, instead of a field of view."""
+    root: bool = True
+    """Solve where the person stands; without, joints are relative to the pelvis."""
+    undo_swaps: bool = True
+    """Find and undo exchanges of left and right by the detector."""
+    flip: bool = True
+    """Average with the lifted mirror image."""
+    device: Device = "auto"
+    precision: Precision = "float32"
+
+
+def estimate(
+    input: str | Path | Iterable[Pose2D],
+    options: EstimateOptions | None = None,
+    *,
+    lifter: Lifter | None = None,
+    progress: Progress | None = None,
+    **overrides: Any,
+) -> list[Pose3D]:
+    """3D tracks of everybody in a video, a keypoint file or folder, or in tracks that are at hand.
+
+    `repose.estimate("walk.mp4", height_m=1.82)`: options are the fields of `EstimateOptions`. A `lifter`
+    that is loaded already saves loading the model. See `repose.lift.Lifter.lift` for what comes out.
+
+    Raises UserError for input that cannot be read or holds nobody, unknown options, and whatever the
+    detector, the model and the options find wrong.
+    """
+    try:
+        options = replace(options or EstimateOptions(), **overrides)
+    except TypeError:
+        unknown = ", ".join(sorted(set(overrides) - set(EstimateOptions.__dataclass_fields__)))
+        known = ", ".join(EstimateOptions.__dataclass_fields__)
+        raise UserError(f"unknown option {unknown}", f"Known options: {known}.") from None
+    # The model first: a wrong name should not be found after minutes of detection.
+    lifter = lifter or load(
+        options.model,
+        architecture=options.architecture,
+        device=options.device,
+        precision=options.precision,
+        flip=options.flip,
+    )
+    facts: dict[str, Any] = {}
+    if isinstance(input, str | Path):
+        tracks, facts = find_tracks(Path(input), options, progress)
+    else:
+        tracks = list(input)
+    if options.person is not None:
+        tracks = [one_track(tracks, options.person)]
+    return [_lift(track, lifter, options, facts, progress) for track in tracks]
+
+
+def find_tracks(
+    path: Path, options: EstimateOptions, progress: Progress | None = None
+) -> tuple[list[Pose2D], dict[str, Any]]:
+    """The 2D tracks of a video or keypoint file, and facts about it for the record."""
+    if holds_keypoints(path) or not path.exists():
+        return read_keypoints(path, fps=options.fps, image_size=options.size, skeleton=options.skeleton), {}
+    for name, value in (("fps", options.fps), ("size", options.size), ("skeleton", options.skeleton)):
+        if value is not None:
+            raise UserError(
+                f"{path.name} is a video, which says its own {name}", f"Leave --{name} out; it is for keypoint files."
+            )
+    detector = get_detector(options.detector, **options.detector_options)
+    video = open_video(path)
+    tracks = detector.detect(_counted(video, video.info.frames, progress), video.info)
+    if not tracks:
+        raise UserError(
+            f"{path.name}: the detector {options.detector} found nobody in this video",
+            "Try another detector (--detector), or a part of the video in which a whole person can be seen.",
+        )
+    facts: dict[str, Any] = {"video": str(path.resolve()), "detector": options.detector}
+    if video.lost:
+        facts["frames_lost_in_file"] = list(video.lost)
+    if video.damaged:
+        facts["frames_damaged_in_file"] = list(video.damaged)
+    return tracks, facts
+
+
+def _counted(
+    frames: Iterable[VideoFrame], total: int | None, progress: Progress | None
+) -> Iterator[VideoFrame]:
+    for done, frame in enumerate(frames, start=1):
+        yield frame
+        if progress:
+            progress("finding people", done, max(done, total) if total else None)
+
+
+def _lift(
+    track: Pose2D, lifter: Lifter, options: EstimateOptions, facts: dict[str, Any], progress: Progress | None
+) -> Pose3D:
+    swaps: dict[str, list[tuple[int, int]]] = {}
+    if options.undo_swaps:
+        track, swaps = undo_swaps(track)
+
+    def report(done: int) -> None:
+        if progress:
+            progress(f"lifting person {track.track_id}", done, None)
+
+    pose = lifter.lift(
+        track,
+        intrinsics_px=options.intrinsics_px,
+        fov_deg=options.fov_deg,
+        height_m=options.height_m,
+        root=options.root,
+        max_gap_s=options.max_gap_s,
+        on_progress=report,
+    )
+    return replace(pose, record={**pose.record, **facts, "swaps_undone": swaps})

@@ -1,0 +1,358 @@
+"""From a 2D track to a 3D track: gaps, frame rates, windows, flip averaging, scale and root."""
+
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from repose.camera import Camera, solve_root
+from repose.errors import UserError, expected
+from repose.models import ModelSpec, PoseModel, load_checkpoint, packaged_weights
+from repose.models.frameformer import fill_gaps
+from repose.pose import Coordinates, Pose2D, Pose3D
+from repose.skeleton import get_skeleton, stature
+from repose.timeline import interpolate, low_pass
+
+ASSUMED_HEIGHT_M = 1.70
+SEEN_CONFIDENCE = 0.3
+"""A joint counts as seen from this confidence on."""
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["float32", "bfloat16"]
+
+
+def load(
+    model: str | Path = "default",
+    *,
+    architecture: str | None = None,
+    device: Device = "auto",
+    precision: Precision = "float32",
+    flip: bool = True,
+) -> "Lifter":
+    """Open a trained model for lifting.
+
+    `model`: the name of weights that come with the package (`repose models`), or the path of a
+    checkpoint, ours or a published one. `architecture` names the model a published file holds, where its
+    tensors cannot tell. `flip` averages the lifted clip with its lifted mirror image.
+
+    Raises UserError for unknown names, files that are no checkpoint, and devices that are not there.
+    """
+    packaged = packaged_weights()
+    path = Path(packaged.get(str(model), model))
+    if str(model) not in packaged and not path.exists():
+        raise UserError(
+            f"model {str(model)!r}: expected a checkpoint file or one of {', '.join(packaged)}, found neither",
+            "List what there is with `repose models`.",
+        )
+    network = load_checkpoint(path, architecture)
+    name = str(model) if str(model) in packaged else path.name
+    return Lifter(network, name=name, device=device, precision=precision, flip=flip)
+
+
+@dataclass(frozen=True, eq=False)
+class _Segment:
+    """A stretch of a track without gaps that are too long, every frame of it listed."""
+
+    frames: Int[np.ndarray, " frames"]
+    times_s: Float[np.ndarray, " frames"]
+    points_px: Float[np.ndarray, "frames joints 2"]
+    """Gaps interpolated over time."""
+    confidence: Float[np.ndarray, "frames joints"]
+    """0 where the joint was not observed."""
+
+
+class Lifter:
+    """A trained model that lifts 2D tracks of any length and frame rate."""
+
+    def __init__(
+        self,
+        model: PoseModel,
+        *,
+        name: str = "",
+        device: Device = "auto",
+        precision: Precision = "float32",
+        flip: bool = True,
+    ) -> None:
+        self.device = _device(device)
+        self.model = model.eval().to(self.device)
+        self.spec: ModelSpec = model.spec
+        self.name = name or model.spec.name
+        self.precision = precision
+        self.flip = flip
+        self.skeleton = get_skeleton(model.spec.skeleton)
+
+    def lift(
+        self,
+        pose: Pose2D,
+        *,
+        intrinsics_px: tuple[float, float, float, float] | None = None,
+        fov_deg: float | None = None,
+        height_m: float | None = None,
+        root: bool = True,
+        max_gap_s: float = 1.0,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Pose3D:
+        """Lift one person's track.
+
+        Every frame of `pose` comes out, and so does every frame of a gap of at most `max_gap_s` between
+        them, as inferred; longer gaps stay empty. Missing joints (confidence 0) are interpolated over
+        time, and marked for the model and in `Pose3D.seen`. Joints come in the camera frame, metres: the
+        person is `height_m` tall (assumed 1.70 m unless given), and stands where intrinsics put them: given
+        (fx, fy, cx, cy), or a diagonal field of view in degrees (assumed 65 unless given). With
+        `root=False`, or where no frame determines it, joints are relative to the pelvis. What was assumed
+        is in `Pose3D.scale` and `Pose3D.record`. `on_progress` is told how many model frames are done.
+
+        Raises UserError for a track without a single observed joint, a skeleton that cannot be converted,
+        and nonsensical camera, height or gap.
+        """
+        if intrinsics_px is not None and fov_deg is not None:
+            raise UserError("both intrinsics and a field of view were given", "Give one of them.")
+        if height_m is not None and not 0.3 < height_m < 3:
+            expected("height", "a person's height in metres", height_m)
+        if not max_gap_s >= 0:
+            expected("max_gap_s", "seconds, 0 or more", max_gap_s)
+        pose = pose.to(self.skeleton)
+        if not (pose.confidence > 0).any():
+            raise UserError(
+                f"person {pose.track_id}: no joint was found in any of {len(pose)} frames",
+                "A joint that was found has a confidence above 0.",
+            )
+        if intrinsics_px is not None:
+            camera = Camera.from_intrinsics(intrinsics_px)
+        else:
+            camera = Camera.assumed(pose.image_size, *(() if fov_deg is None else (fov_deg,)))
+
+        segments = list(_segments(pose, max_gap_s))
+        relative = [self._lift_segment(segment, pose.image_size, camera, on_progress) for segment in segments]
+        joints = np.concatenate(relative)
+        joints *= (height_m or ASSUMED_HEIGHT_M) / np.median(stature(joints))
+        points = np.concatenate([segment.points_px for segment in segments])
+        confidence = np.concatenate([segment.confidence for segment in segments])
+        frames = np.concatenate([segment.frames for segment in segments])
+        times = np.concatenate([segment.times_s for segment in segments])
+
+        coordinates: Coordinates = "camera-root-relative"
+        record: dict[str, object] = {
+            "assumed": [*pose.assumed],
+            "source": pose.source,
+            "frames_in": len(pose),
+            "frames_filled": len(frames) - len(pose),
+            "gaps_left_empty": [
+                [int(before.frames[-1]) + 1, int(after.frames[0]) - 1]
+                for before, after in zip(segments[:-1], segments[1:], strict=True)
+            ],
+            "model_frame_rate_hz": self.spec.frame_rate_hz,
+            "flip_averaging": self.flip,
+        }
+        if height_m is None:
+            record["assumed"] = [*pose.assumed, "height"]
+        if root:
+            place, found = solve_root(joints, camera.rays(points), confidence)
+            if found.any():
+                place = np.stack([np.interp(times, times[found], axis[found]) for axis in place.T], axis=-1)
+                joints = joints + place[:, None]
+                coordinates = "camera"
+                record["frames_with_interpolated_root"] = int((~found).sum())
+                if intrinsics_px is None and fov_deg is None:
+                    record["assumed"] = [*cast(list[str], record["assumed"]), "field of view"]
+        return Pose3D(
+            joints_m=joints.astype(np.float32),
+            seen=confidence >= SEEN_CONFIDENCE,
+            frames=frames,
+            fps=pose.fps,
+            skeleton=self.skeleton,
+            track_id=pose.track_id,
+            coordinates=coordinates,
+            scale=f"given height {height_m:g} m" if height_m else f"assumed height {ASSUMED_HEIGHT_M:.2f} m",
+            confidence=confidence.astype(np.float32),
+            points_px=points.astype(np.float32),
+            times_s=times,
+            image_size=pose.image_size,
+            intrinsics_px=camera.intrinsics_px if coordinates == "camera" else None,
+            model=self.name,
+            record=record,
+        )
+
+    def _lift_segment(
+        self,
+        segment: _Segment,
+        image_size: tuple[int, int],
+        camera: Camera,
+        on_progress: Callable[[int], None] | None,
+    ) -> Float[np.ndarray, "frames joints 3"]:
+        """Root-relative joints at the segment's own times, in a unit that is the same for all frames."""
+        points, confidence, at = _to_rate(segment, self.spec.frame_rate_hz)
+        keypoints = np.concatenate(
+            [normalise(points, confidence, image_size, self.spec.normalisation, camera), confidence[..., None]],
+            axis=-1,
+        )
+        joints = self.lift_keypoints(torch.from_numpy(keypoints.astype(np.float32)), on_progress).numpy()
+        return interpolate(joints.astype(np.float64), at)
+
+    def lift_keypoints(
+        self, keypoints: Float[Tensor, "frames joints 3"], on_progress: Callable[[int], None] | None = None
+    ) -> Float[Tensor, "frames joints 3"]:
+        """Lift normalised keypoints of the model's own frame rate; joints minus the root, the model's unit.
+
+        Windows overlap by a quarter, and blend there along a raised cosine.
+        """
+        frames, window = len(keypoints), self.spec.window_frames
+        starts = window_starts(frames, window, overlap=window // 4)
+        if frames < window and self.spec.fixed_window:
+            keypoints = torch.cat([keypoints, keypoints[-1:].expand(window - frames, -1, -1)])
+        length = min(window, len(keypoints))
+        fade = 0.5 - 0.5 * torch.cos(torch.pi * (torch.arange(window // 4) + 0.5) / max(window // 4, 1))
+        weight = torch.ones(length)
+        if len(starts) > 1:
+            weight[: len(fade)], weight[length - len(fade) :] = fade, fade.flip(0)
+        total = torch.zeros(len(keypoints), keypoints.shape[1], 3)
+        weights = torch.zeros(len(keypoints), 1, 1)
+        for group in _groups(starts, max(1, 4096 // length)):
+            clips = torch.stack([keypoints[start : start + length] for start in group])
+            lifted = self.lift_clips(clips)
+            for start, clip in zip(group, lifted, strict=True):
+                share = weight.clone()
+                if start == starts[0]:
+                    share[: len(fade)] = 1
+                if start == starts[-1]:
+                    share[length - len(fade) :] = 1
+                total[start : start + length] += share[:, None, None] * clip
+                weights[start : start + length] += share[:, None, None]
+            if on_progress:
+                on_progress(min(group[-1] + length, frames))
+        return (total / weights)[:frames]
+
+    @torch.inference_mode()
+    def lift_clips(self, clips: Float[Tensor, "batch frames joints 3"]) -> Float[Tensor, "batch frames joints 3"]:
+        """Lift whole windows in one pass, averaged with their mirror images; joints minus the root."""
+        clips = clips.to(self.device)
+        batch = torch.cat([clips, self._mirrored(clips)]) if self.flip else clips
+        half = self.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16) if half else nullcontext():
+            lifted = self.model(batch).float()
+        if self.flip:
+            straight, mirrored = lifted.chunk(2)
+            lifted = (straight + self._mirrored(mirrored)) / 2
+        root = self.skeleton.parents.index(-1)
+        return (lifted - lifted[:, :, root : root + 1]).cpu()
+
+    def _mirrored(self, values: Float[Tensor, "batch frames joints 3"]) -> Float[Tensor, "batch frames joints 3"]:
+        """Left and right exchanged: x negated, which every normalisation has at 0 in the middle."""
+        return values[:, :, list(self.skeleton.mirror)] * values.new_tensor([-1.0, 1.0, 1.0])
+
+
+def normalise(
+    points_px: Float[np.ndarray, "frames joints 2"],
+    confidence: Float[np.ndarray, "frames joints"],
+    image_size: tuple[int, int],
+    normalisation: str,
+    camera: Camera,
+) -> Float[np.ndarray, "frames joints 2"]:
+    """2D points as a model wants them (`ModelSpec.normalisation`).
+
+    `rays`: x/z, y/z of the camera. `screen`: x from -1 to 1 over the width, y in the same unit (Human3.6M
+    protocol). `pixel-scaled`: the shorter side spans -1 to 1 about the middle. `crop-scaled`: the larger
+    side of the box around all observed points spans -1 to 1, and points beyond are cut (both MotionBERT).
+    """
+    width, height = image_size
+    match normalisation:
+        case "rays":
+            return camera.rays(points_px.astype(np.float64))
+        case "screen":
+            return (points_px * 2 - (width, height)) / width
+        case "pixel-scaled":
+            return (points_px * 2 - (width, height)) / min(width, height)
+        case "crop-scaled":
+            observed = points_px[confidence > 0]
+            low, high = observed.min(axis=0), observed.max(axis=0)
+            side = max(float((high - low).max()), 1e-6)
+            return np.clip((points_px - (low + high) / 2) / side * 2, -1, 1)
+    raise UserError(
+        f"normalisation {normalisation!r}: expected rays, screen, pixel-scaled or crop-scaled",
+        "The model's description names one that this version of repose does not know.",
+    )
+
+
+def window_starts(frames: int, window: int, overlap: int) -> list[int]:
+    """First frames of windows that cover `frames` evenly and overlap by at least `overlap`."""
+    if frames <= window:
+        return [0]
+    count = int(np.ceil((frames - overlap) / (window - overlap)))
+    return [round(i * (frames - window) / (count - 1)) for i in range(count)]
+
+
+def _segments(pose: Pose2D, max_gap_s: float) -> Iterator[_Segment]:
+    """Cut the track at gaps that are too long, and list the missing frames of the others."""
+    # The frame after a gap comes one frame later than the gap is long; a hair more against rounding.
+    longest = max_gap_s + 1.001 / pose.fps
+    cuts = np.flatnonzero((np.diff(pose.times_s) > longest) & (np.diff(pose.frames) > 1)) + 1
+    for rows in np.split(np.arange(len(pose)), cuts):
+        if not (pose.confidence[rows] > 0).any():
+            continue
+        known = pose.frames[rows]
+        frames = np.arange(known[0], known[-1] + 1)
+        points = np.zeros((len(frames), *pose.points_px.shape[1:]))
+        confidence = np.zeros(points.shape[:2])
+        points[known - known[0]] = pose.points_px[rows]
+        confidence[known - known[0]] = pose.confidence[rows]
+        times = np.interp(frames, known, pose.times_s[rows])
+        yield _Segment(frames, times, _filled(points, confidence > 0), confidence)
+
+
+def _filled(
+    points: Float[np.ndarray, "frames joints 2"], observed: Bool[np.ndarray, "frames joints"]
+) -> Float[np.ndarray, "frames joints 2"]:
+    """Missing joints interpolated over time; one that is never observed stands amid those that are."""
+    filled = fill_gaps(torch.from_numpy(points)[None], torch.from_numpy(observed)[None])[0].numpy()
+    known = observed.any(axis=0)
+    filled[:, ~known] = filled[:, known].mean(axis=1, keepdims=True)
+    return filled
+
+
+def _to_rate(
+    segment: _Segment, rate_hz: float
+) -> tuple[Float[np.ndarray, "steps joints 2"], Float[np.ndarray, "steps joints"], Float[np.ndarray, " frames"]]:
+    """Points and confidence at the model's rate, and where among them the segment's own frames lie.
+
+    A segment that has the rate already, to 2 %, is passed on untouched.
+    """
+    times = segment.times_s
+    count = len(times)
+    steps_s = np.diff(times)
+    if count == 1 or np.abs(steps_s * rate_hz - 1).max() < 0.02:
+        return segment.points_px, segment.confidence, np.arange(count, dtype=np.float64)
+    length = int(np.ceil((times[-1] - times[0]) * rate_hz - 1e-6)) + 1
+    grid_s = times[0] + np.arange(length) / rate_hz
+    at = np.interp(grid_s, times, np.arange(count))
+    points = segment.points_px
+    ratio = rate_hz * float(np.median(steps_s))
+    if ratio < 1:
+        points = low_pass(points, ratio)
+    # A joint counts as observed where the nearest frame has it.
+    confidence = segment.confidence[np.round(at).astype(int)]
+    return interpolate(points, at), confidence, (times - times[0]) * rate_hz
+
+
+def _groups(items: list[int], size: int) -> Iterator[list[int]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _device(name: Device) -> torch.device:
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device(next(device for device in ("cuda", "mps", "cpu") if there[device]))
+    if name not in there or not there[name]:
+        raise UserError(
+            f"device {name!r}: expected one that is there: {', '.join(d for d in there if there[d])}",
+            "Leave --device out to use the best there is.",
+        )
+    return torch.device(name)
+
+

@@ -1,0 +1,135 @@
+"""Left and right exchanged by the detector for some frames: found by how joints would have to jump, and undone.
+
+A detector that mistakes a person's back for the front exchanges arms, legs or both for a while. In the
+picture the labels then jump at once to where the other side was. Each frame's arms and legs are either
+"as found" or "exchanged"; the sequence of states that leaves the most bodily motion wins (Viterbi). Every
+change of state has a price, so that limbs which truly cross are left alone. States are only relative:
+the one that lasts longer is taken for right.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from repose.pose import Pose2D
+from repose.skeleton import Skeleton
+
+LIMBS = {"arms": ("shoulder", "elbow", "wrist"), "legs": ("hip", "knee", "ankle")}
+ATTACHED = {"arms": ("pinky", "index", "thumb"), "legs": ("toe", "heel")}
+"""Joints that go along, by a word of their name."""
+FASTEST_HZ = 6.0
+"""Speed that no joint exceeds, in apparent sizes of the person a second: some 10 m/s."""
+CHANGE_PRICE = 0.8
+"""What a change of state costs; a joint that jumps too far by a sixth of the person's size costs 1."""
+DISAGREEMENT_PRICE = 0.05
+"""What a frame costs in which arms and legs differ in state: most exchanges are of the whole body."""
+LONGEST_GAP_S = 2.0
+"""A gap after which nothing can be said: each stretch between such gaps is judged on its own."""
+
+# States of arms and legs together, as (arms exchanged, legs exchanged).
+_STATES = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+
+
+def undo_swaps(pose: Pose2D) -> tuple[Pose2D, dict[str, list[tuple[int, int]]]]:
+    """The track with left and right put back, and which frames were touched.
+
+    Returns, for "arms" and "legs", the source frames (first, last) of every exchange that was undone; a
+    track in which nothing jumps comes back as it is. Works on any layout that names shoulders, elbows
+    and wrists, and hips, knees and ankles; hands and feet go along. Frames in which one of these twelve
+    was not found stay as they are.
+    """
+    skeleton = pose.skeleton
+    sides = {
+        limb: [[f"{side}_{name}" for name in names] for side in ("left", "right")] for limb, names in LIMBS.items()
+    }
+    if not all(joint in skeleton.joints for pair in sides.values() for side in pair for joint in side):
+        return pose, {}
+    index = np.array([[skeleton.indices(*side) for side in pair] for pair in sides.values()])
+    complete = np.flatnonzero((pose.confidence[:, index.ravel()] > 0).all(axis=1))
+    exchanged = np.zeros((len(pose), len(LIMBS)), dtype=bool)
+    for rows in np.split(complete, np.flatnonzero(np.diff(pose.times_s[complete]) > LONGEST_GAP_S) + 1):
+        if len(rows) > 2:
+            points = pose.points_px[rows].astype(np.float64)
+            limbs = points[:, index] / _apparent_size(points[:, index.ravel()])
+            exchanged[rows] = _most_bodily(limbs, pose.times_s[rows])
+    if not exchanged.any():
+        return pose, {}
+    order = np.tile(np.arange(len(skeleton)), (len(pose), 1))
+    for limb, rows in zip(LIMBS, exchanged.T, strict=True):
+        for joint in _joints(limb, skeleton):
+            order[rows, joint] = skeleton.mirror[joint]
+    touched = {limb: _runs(rows, pose.frames) for limb, rows in zip(LIMBS, exchanged.T, strict=True) if rows.any()}
+    frame = np.arange(len(pose))[:, None]
+    return replace(pose, points_px=pose.points_px[frame, order], confidence=pose.confidence[frame, order]), touched
+
+
+def _most_bodily(
+    limbs: Float[np.ndarray, "frames limbs 2 joints 2"], times_s: Float[np.ndarray, " frames"]
+) -> Bool[np.ndarray, "frames limbs"]:
+    """In which frames each limb pair is exchanged, relative to how it mostly is."""
+    prices = sum(
+        _prices(limbs[:, limb], times_s)[:, state[:, None, None], state[:, None], state]
+        for limb, state in enumerate(_STATES.T)
+    )
+    change = CHANGE_PRICE * (_STATES[:, None] != _STATES).sum(axis=-1)
+    disagreement = DISAGREEMENT_PRICE * (_STATES[:, 0] != _STATES[:, 1])
+    # A path's end: the states of its last two frames, [previous, current].
+    cost = change + disagreement[:, None] + disagreement
+    came_from = np.zeros((len(limbs), 4, 4), dtype=int)
+    for t in range(2, len(limbs)):
+        through = cost[:, :, None] + prices[t - 2] + change + disagreement
+        came_from[t] = through.argmin(axis=0)
+        cost = through.min(axis=0)
+    previous, current = np.unravel_index(int(cost.argmin()), cost.shape)
+    path = [int(current), int(previous)]
+    for t in range(len(limbs) - 1, 1, -1):
+        path.append(int(came_from[t, path[-1], path[-2]]))
+    exchanged = _STATES[path[::-1]].astype(bool)
+    mostly = exchanged.mean(axis=0) > 0.5
+    # Arms and legs that go together are judged together, so that a tie cannot part them.
+    if (exchanged[:, 0] == exchanged[:, 1]).mean() > 0.5:
+        mostly[:] = exchanged.mean() > 0.5
+    return exchanged ^ mostly
+
+
+def _prices(
+    limb: Float[np.ndarray, "frames 2 joints 2"], times_s: Float[np.ndarray, " frames"]
+) -> Float[np.ndarray, "steps 2 2 2"]:
+    """Price of every three frames in a row for each of their states [before, last, here].
+
+    A joint pays for moving faster than a body can, from the last frame or from the one before it, the
+    lesser of the two, since detectors often pass through a frame half-way between the sides. It also
+    pays a little for bending its path, which tells limbs that cross from limbs that turn back.
+    """
+    versions = np.stack([limb, limb[:, ::-1]], axis=1)  # frames states 2 joints 2
+    before = versions[:-2, :, None, None]
+    last = versions[1:-1, None, :, None]
+    here = versions[2:, None, None, :]
+    steps_s = np.diff(times_s)[:, None, None, None, None, None]
+    hop = np.linalg.norm(here - last, axis=-1) - FASTEST_HZ * steps_s[1:]
+    leap = np.linalg.norm(here - before, axis=-1) - FASTEST_HZ * (steps_s[1:] + steps_s[:-1])
+    excess = np.clip(6 * np.minimum(hop, leap), 0, 1)
+    reach = np.minimum(steps_s[1:] / steps_s[:-1], 2.0)[..., None]
+    bend = np.linalg.norm(here - last - reach * (last - before), axis=-1)
+    return (excess + np.minimum(bend, 0.1)).mean(axis=-2).sum(axis=-1)
+
+
+def _joints(limb: str, skeleton: Skeleton) -> list[int]:
+    """Joints of both sides that belong to a limb pair."""
+    return [
+        i
+        for i, joint in enumerate(skeleton.joints)
+        if skeleton.mirror[i] != i
+        and (joint.partition("_")[2] in LIMBS[limb] or any(word in joint for word in ATTACHED[limb]))
+    ]
+
+
+def _runs(rows: Bool[np.ndarray, " frames"], frames: np.ndarray) -> list[tuple[int, int]]:
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], rows.astype(int), [0]])))
+    return [(int(frames[first]), int(frames[stop - 1])) for first, stop in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _apparent_size(points: Float[np.ndarray, "frames joints 2"]) -> float:
+    """Median over frames of the diagonal of the box around the joints, in pixels."""
+    return max(float(np.median(np.linalg.norm(np.ptp(points, axis=1), axis=-1))), 1e-6)
