@@ -5,7 +5,13 @@ whose `spec` says how they are used. `list_models()` says what is there.
 """
 
 from repose.models.agformer import AGFormer, AGFormerConfig
-from repose.models.checkpoint import ListedModel, list_models, load_checkpoint, packaged_weights, save_checkpoint
+from repose.models.checkpoint import (
+    ListedModel,
+    list_models,
+    load_checkpoint,
+    packaged_weights,
+    save_checkpoint,
+)
 from repose.models.dstformer import DSTformer, DSTformerConfig
 from repose.models.frameformer import FrameFormer, FrameFormerConfig
 from repose.models.registry import (
