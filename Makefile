@@ -18,7 +18,7 @@ help:
 install: $(VENV)/.installed
 
 demo: install
-	$(BIN)/repose demo --output demo-result --force
+	$(BIN)/repose demo
 
 test: $(VENV)/.installed-for-development
 	$(BIN)/python -m pytest
