@@ -169,7 +169,7 @@ def choose_devices(config: TrainConfig) -> "Fabric":
         from torch.utils.tensorboard import SummaryWriter  # noqa: F401  the journal needs it
     except ImportError as error:
         raise UserError(
-            f"training needs {error.name}, which is not installed", "pip install 'repose[train]'"
+            f"training needs {error.name}, which is not installed", "pip install lightning-fabric tensorboard"
         ) from None
     try:
         return Fabric(
