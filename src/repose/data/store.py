@@ -1,0 +1,442 @@
+"""The clip store: one folder for the motion of a data set, each frame once, windows cut when they are read.
+
+    STORE/manifest.json             what it is, where it comes from, its sequences
+    STORE/<split>/keypoints_px.npy  (frames, joints, 3) float32: x, y in pixels and the detector's confidence
+    STORE/<split>/target.npy        (frames, joints, 3) float32: what a model learns
+    STORE/<split>/truth_mm.npy      (frames, joints, 3), optional: what errors are measured against
+    STORE/<split>/factor.npy        (frames,), optional: millimetres per unit of an image target
+    STORE/<split>/valid.npy         (frames,) bool, optional: frames that count
+
+A target of the kind "camera" is in metres in the camera frame. One of the kind "image" is the published
+Human3.6M form: x and y in pixels, z in the same unit. All arrays of a split have one row a frame, and a
+sequence (one video seen by one camera) is a run of rows. Arrays are memory-mapped, so opening costs
+nothing and processes share their pages.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Sequence as Row
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from secrets import token_hex
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+
+from repose.errors import UserError, expected
+from repose.skeleton import Skeleton, get_skeleton
+
+VERSION = 1
+MANIFEST = "manifest.json"
+Target = Literal["image", "camera"]
+Tail = Literal["drop", "keep", "pad"]
+Progress = Callable[[str, int, int | None], None]
+"""Called with what is done, how much of it, and of how much."""
+
+_FORMAT = "repose-store"
+_ABANDONED_S = 600.0
+"""A partial folder that was not written to for so long belongs to a preparation that was killed."""
+
+# Axes after the first, of which a row is a frame: "joints" stands for the skeleton's number of joints.
+_LAYOUT: dict[str, tuple[str, tuple[str | int, ...]]] = {
+    "keypoints_px": ("float32", ("joints", 3)),
+    "target": ("float32", ("joints", 3)),
+    "truth_mm": ("float32", ("joints", 3)),
+    "factor": ("float64", ()),
+    "valid": ("bool", ()),
+}
+_REQUIRED = ("keypoints_px", "target")
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """One video, seen by one camera: rows `start` to `stop` of its split's arrays."""
+
+    name: str
+    subject: str
+    action: str
+    camera: str
+    image_size: tuple[int, int]
+    """Width and height in pixels."""
+    fps: float
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+class Window(NamedTuple):
+    """Frames that a model sees at once: rows `start` to `stop`, which may reach beyond the sequence."""
+
+    sequence: Sequence
+    start: int
+    stop: int
+
+    def rows(self, frames: int) -> Int[np.ndarray, " {frames}"]:
+        """The `frames` rows to read. Beyond its ends the sequence stands still; a window with fewer
+        frames is stretched by repeating some, evenly."""
+        length = self.stop - self.start
+        rows = self.start + np.arange(frames) * length // frames
+        return rows.clip(self.sequence.start, self.sequence.stop - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """A part of a store: sequences, and arrays with one row a frame, memory-mapped and read-only."""
+
+    name: str
+    sequences: tuple[Sequence, ...]
+    arrays: Mapping[str, np.ndarray]
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self.arrays["keypoints_px"])
+
+    def windows(self, frames: int, stride: int, *, tail: Tail = "drop") -> list[Window]:
+        """Windows of `frames` consecutive frames, `stride` apart, in the order of the sequences.
+
+        What is done where a sequence does not end with a full window:
+        "drop" leaves the rest out, and stretches a sequence that is shorter than a window to one
+        (Human3.6M as MotionBERT and RePOSE cut it; theirs draws the repeated frames at random);
+        "keep" starts a window at every `stride`, the last ones with fewer frames and stretched
+        (MPI-INF-3DHP as MotionAGFormer trains on it);
+        "pad" centres a window on every `stride`-th frame, repeating the first and the last frame
+        (MPI-INF-3DHP as it is tested).
+        """
+        if frames < 1 or stride < 1:
+            expected("windows", "1 or more frames and a stride of 1 or more", f"{frames} and {stride}")
+        if tail not in get_args(Tail):
+            expected("tail", f"one of {', '.join(get_args(Tail))}", tail)
+        windows = []
+        for sequence in self.sequences:
+            start, stop = sequence.start, sequence.stop
+            if tail == "pad":
+                starts = range(start - (frames - 1) // 2, stop - (frames - 1) // 2, stride)
+                windows += [Window(sequence, first, first + frames) for first in starts]
+            elif tail == "keep":
+                windows += [
+                    Window(sequence, first, min(first + frames, stop)) for first in range(start, stop, stride)
+                ]
+            elif len(sequence) < frames:
+                windows.append(Window(sequence, start, stop))
+            else:
+                starts = range(start, stop - frames + 1, stride)
+                windows += [Window(sequence, first, first + frames) for first in starts]
+        return windows
+
+    def read(
+        self, array: str, windows: Row[Window], frames: int
+    ) -> Shaped[np.ndarray, "windows {frames} *axes"]:
+        """A copy of the `frames` frames of each window from the array of this name."""
+        source = self.arrays[array]
+        out = np.empty((len(windows), frames, *source.shape[1:]), source.dtype)
+        for i, (sequence, start, stop) in enumerate(windows):
+            if stop - start == frames and sequence.start <= start and stop <= sequence.stop:
+                out[i] = source[start:stop]
+            else:
+                out[i] = source[windows[i].rows(frames)]
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class ClipStore:
+    """A prepared data set."""
+
+    path: Path
+    manifest: Mapping[str, Any]
+    skeleton: Skeleton
+    splits: Mapping[str, Split]
+
+    @classmethod
+    def open(cls, path: str | Path) -> "ClipStore":
+        """Open a store; its arrays are mapped, not read.
+
+        Raises UserError for a path without a store, a store of another version, and a damaged one.
+        """
+        path = Path(path)
+        manifest = _read_manifest(path)
+        try:
+            skeleton = get_skeleton(manifest["skeleton"])
+            if manifest["target"] not in get_args(Target):
+                raise ValueError(f"target {manifest['target']!r}")
+            splits = {
+                name: _open_split(path, name, part, skeleton) for name, part in manifest["splits"].items()
+            }
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+            raise UserError(
+                f"{path / MANIFEST}: expected a store's description, found a damaged one ({reason})",
+                "Prepare the store again.",
+            ) from None
+        return cls(path, manifest, skeleton, splits)
+
+    @property
+    def dataset(self) -> str:
+        """ "human36m", "mpi-inf-3dhp", "mocap" or "sample"."""
+        return str(self.manifest["dataset"])
+
+    @property
+    def target_kind(self) -> Target:
+        """Whether targets are in "image" units or in metres in the "camera" frame."""
+        kind: Target = self.manifest["target"]
+        return kind
+
+    def split(self, name: str) -> Split:
+        """The split called `name`; raises UserError with the names that there are."""
+        if name not in self.splits:
+            expected(f"{self.path}: split", f"one of {', '.join(self.splits)}", name)
+        return self.splits[name]
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """A sequence on its way into a store, with its arrays."""
+
+    name: str
+    subject: str
+    action: str
+    camera: str
+    image_size: tuple[int, int]
+    fps: float
+    keypoints_px: Float[np.ndarray, "frames joints 3"]
+    target: Float[np.ndarray, "frames joints 3"]
+    optional: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """`truth_mm`, `factor`, `valid`: the same ones for all recordings of a split."""
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """What a store says of itself."""
+
+    dataset: str
+    skeleton: str
+    target: Target
+    units: Mapping[str, str]
+    """Unit and frame of every array."""
+    licence: str
+    sources: tuple[Mapping[str, Any], ...] = ()
+    """Name, size and SHA-256 of the files it was made from."""
+    made_by: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    """What a reader of numbers must know: what was assumed, what the source lacks."""
+
+
+def write_store(
+    path: str | Path,
+    info: StoreInfo,
+    splits: Mapping[str, Iterable[Recording]],
+    *,
+    force: bool = False,
+) -> ClipStore:
+    """Write a store, whole or not at all, one recording after the other, and open it.
+
+    Everything is written to a hidden folder beside `path`, which takes its name at the end; the manifest
+    comes last, so that a partial folder is never taken for a store. With `force` an older store in this
+    place is replaced at that moment.
+
+    Raises UserError if something is there (and is no store, or `force` is not set), for recordings whose
+    arrays do not fit together or with no frame, and for a disk that is full.
+    """
+    skeleton = get_skeleton(info.skeleton)
+    with _staged(Path(path), force) as partial:
+        parts = {name: _write_split(partial / name, parts, skeleton) for name, parts in splits.items()}
+        manifest = {"format": _FORMAT, "version": VERSION, **asdict(info), "splits": parts}
+        text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False)
+        (partial / MANIFEST).write_text(text, encoding="utf-8")
+    return ClipStore.open(path)
+
+
+def check_place(path: str | Path, *, force: bool = False) -> None:
+    """Raise UserError where `write_store` would; meant to be called before long work."""
+    path = Path(path)
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not (path / MANIFEST).is_file():
+        expected(str(path), "a new folder for the store", "something else", "Choose another name.")
+    if not force:
+        raise UserError(
+            f"{path}: there is a store already", "Choose another name, or replace it with --force."
+        )
+
+
+@contextmanager
+def _staged(path: Path, force: bool) -> Iterator[Path]:
+    check_place(path, force=force)
+    beside, name = path.resolve().parent, path.resolve().name
+    partial = beside / f".{name}.partial-{token_hex(4)}"
+    old = beside / f".{name}.replaced-{token_hex(4)}"
+    try:
+        beside.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(beside, name)
+        partial.mkdir()
+        yield partial
+        if path.exists():
+            path.rename(old)
+        partial.rename(path)
+    except OSError as error:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        raise UserError(
+            f"{path}: the store cannot be written ({error.strerror or error})",
+            "Nothing was kept of it. Make room, or choose another folder.",
+        ) from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove_abandoned(beside: Path, name: str) -> None:
+    for folder in beside.glob(f".{name}.partial-*"):
+        touched = max(file.stat().st_mtime for file in [folder, *folder.rglob("*")])
+        if time.time() - touched > _ABANDONED_S:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_split(folder: Path, recordings: Iterable[Recording], skeleton: Skeleton) -> dict[str, Any]:
+    folder.mkdir()
+    writers: dict[str, _ArrayWriter] = {}
+    sequences: list[dict[str, Any]] = []
+    try:
+        for recording in recordings:
+            arrays = {
+                "keypoints_px": recording.keypoints_px,
+                "target": recording.target,
+                **recording.optional,
+            }
+            _check_recording(recording, arrays, skeleton)
+            if not writers:
+                writers = {name: _ArrayWriter(folder, name, skeleton) for name in arrays}
+            if set(arrays) != set(writers):
+                expected(recording.name, f"the arrays {', '.join(writers)}", ", ".join(arrays))
+            start = writers["target"].rows
+            for name, array in arrays.items():
+                writers[name].append(array)
+            sequence = Sequence(
+                recording.name,
+                recording.subject,
+                recording.action,
+                recording.camera,
+                recording.image_size,
+                float(recording.fps),
+                start,
+                writers["target"].rows,
+            )
+            sequences.append(asdict(sequence))
+    finally:
+        for writer in writers.values():
+            writer.close()
+    if not sequences:
+        expected(f"split {folder.name}", "at least one sequence", "none")
+    return {"frames": sequences[-1]["stop"], "arrays": sorted(writers), "sequences": sequences}
+
+
+def _check_recording(recording: Recording, arrays: Mapping[str, np.ndarray], skeleton: Skeleton) -> None:
+    frames = len(recording.keypoints_px)
+    for name, array in arrays.items():
+        shape = (frames, *_axes(name, skeleton))
+        if not frames or array.shape != shape:
+            expected(f"{recording.name}: {name}", f"the shape {shape}, with frames", array.shape)
+    if not 0 < recording.fps < np.inf:
+        expected(f"{recording.name}: fps", "a positive number of frames per second", recording.fps)
+
+
+def _axes(name: str, skeleton: Skeleton) -> tuple[int, ...]:
+    return tuple(len(skeleton) if axis == "joints" else int(axis) for axis in _LAYOUT[name][1])
+
+
+class _ArrayWriter:
+    """An `.npy` file that grows by rows; the number of rows goes into its header at the end."""
+
+    def __init__(self, folder: Path, name: str, skeleton: Skeleton) -> None:
+        self.rows = 0
+        self._dtype = np.dtype(_LAYOUT[name][0])
+        self._axes = _axes(name, skeleton)
+        self._file = (folder / f"{name}.npy").open("wb")
+        self._header()
+        self._begin = self._file.tell()
+
+    def append(self, array: np.ndarray) -> None:
+        content = np.ascontiguousarray(array, self._dtype)
+        self._file.write(content.data.cast("B"))
+        self.rows += len(content)
+
+    def close(self) -> None:
+        try:
+            self._file.seek(0)
+            self._header()
+            # NumPy leaves room in the header for a first axis of any length.
+            if self._file.tell() != self._begin:
+                raise RuntimeError("the header of an .npy file has grown over its content")
+        finally:
+            self._file.close()
+
+    def _header(self) -> None:
+        description = {
+            "descr": np.lib.format.dtype_to_descr(self._dtype),
+            "fortran_order": False,
+            "shape": (self.rows, *self._axes),
+        }
+        np.lib.format.write_array_header_1_0(self._file, description)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    again = "Make one with `repose prepare`."
+    if not path.is_dir():
+        expected(str(path), "the folder of a store", "a file" if path.exists() else "nothing there", again)
+    if ".partial-" in path.name:
+        raise UserError(
+            f"{path}: expected a complete store, found an interrupted preparation", "Prepare it again."
+        )
+    try:
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        expected(str(path), f"a store, with a {MANIFEST}", "a folder without one", again)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path / MANIFEST}: cannot be read: {error}", "Prepare the store again.") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
+        expected(str(path / MANIFEST), "the manifest of a store", "something else", again)
+    if manifest.get("version") != VERSION:
+        expected(
+            f"{path}: version of the store",
+            VERSION,
+            manifest.get("version"),
+            "Prepare it again with this version of RePOSE, or use the version that made it.",
+        )
+    return manifest
+
+
+def _open_split(path: Path, name: str, part: Mapping[str, Any], skeleton: Skeleton) -> Split:
+    frames = int(part["frames"])
+    if missing := [array for array in _REQUIRED if array not in part["arrays"]]:
+        raise ValueError(f"split {name} has no {', '.join(missing)}")
+    arrays = {array: _map(path / name / f"{array}.npy", array, frames, skeleton) for array in part["arrays"]}
+    sequences = tuple(
+        Sequence(**{**row, "image_size": (int(row["image_size"][0]), int(row["image_size"][1]))})
+        for row in part["sequences"]
+    )
+    edges = [0, *(sequence.stop for sequence in sequences)]
+    if [sequence.start for sequence in sequences] != edges[:-1] or edges[-1] != frames:
+        raise ValueError(f"the sequences of split {name} do not follow one another")
+    return Split(name, sequences, arrays)
+
+
+def _map(path: Path, name: str, frames: int, skeleton: Skeleton) -> np.ndarray:
+    if name not in _LAYOUT:
+        raise ValueError(f"array {name!r}")
+    shape, dtype = (frames, *_axes(name, skeleton)), np.dtype(_LAYOUT[name][0])
+    try:
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(
+            f"{path}: expected an array {shape}, found a file that cannot be read ({error})",
+            "The store is damaged or was copied in part; prepare or copy it again.",
+        ) from None
+    if mapped.shape != shape or mapped.dtype != dtype:
+        expected(str(path), f"{dtype} {shape}", f"{mapped.dtype} {mapped.shape}", "Prepare the store again.")
+    # A plain array over the mapping: slicing np.memmap itself is several times slower.
+    return np.asarray(mapped)
