@@ -93,7 +93,7 @@ def fill_gaps(
     first = torch.where(before >= 0, before, after).clamp(max=frames - 1)
     last = torch.where(after < frames, after, before).clamp(min=0)
     span = (last - first).clamp(min=1)
-    share = ((time - first) / span).to(points.dtype)[..., None]
+    share = ((time - first).to(points.dtype) / span)[..., None]
     index = [i[..., None].expand(points.shape) for i in (first, last)]
     filled = torch.lerp(points.gather(1, index[0]), points.gather(1, index[1]), share)
     return torch.where(known[..., None], filled, torch.zeros_like(filled))
@@ -164,8 +164,8 @@ class Block(nn.Module):
         q, k, v = self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         q, k = turn_in_time(q, turn), turn_in_time(k, turn)
         if self.training:
-            # Written out: the backward pass of PyTorch 2.13's fused attention in bfloat16 on CPU takes
-            # half of a step (benchmarks/training.py).
+            # Written out: with PyTorch 2.13's fused attention a step in bfloat16 on CPU takes 1.7 times as
+            # long (benchmarks/training.py).
             scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
             attended = scores.softmax(dim=-1).to(v.dtype) @ v
         else:
