@@ -20,8 +20,9 @@ install: $(VENV)/.installed
 demo: install
 	$(BIN)/repose demo
 
+# One thread: tensors this small gain nothing from two, and lose much where others use the cores.
 test: $(VENV)/.installed-for-development
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 check: $(VENV)/.installed-for-development
 	$(BIN)/ruff check .
