@@ -36,10 +36,15 @@ def p_mpjpe(predicted: Joints, target: Joints) -> PerFrame:
 
 
 def n_mpjpe(predicted: Joints, target: Joints) -> PerFrame:
-    """MPJPE after each pose is multiplied by its best factor, least-squares about the origin."""
+    """MPJPE after each pose is multiplied by its best factor."""
+    return mpjpe(scale_align(predicted, target), target)
+
+
+def scale_align(predicted: Joints, target: Joints) -> Joints:
+    """Each pose multiplied by the factor that brings it nearest to the truth, least-squares about the origin."""
     predicted, target = _match(predicted, target)
     factor = _divide(_dot(predicted, target), _dot(predicted, predicted))
-    return mpjpe(factor[..., None, None] * predicted, target)
+    return factor[..., None, None] * predicted
 
 
 def procrustes_align(
@@ -107,30 +112,47 @@ def pck(predicted: Joints, target: Joints, threshold: float = 0.150) -> PerFrame
 
 
 def auc(predicted: Joints, target: Joints, limit: float = 0.150) -> PerFrame:
-    """Mean PCK over 31 thresholds from 0 to `limit`; the default is 0–150 mm in steps of 5 for metres.
+    """Mean PCK over 31 thresholds from 0 to `limit`; the default is 0–150 mm in steps of 5 for metres."""
+    return thresholds_met(per_joint_error(predicted, target), limit).mean(axis=-1)
 
-    As MPI-INF-3DHP's evaluation: a joint must be strictly nearer than the threshold, so a perfect
+
+def thresholds_met(error: Float[np.ndarray, "*batch"], limit: float = 0.150) -> Float[np.ndarray, "*batch"]:
+    """Share of 31 thresholds from 0 to `limit` that each error stays below.
+
+    As MPI-INF-3DHP's evaluation: an error must be strictly smaller than the threshold, so a perfect
     prediction has 30/31.
     """
-    thresholds = np.linspace(0.0, limit, 31)
-    missed = np.searchsorted(thresholds, per_joint_error(predicted, target), side="right")
-    return 1.0 - missed.mean(axis=-1) / len(thresholds)
+    missed = np.floor(error * (30 / limit)) + 1  # a NaN stays one
+    return 1.0 - np.minimum(missed, 31.0) / 31.0
 
 
 def bone_length_error(predicted: Joints, target: Joints, skeleton: Skeleton = H36M_17) -> PerFrame:
     """Mean absolute error of a bone's length."""
     predicted, target = _match(predicted, target)
-    return np.abs(_bone_lengths(predicted, skeleton) - _bone_lengths(target, skeleton)).mean(axis=-1)
+    return np.abs(bone_lengths(predicted, skeleton) - bone_lengths(target, skeleton)).mean(axis=-1)
 
 
 def symmetry_error(predicted: Joints, skeleton: Skeleton = H36M_17) -> PerFrame:
     """Mean absolute difference between the lengths of a left bone and its right partner; needs no truth."""
-    lengths = _bone_lengths(predicted.astype(np.float64, copy=False), skeleton)
+    lengths = bone_lengths(predicted, skeleton)
+    left, right = map(list, zip(*paired_bones(skeleton), strict=True))
+    return np.abs(lengths[..., left] - lengths[..., right]).mean(axis=-1)
+
+
+def bone_lengths(joints: Joints, skeleton: Skeleton = H36M_17) -> Float[np.ndarray, "*batch bones"]:
+    """Length of each bone, in the order of `skeleton.bones`."""
+    if joints.shape[-2] != len(skeleton):
+        expected(f"joints of skeleton {skeleton.name}", len(skeleton), joints.shape[-2])
+    children, parents = map(list, zip(*skeleton.bones, strict=True))
+    joints = joints.astype(np.float64, copy=False)
+    return _norm(np.take(joints, children, axis=-2) - np.take(joints, parents, axis=-2))
+
+
+def paired_bones(skeleton: Skeleton = H36M_17) -> list[tuple[int, int]]:
+    """Indices into `skeleton.bones` of the bones that are each other's mirror image."""
     partner = {bone: i for i, bone in enumerate(skeleton.bones)}
     mirrored = [(skeleton.mirror[child], skeleton.mirror[parent]) for child, parent in skeleton.bones]
-    pairs = [(i, partner[bone]) for i, bone in enumerate(mirrored) if i < partner.get(bone, -1)]
-    left, right = map(list, zip(*pairs, strict=True))
-    return np.abs(lengths[..., left] - lengths[..., right]).mean(axis=-1)
+    return [(i, partner[bone]) for i, bone in enumerate(mirrored) if i < partner.get(bone, -1)]
 
 
 def depth_order_accuracy(
@@ -200,10 +222,3 @@ def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _motion_error(predicted: np.ndarray, target: np.ndarray, order: int) -> np.ndarray:
     predicted, target = _match(predicted, target)
     return _norm(np.diff(predicted - target, n=order, axis=-3)).mean(axis=-1)
-
-
-def _bone_lengths(joints: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    if joints.shape[-2] != len(skeleton):
-        expected(f"joints of skeleton {skeleton.name}", len(skeleton), joints.shape[-2])
-    children, parents = map(list, zip(*skeleton.bones, strict=True))
-    return _norm(np.take(joints, children, axis=-2) - np.take(joints, parents, axis=-2))
