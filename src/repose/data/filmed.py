@@ -1,6 +1,6 @@
 """Motion in the world made into recordings: virtual cameras look at it, and a detector reports what it sees.
 
-Pictures are 1000 × 1000 pixels and 90 degrees wide, so that people who walk about stay in them.
+Pictures have 1000 × 1000 pixels.
 """
 
 import re
@@ -26,9 +26,12 @@ from repose.errors import expected
 from repose.skeleton import H36M_17, stature
 
 _SIDE_PX = 1000
-_FOCAL_PX = 500.0
+_SAMPLE_FOCAL_PX = 1145.0
+"""About that of Human3.6M."""
+_ROOM_M = 1.2
+"""How far people of the sample go from the middle, about the room of Human3.6M."""
 _NEAR_LEVEL = CameraConfig(
-    pitch_deg=(-5.0, 15.0), roll_sigma_deg=0.0, distance=(2.5, 3.5), off_axis_deg=5.0, focal_sigma=0.0
+    pitch_deg=(-5.0, 15.0), roll_sigma_deg=0.0, distance=(2.8, 3.6), off_axis_deg=3.0, focal_sigma=0.0
 )
 """Cameras of the sample: they stand about as those of Human3.6M do."""
 _SAMPLE_ACTIONS = {"Walking": ("act_14", 1.0), "Posing": ("act_07", 0.0)}
@@ -46,6 +49,8 @@ class FilmConfig:
     detector_noise: bool = False
     """Give the 2D joints a detector's errors and confidence; without it they are exact."""
     fps: float = FPS
+    focal_px: float = 500.0
+    """A picture 90 degrees wide, so that people who walk about stay in it."""
     camera: CameraConfig = field(default_factory=lambda: CameraConfig(focal_sigma=0.0))
     detection: DetectionConfig = field(default_factory=DetectionConfig)
 
@@ -102,15 +107,23 @@ def make_sample(*, seed: int = 0, seconds: float = 12.0, progress: Progress | No
                 motion = ProceduralConfig(clips=1, seconds=seconds, fps=FPS, p_gait=p_gait, p_floor=0.0)
                 name = f"s_{int(subject[1:]):02d}_{number}_subact_01"
                 own_seed = _seed_of(seed, name)
-                joints_m = next(make_motion(motion, own_seed))
-                film = FilmConfig(_SAMPLE_CAMERAS, own_seed, detector_noise=True, camera=_NEAR_LEVEL)
+                joints_m = _stay(next(make_motion(motion, own_seed)))
+                film = FilmConfig(
+                    _SAMPLE_CAMERAS,
+                    own_seed,
+                    detector_noise=True,
+                    camera=_NEAR_LEVEL,
+                    focal_px=_SAMPLE_FOCAL_PX,
+                )
                 for view, (keypoints_px, joints_cam_m) in enumerate(_views(joints_m, film, own_seed), 1):
                     depth_m = joints_cam_m[..., 2]
                     root_m = depth_m[:, H36M_17.indices("pelvis")]
                     target = np.empty_like(joints_cam_m)
-                    target[..., :2] = _FOCAL_PX * joints_cam_m[..., :2] / depth_m[..., None] + _SIDE_PX / 2
-                    target[..., 2] = _FOCAL_PX * (depth_m - root_m) / root_m
-                    factor = 1000 * root_m[:, 0].astype(np.float64) / _FOCAL_PX
+                    target[..., :2] = (
+                        _SAMPLE_FOCAL_PX * joints_cam_m[..., :2] / depth_m[..., None] + _SIDE_PX / 2
+                    )
+                    target[..., 2] = _SAMPLE_FOCAL_PX * (depth_m - root_m) / root_m
+                    factor = 1000 * root_m[:, 0].astype(np.float64) / _SAMPLE_FOCAL_PX
                     yield Recording(
                         name=f"{name}_ca_{view:02d}",
                         subject=subject,
@@ -171,9 +184,18 @@ def _views(
         height = stature(world).mean(dim=1) / joints[..., 2].mean(dim=(1, 2))
         seen = detect(rays, height, config.detection, generator)
     lost = seen[..., 2:] == 0
-    pixels = (seen[..., :2] * _FOCAL_PX + _SIDE_PX / 2).masked_fill(lost, 0.0)
+    pixels = (seen[..., :2] * config.focal_px + _SIDE_PX / 2).masked_fill(lost, 0.0)
     keypoints = torch.cat([pixels, seen[..., 2:]], dim=-1)
     yield from zip(keypoints.numpy(), joints.numpy(), strict=True)
+
+
+def _stay(joints_m: Float[np.ndarray, "frames 17 3"]) -> Float[np.ndarray, "frames 17 3"]:
+    """The motion with its path squeezed into the room; whoever walks far walks as on a treadmill."""
+    path = joints_m[:, H36M_17.indices("pelvis"), :2]
+    away = path - path.mean(axis=0)
+    distance = np.linalg.norm(away, axis=-1, keepdims=True)
+    moved = away * (_ROOM_M * np.tanh(distance / _ROOM_M) / np.maximum(distance, 1e-6) - 1)
+    return joints_m + np.pad(moved, ((0, 0), (0, 0), (0, 1)))
 
 
 def _seed_of(seed: int, name: str) -> int:

@@ -1,0 +1,96 @@
+"""A sheet of samples from a clip store, to be looked at: what no check finds, the eye does."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from repose.data.store import ClipStore, Sequence, Split
+from repose.errors import UserError
+
+_SAMPLES = 4
+_COLOURS = {"left": "#d1495b", "right": "#2e86ab", "middle": "#444444"}
+
+
+def draw_sheet(store: ClipStore, path: str | Path) -> None:
+    """Draw samples of every split, evenly spread over its sequences, as a PNG.
+
+    For each: the 2D joints in their picture, whose edge is grey (hollow where the confidence is under a
+    half), and the target as the camera sees it and from the camera's left. Left limbs
+    are red, right ones blue.
+    Raises UserError where Matplotlib is not installed or the file cannot be written.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UserError(
+            "the sample sheet needs Matplotlib, which is not installed",
+            "Install it with: pip install 'repose[data]'",
+        ) from None
+    samples = [(split, sequence) for split in store.splits.values() for sequence in _spread(split.sequences)]
+    rows = -(-len(samples) // 2)
+    figure = Figure(figsize=(16, 2.9 * rows + 0.5))
+    panels = figure.subplots(rows, 6, squeeze=False).reshape(-1, 3)
+    for (split, sequence), row in zip(samples, panels, strict=False):
+        _draw_sample(store, split, sequence, row)
+    for panel in panels[len(samples) :].flat:
+        panel.set_axis_off()
+    figure.subplots_adjust(0.04, 0.2 / rows, 0.99, 1 - 0.25 / rows, hspace=0.3)
+    figure.suptitle(f"{store.dataset}, {store.path.resolve().name}: left red, right blue")
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=90)
+    try:
+        Path(path).write_bytes(image.getvalue())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _spread(sequences: tuple[Sequence, ...]) -> list[Sequence]:
+    chosen = np.linspace(0, len(sequences) - 1, min(_SAMPLES, len(sequences))).round().astype(int)
+    return [sequences[i] for i in chosen]
+
+
+def _draw_sample(store: ClipStore, split: Split, sequence: Sequence, row: Any) -> None:
+    frame = (sequence.start + sequence.stop) // 2
+    width, height = sequence.image_size
+    keypoints, target = split.arrays["keypoints_px"][frame], split.arrays["target"][frame]
+    relative = target - target[store.skeleton.index("pelvis")]
+    flat, front, side = row
+    _draw_bones(flat, store, keypoints[:, :2], keypoints[:, 2])
+    flat.plot([0, width, width, 0, 0], [0, 0, height, height, 0], color="#999999", linewidth=0.8)
+    seen = keypoints[keypoints[:, 2] > 0, :2]
+    middle, span = (np.median(seen, axis=0), np.ptp(seen, axis=0).max() * 0.75) if len(seen) else (0, width)
+    (left, top), (right, bottom) = np.broadcast_to(middle - span, 2), np.broadcast_to(middle + span, 2)
+    flat.set(xlim=(left, right), ylim=(bottom, top), title=f"{split.name}: {sequence.name}")
+    reach = float(np.abs(relative).max()) * 1.1 or 1.0
+    unit = "px" if store.target_kind == "image" else "m"
+    names = f"{sequence.subject} {sequence.action}: x, y", f"row {frame}: z, y"
+    for panel, axis, title in ((front, 0, names[0]), (side, 2, names[1])):
+        _draw_bones(panel, store, relative[:, [axis, 1]], np.ones(len(relative)))
+        panel.set(xlim=(-reach, reach), ylim=(reach, -reach), title=f"{title} ({unit})")
+    for panel in row:
+        panel.set_aspect("equal")
+        panel.tick_params(labelsize=7)
+        panel.title.set_fontsize(8)
+
+
+def _draw_bones(panel: Any, store: ClipStore, points: np.ndarray, confidence: np.ndarray) -> None:
+    joints = store.skeleton.joints
+    for side, colour in _COLOURS.items():
+        bones = [
+            (child, parent)
+            for child, parent in store.skeleton.bones
+            if _side(joints[child]) == side and confidence[child] > 0 and confidence[parent] > 0
+        ]
+        # Three points a bone, the third of them nowhere, so that one line draws them all.
+        lines = np.array([[points[child], points[parent], [np.nan, np.nan]] for child, parent in bones])
+        panel.plot(*lines.reshape(-1, 2).T, color=colour, linewidth=1.5)
+        for sure, fill in ((confidence >= 0.5, colour), ((confidence > 0) & (confidence < 0.5), "none")):
+            shown = [i for i, joint in enumerate(joints) if _side(joint) == side and sure[i]]
+            panel.scatter(*points[shown].T, s=9, edgecolors=colour, facecolors=fill, zorder=3)
+
+
+def _side(joint: str) -> str:
+    side = joint.partition("_")[0]
+    return side if side in _COLOURS else "middle"
