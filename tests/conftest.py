@@ -4,8 +4,9 @@ from pathlib import Path
 
 from jaxtyping import install_import_hook
 
-# Every jaxtyping annotation of the package is checked while the tests run, at no cost in use.
-install_import_hook("repose", "beartype.beartype")
+# Every annotation of the package is checked while the tests run, at no cost in use; an int will do where
+# a float is expected, as everywhere in Python.
+install_import_hook("repose", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 import pytest
 import torch
