@@ -1,10 +1,10 @@
-"""Left and right exchanged by the detector for some frames: found by how joints would have to jump, and undone.
+"""Left and right exchanged by the detector for some frames: found by how joints would jump, and undone.
 
 A detector that mistakes a person's back for the front exchanges arms, legs or both for a while. In the
 picture the labels then jump at once to where the other side was. Each frame's arms and legs are either
 "as found" or "exchanged"; the sequence of states that leaves the most bodily motion wins (Viterbi). Every
-change of state has a price, so that limbs which truly cross are left alone. States are only relative:
-the one that lasts longer is taken for right.
+change of state has a price, so that limbs which truly cross are left alone, and so has every exchanged
+frame: labels are taken for right unless motion says otherwise.
 """
 
 from dataclasses import replace
@@ -20,9 +20,14 @@ ATTACHED = {"arms": ("pinky", "index", "thumb"), "legs": ("toe", "heel")}
 """Joints that go along, by a word of their name."""
 FASTEST_HZ = 6.0
 """Speed that no joint exceeds, in apparent sizes of the person a second: some 10 m/s."""
+BEND_PRICE = 3.0
+"""What a joint pays for bending its path by the person's size, up to `SHARPEST_BEND`."""
+SHARPEST_BEND = 0.15
 CHANGE_PRICE = 0.8
 """What a change of state costs; a joint that jumps too far by a sixth of the person's size costs 1."""
-DISAGREEMENT_PRICE = 0.05
+EXCHANGE_PRICE = 0.01
+"""What a frame costs for each limb pair exchanged in it; ends an exchange whose end cannot be seen."""
+DISAGREEMENT_PRICE = 0.02
 """What a frame costs in which arms and legs differ in state: most exchanges are of the whole body."""
 LONGEST_GAP_S = 2.0
 """A gap after which nothing can be said: each stretch between such gaps is judged on its own."""
@@ -41,7 +46,8 @@ def undo_swaps(pose: Pose2D) -> tuple[Pose2D, dict[str, list[tuple[int, int]]]]:
     """
     skeleton = pose.skeleton
     sides = {
-        limb: [[f"{side}_{name}" for name in names] for side in ("left", "right")] for limb, names in LIMBS.items()
+        limb: [[f"{side}_{name}" for name in names] for side in ("left", "right")]
+        for limb, names in LIMBS.items()
     }
     if not all(joint in skeleton.joints for pair in sides.values() for side in pair for joint in side):
         return pose, {}
@@ -59,38 +65,38 @@ def undo_swaps(pose: Pose2D) -> tuple[Pose2D, dict[str, list[tuple[int, int]]]]:
     for limb, rows in zip(LIMBS, exchanged.T, strict=True):
         for joint in _joints(limb, skeleton):
             order[rows, joint] = skeleton.mirror[joint]
-    touched = {limb: _runs(rows, pose.frames) for limb, rows in zip(LIMBS, exchanged.T, strict=True) if rows.any()}
+    touched = {
+        limb: _runs(rows, pose.frames) for limb, rows in zip(LIMBS, exchanged.T, strict=True) if rows.any()
+    }
     frame = np.arange(len(pose))[:, None]
-    return replace(pose, points_px=pose.points_px[frame, order], confidence=pose.confidence[frame, order]), touched
+    return replace(
+        pose, points_px=pose.points_px[frame, order], confidence=pose.confidence[frame, order]
+    ), touched
 
 
 def _most_bodily(
     limbs: Float[np.ndarray, "frames limbs 2 joints 2"], times_s: Float[np.ndarray, " frames"]
 ) -> Bool[np.ndarray, "frames limbs"]:
-    """In which frames each limb pair is exchanged, relative to how it mostly is."""
-    prices = sum(
+    """In which frames each limb pair is exchanged."""
+    arms, legs = (
         _prices(limbs[:, limb], times_s)[:, state[:, None, None], state[:, None], state]
         for limb, state in enumerate(_STATES.T)
     )
+    prices = arms + legs
     change = CHANGE_PRICE * (_STATES[:, None] != _STATES).sum(axis=-1)
-    disagreement = DISAGREEMENT_PRICE * (_STATES[:, 0] != _STATES[:, 1])
+    stay = EXCHANGE_PRICE * _STATES.sum(axis=-1) + DISAGREEMENT_PRICE * (_STATES[:, 0] != _STATES[:, 1])
     # A path's end: the states of its last two frames, [previous, current].
-    cost = change + disagreement[:, None] + disagreement
+    cost = change + stay[:, None] + stay
     came_from = np.zeros((len(limbs), 4, 4), dtype=int)
     for t in range(2, len(limbs)):
-        through = cost[:, :, None] + prices[t - 2] + change + disagreement
+        through = cost[:, :, None] + prices[t - 2] + change + stay
         came_from[t] = through.argmin(axis=0)
         cost = through.min(axis=0)
     previous, current = np.unravel_index(int(cost.argmin()), cost.shape)
     path = [int(current), int(previous)]
     for t in range(len(limbs) - 1, 1, -1):
         path.append(int(came_from[t, path[-1], path[-2]]))
-    exchanged = _STATES[path[::-1]].astype(bool)
-    mostly = exchanged.mean(axis=0) > 0.5
-    # Arms and legs that go together are judged together, so that a tie cannot part them.
-    if (exchanged[:, 0] == exchanged[:, 1]).mean() > 0.5:
-        mostly[:] = exchanged.mean() > 0.5
-    return exchanged ^ mostly
+    return _STATES[path[::-1]].astype(bool)
 
 
 def _prices(
@@ -100,7 +106,7 @@ def _prices(
 
     A joint pays for moving faster than a body can, from the last frame or from the one before it, the
     lesser of the two, since detectors often pass through a frame half-way between the sides. It also
-    pays a little for bending its path, which tells limbs that cross from limbs that turn back.
+    pays for bending its path, which tells limbs that cross from limbs that turn back.
     """
     versions = np.stack([limb, limb[:, ::-1]], axis=1)  # frames states 2 joints 2
     before = versions[:-2, :, None, None]
@@ -112,7 +118,7 @@ def _prices(
     excess = np.clip(6 * np.minimum(hop, leap), 0, 1)
     reach = np.minimum(steps_s[1:] / steps_s[:-1], 2.0)[..., None]
     bend = np.linalg.norm(here - last - reach * (last - before), axis=-1)
-    return (excess + np.minimum(bend, 0.1)).mean(axis=-2).sum(axis=-1)
+    return (excess + BEND_PRICE * np.minimum(bend, SHARPEST_BEND)).mean(axis=-2).sum(axis=-1)
 
 
 def _joints(limb: str, skeleton: Skeleton) -> list[int]:
@@ -127,7 +133,10 @@ def _joints(limb: str, skeleton: Skeleton) -> list[int]:
 
 def _runs(rows: Bool[np.ndarray, " frames"], frames: np.ndarray) -> list[tuple[int, int]]:
     edges = np.flatnonzero(np.diff(np.concatenate([[0], rows.astype(int), [0]])))
-    return [(int(frames[first]), int(frames[stop - 1])) for first, stop in zip(edges[::2], edges[1::2], strict=True)]
+    return [
+        (int(frames[first]), int(frames[stop - 1]))
+        for first, stop in zip(edges[::2], edges[1::2], strict=True)
+    ]
 
 
 def _apparent_size(points: Float[np.ndarray, "frames joints 2"]) -> float:
