@@ -4,7 +4,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from rich.box import SIMPLE_HEAD
@@ -18,6 +18,10 @@ from repose.estimate import EstimateOptions, estimate
 from repose.formats import check_output, write_poses
 from repose.formats.results import FILES
 from repose.pose import Pose3D
+
+if TYPE_CHECKING:
+    from repose.data.store import ClipStore
+    from repose.data.store import Progress as Report
 
 console = Console()
 complaints = Console(stderr=True)
@@ -89,7 +93,9 @@ class Models:
 
         table = Table(box=SIMPLE_HEAD)
         for heading in ("name", "architecture", "parameters", "frames", "Hz", "2D input", "weights"):
-            table.add_column(heading, justify="right" if heading in ("parameters", "frames", "Hz") else "left")
+            table.add_column(
+                heading, justify="right" if heading in ("parameters", "frames", "Hz") else "left"
+            )
         for model in list_models():
             spec = model.spec
             table.add_row(
@@ -103,6 +109,151 @@ class Models:
             )
         console.print(table)
         console.print("“packaged” weights go by name (--model NAME), yours by the path of a checkpoint.")
+
+
+@dataclass(frozen=True)
+class PrepareHuman36m:
+    """Human3.6M: h36m_sh_conf_cam_source_final.pkl, or data_3d_h36m.npz with data_2d_h36m_*.npz."""
+
+    file: Input
+    """The .pkl, or one .npz of the pair."""
+    out: Folder
+    """Folder for the store."""
+    file_2d: Annotated[Path | None, tyro.conf.Positional] = None
+    """The other .npz of the pair."""
+    force: bool = False
+    """Replace a store that is there."""
+
+    def prepare(self, progress: "Report") -> "ClipStore":
+        from repose.data.prepare import prepare_human36m
+
+        return prepare_human36m(self.file, self.file_2d, self.out, force=self.force, progress=progress)
+
+
+@dataclass(frozen=True)
+class PrepareMpiInf3dhp:
+    """MPI-INF-3DHP: data_train_3dhp.npz and data_test_3dhp.npz, or annot.mat and annot_data.mat."""
+
+    path: Input
+    """The folder with these files, or one .npz."""
+    out: Folder
+    """Folder for the store."""
+    force: bool = False
+    """Replace a store that is there."""
+
+    def prepare(self, progress: "Report") -> "ClipStore":
+        from repose.data.prepare import prepare_mpi_inf_3dhp
+
+        return prepare_mpi_inf_3dhp(self.path, self.out, force=self.force, progress=progress)
+
+
+@dataclass(frozen=True)
+class PrepareMocap:
+    """Motion capture (BVH, ASF/AMC, joint files), seen by virtual cameras."""
+
+    folder: Input
+    """Folder of motion capture."""
+    out: Folder
+    """Folder for the store."""
+    cameras: int = 4
+    """Virtual cameras for every clip."""
+    seed: int = 0
+    """Of the cameras' places and the detector's errors."""
+    detector_noise: bool = False
+    """Give the 2D joints a detector's errors and confidence."""
+    force: bool = False
+    """Replace a store that is there."""
+
+    def prepare(self, progress: "Report") -> "ClipStore":
+        from repose.data.filmed import FilmConfig
+        from repose.data.prepare import prepare_mocap
+
+        config = FilmConfig(cameras=self.cameras, seed=self.seed, detector_noise=self.detector_noise)
+        return prepare_mocap(self.folder, self.out, config, force=self.force, progress=progress)
+
+
+@dataclass(frozen=True)
+class PrepareSample:
+    """A small store of procedural motion in the form of Human3.6M, to try everything that needs one."""
+
+    out: Folder
+    """Folder for the store."""
+    seed: int = 0
+    """Another seed, other motion."""
+    force: bool = False
+    """Replace a store that is there."""
+
+    def prepare(self, progress: "Report") -> "ClipStore":
+        from repose.data.prepare import prepare_sample
+
+        return prepare_sample(self.out, seed=self.seed, force=self.force, progress=progress)
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Make a clip store of a data set, to train on and to evaluate with."""
+
+    source: Annotated[
+        Annotated[PrepareHuman36m, tyro.conf.subcommand("human36m")]
+        | Annotated[PrepareMpiInf3dhp, tyro.conf.subcommand("mpi-inf-3dhp")]
+        | Annotated[PrepareMocap, tyro.conf.subcommand("mocap")]
+        | Annotated[PrepareSample, tyro.conf.subcommand("sample")],
+        tyro.conf.arg(name=""),
+    ]
+
+    def run(self) -> None:
+        started = time.monotonic()
+        with Bars() as bars:
+            store = self.source.prepare(bars.report)
+        table = Table(box=SIMPLE_HEAD)
+        for heading in ("split", "sequences", "frames", "subjects"):
+            table.add_column(heading, justify="right" if heading in ("sequences", "frames") else "left")
+        for split in store.splits.values():
+            subjects = list(dict.fromkeys(sequence.subject for sequence in split.sequences))
+            table.add_row(split.name, str(len(split.sequences)), str(len(split)), _few(subjects))
+        console.print(table)
+        for note in (*store.manifest["notes"], f"Licence: {store.manifest['licence']}"):
+            console.print(note, soft_wrap=True, highlight=False)
+        console.print(
+            f"Store: {store.path} ({time.monotonic() - started:.1f} s). Check it: repose doctor {store.path}",
+            soft_wrap=True,
+            highlight=False,
+        )
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Check a clip store: values, sides, bones, rates; and draw a sheet of samples to look at."""
+
+    store: Input
+    """Folder of the store."""
+    sheet: Path | None = None
+    """Where to draw the sheet (PNG); sheet.png in the store by default."""
+
+    def run(self) -> None:
+        from repose.data.doctor import examine
+        from repose.data.sheet import draw_sheet
+        from repose.data.store import ClipStore
+
+        store = ClipStore.open(self.store)
+        with Bars() as bars:
+            findings = examine(store, progress=bars.report)
+        colours = {"ok": "green", "warning": "yellow", "problem": "red"}
+        table = Table(box=SIMPLE_HEAD)
+        for heading in ("check", "split", "verdict", "found"):
+            table.add_column(heading)
+        for finding in findings:
+            verdict = f"[{colours[finding.verdict]}]{finding.verdict}[/]"
+            table.add_row(finding.check, finding.split, verdict, escape(finding.text))
+        console.print(table)
+        sheet = self.sheet or self.store / "sheet.png"
+        draw_sheet(store, sheet)
+        console.print(f"Samples to look at: {sheet}", soft_wrap=True, highlight=False)
+        if problems := sum(finding.verdict == "problem" for finding in findings):
+            raise UserError(
+                f"{self.store}: {problems} {'problem' if problems == 1 else 'problems'}",
+                "Look at the sheet, and at the file that the store was made from.",
+            )
 
 
 def train_command() -> type:
@@ -163,7 +314,9 @@ def summarise(poses: list[Pose3D]) -> None:
         record = pose.record
         empty = [f"{first}–{last}" for first, last in record["gaps_left_empty"]]
         swaps = [
-            f"{limb} {first}–{last}" for limb, runs in record.get("swaps_undone", {}).items() for first, last in runs
+            f"{limb} {first}–{last}"
+            for limb, runs in record.get("swaps_undone", {}).items()
+            for first, last in runs
         ]
         table.add_row(
             str(pose.track_id),
@@ -190,16 +343,23 @@ def notes(poses: list[Pose3D]) -> list[str]:
     lines = [f"{place}; scale: {first.scale}."]
     options = {
         "fps": f"--fps ({first.fps:g})",
-        "image_size": f"--size ({first.image_size[0]} {first.image_size[1]})" if first.image_size else "--size",
+        "image_size": f"--size ({first.image_size[0]} {first.image_size[1]})"
+        if first.image_size
+        else "--size",
         "height": "--height",
         "field of view": "--fov or --intrinsics",
         "confidence": "a confidence per joint",
     }
     if assumed := [options.get(what, what) for what in record["assumed"]]:
         lines.append(f"Assumed, because nothing said it: {', '.join(assumed)}.")
-    for key, what in (("frames_lost_in_file", "could not be decoded"), ("frames_damaged_in_file", "are damaged")):
+    for key, what in (
+        ("frames_lost_in_file", "could not be decoded"),
+        ("frames_damaged_in_file", "are damaged"),
+    ):
         if key in record:
-            lines.append(f"{len(record[key])} frames of the video {what}: {_few([str(f) for f in record[key]])}.")
+            lines.append(
+                f"{len(record[key])} frames of the video {what}: {_few([str(f) for f in record[key]])}."
+            )
     return lines
 
 
@@ -217,7 +377,13 @@ def _few(words: list[str]) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; errors that the user can mend end it with exit code 2."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    commands: dict[str, Any] = {"estimate": Estimate, "demo": Demo, "models": Models}
+    commands: dict[str, Any] = {
+        "estimate": Estimate,
+        "demo": Demo,
+        "models": Models,
+        "prepare": Prepare,
+        "doctor": Doctor,
+    }
     try:
         if not arguments or arguments[0] not in commands:
             commands["train"] = train_command()
