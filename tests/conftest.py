@@ -8,6 +8,7 @@ from jaxtyping import install_import_hook
 # a float is expected, as everywhere in Python.
 install_import_hook("repose", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
+import hypothesis
 import pytest
 import torch
 
@@ -17,6 +18,10 @@ SHARED = ROOT.parent / "shared"
 """Motion capture and real video that may not be committed; tests that need it skip where it is absent."""
 
 torch.manual_seed(0)
+torch.set_num_threads(1)
+# The same examples in every run, and no failure because the machine was busy.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")
