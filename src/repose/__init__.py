@@ -3,6 +3,8 @@
     poses = repose.estimate("walk.mp4")          # a video, or the keypoints of any detector
     poses[0].joints_m                            # (frames, 17, 3), metres, camera frame
     poses[0].seen                                # (frames, 17), False where a joint was inferred
+
+Units, axes and joint orders: docs/conventions.md.
 """
 
 from repose import losses, metrics, models

@@ -45,9 +45,9 @@ class EstimateOptions:
     """The person's height in metres; 1.70 is assumed."""
     fov_deg: Annotated[float | None, tyro.conf.arg(name="fov")] = None
     """The camera's field of view across the diagonal, in degrees; 65 is assumed."""
-    intrinsics_px: Annotated[
-        tuple[float, float, float, float] | None, tyro.conf.arg(name="intrinsics")
-    ] = None
+    intrinsics_px: Annotated[tuple[float, float, float, float] | None, tyro.conf.arg(name="intrinsics")] = (
+        None
+    )
     """The camera's fx fy cx cy in pixels, instead of a field of view."""
     root: bool = True
     """Solve where the person stands; without, joints are relative to the pelvis."""
@@ -108,7 +108,8 @@ def find_tracks(
     for name, value in (("fps", options.fps), ("size", options.size), ("skeleton", options.skeleton)):
         if value is not None:
             raise UserError(
-                f"{path.name} is a video, which says its own {name}", f"Leave --{name} out; it is for keypoint files."
+                f"{path.name} is a video, which says its own {name}",
+                f"Leave --{name} out; it is for keypoint files.",
             )
     detector = get_detector(options.detector, **options.detector_options)
     video = open_video(path)
@@ -142,9 +143,9 @@ def _lift(
     if options.undo_swaps:
         track, swaps = undo_swaps(track)
 
-    def report(done: int) -> None:
+    def report(done: int, total: int) -> None:
         if progress:
-            progress(f"lifting person {track.track_id}", done, None)
+            progress(f"lifting person {track.track_id}", done, total)
 
     pose = lifter.lift(
         track,

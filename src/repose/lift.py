@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -16,7 +18,7 @@ from repose.errors import UserError, expected
 from repose.models import ModelSpec, PoseModel, load_checkpoint, packaged_weights
 from repose.models.frameformer import fill_gaps
 from repose.pose import Coordinates, Pose2D, Pose3D
-from repose.skeleton import get_skeleton, stature
+from repose.skeleton import H36M_17, get_skeleton, recipe, stature
 from repose.timeline import interpolate, low_pass
 
 ASSUMED_HEIGHT_M = 1.70
@@ -29,6 +31,9 @@ visible ones."""
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["float32", "bfloat16"]
+
+_FRAMES_AT_ONCE = 2048
+"""Frames that go through the model in one pass (twice as many with flip averaging): memory stays bounded."""
 
 
 def load(
@@ -51,7 +56,8 @@ def load(
     path = Path(packaged.get(str(model), model))
     if str(model) not in packaged and not path.exists():
         raise UserError(
-            f"model {str(model)!r}: expected a checkpoint file or one of {', '.join(packaged)}, found neither",
+            f"model {str(model)!r}: expected a checkpoint file or one of {', '.join(packaged) or 'none'}, "
+            "found neither",
             "List what there is with `repose models`.",
         )
     network = load_checkpoint(path, architecture)
@@ -83,6 +89,8 @@ class Lifter:
         precision: Precision = "float32",
         flip: bool = True,
     ) -> None:
+        if precision not in get_args(Precision):
+            expected("precision", " or ".join(get_args(Precision)), repr(precision))
         self.device = _device(device)
         self.model = model.eval().to(self.device)
         self.spec: ModelSpec = model.spec
@@ -100,7 +108,7 @@ class Lifter:
         height_m: float | None = None,
         root: bool = True,
         max_gap_s: float = 1.0,
-        on_progress: Callable[[int], None] | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
     ) -> Pose3D:
         """Lift one person's track.
 
@@ -110,7 +118,7 @@ class Lifter:
         person is `height_m` tall (assumed 1.70 m unless given), and stands where intrinsics put them: given
         (fx, fy, cx, cy), or a diagonal field of view in degrees (assumed 65 unless given). With
         `root=False`, or where no frame determines it, joints are relative to the pelvis. What was assumed
-        is in `Pose3D.scale` and `Pose3D.record`. `on_progress` is told how many model frames are done.
+        is in `Pose3D.scale` and `Pose3D.record`. `on_progress` is told how many frames are done, of how many.
 
         Raises UserError for a track without a single observed joint, a skeleton that cannot be converted,
         and nonsensical camera, height or gap.
@@ -134,39 +142,46 @@ class Lifter:
             camera = Camera.assumed(pose.image_size, *(() if fov_deg is None else (fov_deg,)))
 
         segments = list(_segments(pose, max_gap_s))
-        relative = [self._lift_segment(segment, pose.image_size, camera, on_progress) for segment in segments]
-        joints = np.concatenate(relative)
-        joints *= (height_m or ASSUMED_HEIGHT_M) / np.median(stature(joints))
-        points = np.concatenate([segment.points_px for segment in segments])
-        confidence = np.concatenate([segment.confidence for segment in segments])
         frames = np.concatenate([segment.frames for segment in segments])
         times = np.concatenate([segment.times_s for segment in segments])
+        points = np.concatenate([segment.points_px for segment in segments])
+        confidence = np.concatenate([segment.confidence for segment in segments])
+        lifted: list[np.ndarray] = []
+        for segment in segments:
 
-        coordinates: Coordinates = "camera-root-relative"
-        record: dict[str, object] = {
-            "assumed": [*pose.assumed],
+            def report(
+                share: float, before: int = sum(map(len, lifted)), here: int = len(segment.frames)
+            ) -> None:
+                if on_progress:
+                    on_progress(before + round(share * here), len(frames))
+
+            lifted.append(self._lift_segment(segment, pose.image_size, camera, report))
+        joints = np.concatenate(lifted)
+        joints *= (height_m or ASSUMED_HEIGHT_M) / np.median(self._stature(joints))
+
+        assumed = [*pose.assumed, *(["height"] if height_m is None else [])]
+        record: dict[str, Any] = {
+            "assumed": assumed,
             "source": pose.source,
             "frames_in": len(pose),
-            "frames_filled": len(frames) - len(pose),
-            "gaps_left_empty": [
-                [int(before.frames[-1]) + 1, int(after.frames[0]) - 1]
-                for before, after in zip(segments[:-1], segments[1:], strict=True)
-            ],
+            "frames_filled": int((~np.isin(frames, pose.frames)).sum()),
+            "gaps_left_empty": _gaps(frames, pose.frames),
             "model_frame_rate_hz": self.spec.frame_rate_hz,
             "flip_averaging": self.flip,
             "seen_from_confidence": seen_confidence,
+            "repose": version("repose"),
         }
-        if height_m is None:
-            record["assumed"] = [*pose.assumed, "height"]
+        coordinates: Coordinates = "camera-root-relative"
         if root:
             place, found = solve_root(joints, camera.rays(points), confidence)
             if found.any():
                 place = np.stack([np.interp(times, times[found], axis[found]) for axis in place.T], axis=-1)
-                joints = joints + place[:, None]
+                joints += place[:, None]
                 coordinates = "camera"
                 record["frames_with_interpolated_root"] = int((~found).sum())
-                if intrinsics_px is None and fov_deg is None:
-                    record["assumed"] = [*cast(list[str], record["assumed"]), "field of view"]
+        lens_matters = coordinates == "camera" or self.spec.normalisation == "rays"
+        if lens_matters and intrinsics_px is None and fov_deg is None:
+            assumed.append("field of view")
         return Pose3D(
             joints_m=joints.astype(np.float32),
             seen=confidence >= seen_confidence,
@@ -190,26 +205,31 @@ class Lifter:
         segment: _Segment,
         image_size: tuple[int, int],
         camera: Camera,
-        on_progress: Callable[[int], None] | None,
+        report: Callable[[float], None],
     ) -> Float[np.ndarray, "frames joints 3"]:
         """Root-relative joints at the segment's own times, in a unit that is the same for all frames."""
-        points, confidence, at = _to_rate(segment, self.spec.frame_rate_hz)
-        keypoints = np.concatenate(
-            [
-                normalise(points, confidence, image_size, self.spec.normalisation, camera),
-                confidence[..., None],
-            ],
-            axis=-1,
+        points = normalise(segment.points_px, segment.confidence, image_size, self.spec.normalisation, camera)
+        points, confidence, at = to_rate(
+            points, segment.confidence, segment.times_s, self.spec.frame_rate_hz
         )
-        joints = self.lift_keypoints(torch.from_numpy(keypoints.astype(np.float32)), on_progress).numpy()
-        return interpolate(joints.astype(np.float64), at)
+        keypoints = np.concatenate([points, confidence[..., None]], axis=-1).astype(np.float32)
+        joints = self.lift_keypoints(torch.from_numpy(keypoints), report).numpy().astype(np.float64)
+        if self.spec.output == "input":
+            # In units of the picture a body shrinks as it walks away; its true size does not change.
+            size = np.log(self._stature(joints))
+            joints /= np.exp(low_pass(size, min(1.0, 2 / self.spec.frame_rate_hz)))[:, None, None]
+        return interpolate(joints, at)
+
+    def _stature(self, joints: Float[np.ndarray, "frames joints 3"]) -> Float[np.ndarray, " frames"]:
+        return stature(recipe(self.skeleton, H36M_17) @ joints)
 
     def lift_keypoints(
-        self, keypoints: Float[Tensor, "frames joints 3"], on_progress: Callable[[int], None] | None = None
+        self, keypoints: Float[Tensor, "frames joints 3"], report: Callable[[float], None] | None = None
     ) -> Float[Tensor, "frames joints 3"]:
         """Lift normalised keypoints of the model's own frame rate; joints minus the root, the model's unit.
 
-        Windows overlap by a quarter, and blend there along a raised cosine.
+        Windows overlap by a quarter, and blend there along a raised cosine. `report` is told what share is
+        done.
         """
         frames, window = len(keypoints), self.spec.window_frames
         starts = window_starts(frames, window, overlap=window // 4)
@@ -222,7 +242,7 @@ class Lifter:
             weight[: len(fade)], weight[length - len(fade) :] = fade, fade.flip(0)
         total = torch.zeros(len(keypoints), keypoints.shape[1], 3)
         weights = torch.zeros(len(keypoints), 1, 1)
-        for group in _groups(starts, max(1, 4096 // length)):
+        for group in _groups(starts, max(1, _FRAMES_AT_ONCE // length)):
             clips = torch.stack([keypoints[start : start + length] for start in group])
             lifted = self.lift_clips(clips)
             for start, clip in zip(group, lifted, strict=True):
@@ -233,8 +253,8 @@ class Lifter:
                     share[length - len(fade) :] = 1
                 total[start : start + length] += share[:, None, None] * clip
                 weights[start : start + length] += share[:, None, None]
-            if on_progress:
-                on_progress(min(group[-1] + length, frames))
+            if report:
+                report(min(group[-1] + length, frames) / frames)
         return (total / weights)[:frames]
 
     @torch.inference_mode()
@@ -251,7 +271,11 @@ class Lifter:
             straight, mirrored = lifted.chunk(2)
             lifted = (straight + self._mirrored(mirrored)) / 2
         root = self.skeleton.parents.index(-1)
-        return (lifted - lifted[:, :, root : root + 1]).cpu()
+        if self.spec.root_relative:  # its root means nothing, the other joints are relative already
+            lifted[:, :, root] = 0
+        else:
+            lifted = lifted - lifted[:, :, root : root + 1]
+        return lifted.cpu()
 
     def _mirrored(
         self, values: Float[Tensor, "batch frames joints 3"]
@@ -315,10 +339,10 @@ def _segments(pose: Pose2D, max_gap_s: float) -> Iterator[_Segment]:
         points[known - known[0]] = pose.points_px[rows]
         confidence[known - known[0]] = pose.confidence[rows]
         times = np.interp(frames, known, pose.times_s[rows])
-        yield _Segment(frames, times, _filled(points, confidence > 0), confidence)
+        yield _Segment(frames, times, fill_missing(points, confidence > 0), confidence)
 
 
-def _filled(
+def fill_missing(
     points: Float[np.ndarray, "frames joints 2"], observed: Bool[np.ndarray, "frames joints"]
 ) -> Float[np.ndarray, "frames joints 2"]:
     """Missing joints interpolated over time; one that is never observed stands amid those that are."""
@@ -328,30 +352,43 @@ def _filled(
     return filled
 
 
-def _to_rate(
-    segment: _Segment, rate_hz: float
+def to_rate(
+    points: Float[np.ndarray, "frames joints 2"],
+    confidence: Float[np.ndarray, "frames joints"],
+    times_s: Float[np.ndarray, " frames"],
+    rate_hz: float,
 ) -> tuple[
     Float[np.ndarray, "steps joints 2"], Float[np.ndarray, "steps joints"], Float[np.ndarray, " frames"]
 ]:
-    """Points and confidence at the model's rate, and where among them the segment's own frames lie.
+    """Points and confidence at the model's rate, and where among those steps the frames lie.
 
-    A segment that has the rate already, to 2 %, is passed on untouched.
+    Frames that have the rate already, to 2 %, and come evenly, to a tenth of a frame, stay untouched.
     """
-    times = segment.times_s
-    count = len(times)
-    steps_s = np.diff(times)
-    if count == 1 or np.abs(steps_s * rate_hz - 1).max() < 0.02:
-        return segment.points_px, segment.confidence, np.arange(count, dtype=np.float64)
-    length = int(np.ceil((times[-1] - times[0]) * rate_hz - 1e-6)) + 1
-    grid_s = times[0] + np.arange(length) / rate_hz
-    at = np.interp(grid_s, times, np.arange(count))
-    points = segment.points_px
-    ratio = rate_hz * float(np.median(steps_s))
-    if ratio < 1:
-        points = low_pass(points, ratio)
+    count = len(times_s)
+    span = (times_s[-1] - times_s[0]) * rate_hz
+    at = np.arange(count, dtype=np.float64)
+    uneven = np.abs((times_s - times_s[0]) * rate_hz - at / max(count - 1, 1) * span).max()
+    if count == 1 or (abs(span / (count - 1) - 1) < 0.02 and uneven < 0.1):
+        return points, confidence, at
+    # A whole number of steps from the first frame to the last, so that nothing is extrapolated.
+    steps = max(round(span), 1)
+    step_times_s = np.linspace(times_s[0], times_s[-1], steps + 1)
+    sources = np.interp(step_times_s, times_s, at)
+    if steps < count - 1:
+        points = low_pass(points, steps / (count - 1))
     # A joint counts as observed where the nearest frame has it.
-    confidence = segment.confidence[np.round(at).astype(int)]
-    return interpolate(points, at), confidence, (times - times[0]) * rate_hz
+    nearest = np.round(sources).astype(int)
+    return (
+        interpolate(points, sources),
+        confidence[nearest],
+        (times_s - times_s[0]) / (times_s[-1] - times_s[0]) * steps,
+    )
+
+
+def _gaps(frames: Int[np.ndarray, " frames"], given: Int[np.ndarray, " given"]) -> list[list[int]]:
+    """First and last number of every run that is missing from `frames`, between the ends of `given`."""
+    edges = np.concatenate([[given[0] - 1], frames, [given[-1] + 1]])
+    return [[int(a) + 1, int(b) - 1] for a, b in pairwise(edges) if b > a + 1]
 
 
 def _groups(items: list[int], size: int) -> Iterator[list[int]]:

@@ -29,7 +29,8 @@ def score_against(pose: Pose3D, truth: SampleTruth) -> list[Score]:
     """
     if pose.frames[-1] >= len(truth.joints_m):
         raise UserError(
-            f"frames: expected 0 to {len(truth.joints_m) - 1}, found {pose.frames[-1]}", "Lift the sample video."
+            f"frames: expected 0 to {len(truth.joints_m) - 1}, found {pose.frames[-1]}",
+            "Lift the sample video.",
         )
     true_m = truth.joints_m[pose.frames].astype(np.float64)
     true_m -= true_m[:, :1]
