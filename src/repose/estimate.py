@@ -10,7 +10,7 @@ import tyro
 from repose.detect import get_detector
 from repose.errors import UserError
 from repose.formats import holds_keypoints, read_keypoints
-from repose.lift import Device, Lifter, Precision, load
+from repose.lift import Device, Lifter, Precision, check_scene, load
 from repose.pose import Pose2D, Pose3D, one_track
 from repose.swaps import undo_swaps
 from repose.video import VideoFrame, open_video
@@ -60,14 +60,14 @@ class EstimateOptions:
 
 
 def estimate(
-    input: str | Path | Iterable[Pose2D],
+    input: str | Path | Pose2D | Iterable[Pose2D],
     options: EstimateOptions | None = None,
     *,
     lifter: Lifter | None = None,
     progress: Progress | None = None,
     **overrides: Any,
 ) -> list[Pose3D]:
-    """3D tracks of everybody in a video, a keypoint file or folder, or in tracks that are at hand.
+    """3D tracks of everybody in a video, a keypoint file or folder, or in 2D tracks that are at hand.
 
     `repose.estimate("walk.mp4", height_m=1.82)`: options are the fields of `EstimateOptions`. A `lifter`
     that is loaded already saves loading the model. See `repose.lift.Lifter.lift` for what comes out.
@@ -81,7 +81,8 @@ def estimate(
         unknown = ", ".join(sorted(set(overrides) - set(EstimateOptions.__dataclass_fields__)))
         known = ", ".join(EstimateOptions.__dataclass_fields__)
         raise UserError(f"unknown option {unknown}", f"Known options: {known}.") from None
-    # The model first: a wrong name should not be found after minutes of detection.
+    # Scene and model first: a wrong number or name should not be found after minutes of detection.
+    check_scene(options.intrinsics_px, options.fov_deg, options.height_m, options.max_gap_s)
     lifter = lifter or load(
         options.model,
         architecture=options.architecture,
@@ -93,7 +94,7 @@ def estimate(
     if isinstance(input, str | Path):
         tracks, facts = find_tracks(Path(input), options, progress)
     else:
-        tracks = list(input)
+        tracks = [input] if isinstance(input, Pose2D) else list(input)
     if options.person is not None:
         tracks = [one_track(tracks, options.person)]
     return [_lift(track, lifter, options, facts, progress) for track in tracks]

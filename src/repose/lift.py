@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from repose.camera import Camera, solve_root
+from repose.camera import ASSUMED_FOV_DEG, Camera, solve_root
 from repose.errors import UserError, expected
 from repose.models import ModelSpec, PoseModel, load_checkpoint, packaged_weights
 from repose.models.frameformer import fill_gaps
@@ -123,12 +123,7 @@ class Lifter:
         Raises UserError for a track without a single observed joint, a skeleton that cannot be converted,
         and nonsensical camera, height or gap.
         """
-        if intrinsics_px is not None and fov_deg is not None:
-            raise UserError("both intrinsics and a field of view were given", "Give one of them.")
-        if height_m is not None and not 0.3 < height_m < 3:
-            expected("height", "a person's height in metres", height_m)
-        if not max_gap_s >= 0:
-            expected("max_gap_s", "seconds, 0 or more", max_gap_s)
+        check_scene(intrinsics_px, fov_deg, height_m, max_gap_s)
         seen_confidence = SEEN_CONFIDENCE_OF.get(pose.skeleton.name, SEEN_CONFIDENCE)
         pose = pose.to(self.skeleton)
         if not (pose.confidence > 0).any():
@@ -136,11 +131,11 @@ class Lifter:
                 f"person {pose.track_id}: no joint was found in any of {len(pose)} frames",
                 "A joint that was found has a confidence above 0.",
             )
-        if intrinsics_px is not None:
-            camera = Camera.from_intrinsics(intrinsics_px)
-        else:
-            camera = Camera.assumed(pose.image_size, *(() if fov_deg is None else (fov_deg,)))
-
+        camera = (
+            Camera.assumed(pose.image_size, fov_deg or ASSUMED_FOV_DEG)
+            if intrinsics_px is None
+            else Camera.from_intrinsics(intrinsics_px)
+        )
         segments = list(_segments(pose, max_gap_s))
         frames = np.concatenate([segment.frames for segment in segments])
         times = np.concatenate([segment.times_s for segment in segments])
@@ -209,9 +204,7 @@ class Lifter:
     ) -> Float[np.ndarray, "frames joints 3"]:
         """Root-relative joints at the segment's own times, in a unit that is the same for all frames."""
         points = normalise(segment.points_px, segment.confidence, image_size, self.spec.normalisation, camera)
-        points, confidence, at = to_rate(
-            points, segment.confidence, segment.times_s, self.spec.frame_rate_hz
-        )
+        points, confidence, at = to_rate(points, segment.confidence, segment.times_s, self.spec.frame_rate_hz)
         keypoints = np.concatenate([points, confidence[..., None]], axis=-1).astype(np.float32)
         joints = self.lift_keypoints(torch.from_numpy(keypoints), report).numpy().astype(np.float64)
         if self.spec.output == "input":
@@ -282,6 +275,25 @@ class Lifter:
     ) -> Float[Tensor, "batch frames joints 3"]:
         """Left and right exchanged: x negated, which every normalisation has at 0 in the middle."""
         return values[:, :, list(self.skeleton.mirror)] * values.new_tensor([-1.0, 1.0, 1.0])
+
+
+def check_scene(
+    intrinsics_px: tuple[float, float, float, float] | None,
+    fov_deg: float | None,
+    height_m: float | None,
+    max_gap_s: float,
+) -> None:
+    """Raise UserError for a camera, height or gap that `Lifter.lift` refuses; for before long work."""
+    if intrinsics_px is not None and fov_deg is not None:
+        raise UserError("both intrinsics and a field of view were given", "Give one of them.")
+    if intrinsics_px is not None:
+        Camera.from_intrinsics(intrinsics_px)
+    if fov_deg is not None:
+        Camera.assumed((1, 1), fov_deg)
+    if height_m is not None and not 0.3 < height_m < 3:
+        expected("height", "a person's height in metres", height_m)
+    if not max_gap_s >= 0:
+        expected("max_gap_s", "seconds, 0 or more", max_gap_s)
 
 
 def normalise(
