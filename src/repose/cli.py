@@ -3,6 +3,7 @@
 import sys
 import time
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -265,15 +266,21 @@ def train_command() -> type:
 
     @dataclass(frozen=True)
     class Train:
-        """Train a model from a preset; every value of it can be overridden."""
+        """Train a model from a preset; every value of it can be overridden.
+
+        Presets for a data set need a store of it (`repose prepare`): --data.store STORE.
+        """
 
         config: Annotated[presets, tyro.conf.arg(name="", help="Preset to start from.")]  # type: ignore[valid-type]
         out: Folder
         """Folder of the run: configuration, curves, checkpoints."""
         resume: bool = False
         """Continue the run in this folder."""
+        imports: Annotated[tuple[str, ...], tyro.conf.arg(name="import")] = ()
+        """Modules that register models of your own; they are looked for in this folder, too."""
 
         def run(self) -> None:
+            import_modules(self.imports)
             try:
                 model = train(self.config, self.out, resume=self.resume)
             except KeyboardInterrupt:
@@ -284,12 +291,63 @@ def train_command() -> type:
     return Train
 
 
+def import_modules(names: tuple[str, ...]) -> None:
+    """Import modules by name, also from the current folder; raises UserError for one that is not there."""
+    sys.path.insert(0, str(Path.cwd()))
+    for name in names:
+        try:
+            import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name != name:
+                raise
+            raise UserError(
+                f"--import: no module is called {name!r}",
+                "Give a name as in Python's import, without .py; the module may lie in this folder.",
+            ) from None
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Compare training runs: runs that differ in their seed alone are one row."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Folders of runs. The first one's row is what the others are compared with, seed by seed."""
+    json: Path | None = None
+    """Write the table to this file, too."""
+
+    def run(self) -> None:
+        from repose.compare import compare
+
+        comparison = compare(self.runs)
+        if self.json:
+            comparison.write(self.json)
+        table = Table(box=SIMPLE_HEAD)
+        table.add_column("runs")
+        table.add_column("seeds", justify="right")
+        for name in comparison.metrics:
+            table.add_column(name, justify="right")
+            table.add_column("difference", justify="right")
+        for group in comparison.groups:
+            row = [escape(group.label), str(len(group.seeds))]
+            for name in comparison.metrics:
+                row += [
+                    group.values[name].show(),
+                    difference.show("+") if (difference := group.differences.get(name)) else "–",
+                ]
+            table.add_row(*row)
+        console.print(table)
+        for line in comparison.notes:
+            console.print(line, soft_wrap=True, highlight=False)
+
+
 class Bars:
     """Progress bars on the terminal, one for each thing that is done."""
 
     def __init__(self) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self._progress = Progress(*columns, console=complaints, transient=True)
+        self._progress = Progress(
+            *columns, console=complaints, transient=True, disable=not complaints.is_terminal
+        )
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> "Bars":
@@ -338,7 +396,8 @@ def notes(poses: list[Pose3D]) -> list[str]:
     record = first.record
     place = {
         "camera": "Joints in metres in the camera frame (x right, y down, z forward)",
-        "camera-root-relative": "Joints in metres relative to the pelvis, camera axes (x right, y down, z forward)",
+        "camera-root-relative": "Joints in metres relative to the pelvis, camera axes "
+        "(x right, y down, z forward)",
     }[first.coordinates]
     lines = [f"{place}; scale: {first.scale}."]
     options = {
@@ -383,6 +442,7 @@ def main(arguments: list[str] | None = None) -> None:
         "models": Models,
         "prepare": Prepare,
         "doctor": Doctor,
+        "compare": Compare,
     }
     try:
         if not arguments or arguments[0] not in commands:

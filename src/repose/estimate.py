@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import tyro
 
 from repose.detect import get_detector
-from repose.errors import UserError
+from repose.errors import UserError, expected
 from repose.formats import holds_keypoints, read_keypoints
 from repose.lift import Device, Lifter, Precision, check_scene, load
 from repose.pose import Pose2D, Pose3D, one_track
 from repose.swaps import undo_swaps
-from repose.video import VideoFrame, open_video
+from repose.video import Video, VideoFrame, open_video
 
 Progress = Callable[[str, int, int | None], None]
 """Told what is being done, how many frames of it are done, and of how many (None where unknown)."""
@@ -115,6 +115,7 @@ def find_tracks(
     detector = get_detector(options.detector, **options.detector_options)
     video = open_video(path)
     tracks = detector.detect(_counted(video, video.info.frames, progress), video.info)
+    _check_end(video)
     if not tracks:
         raise UserError(
             f"{path.name}: the detector {options.detector} found nobody in this video",
@@ -126,6 +127,20 @@ def find_tracks(
     if video.damaged:
         facts["frames_damaged_in_file"] = list(video.damaged)
     return tracks, facts
+
+
+def _check_end(video: Video) -> None:
+    """Refuse a file that was cut off: single broken frames are reported, a lost end is another matter."""
+    frames, lost = video.info.frames or 0, set(video.lost)
+    end = max(lost, default=-1) + 1
+    there = next(count for count in range(end, -1, -1) if count - 1 not in lost)
+    if end >= frames - 1 and there < 0.9 * frames:
+        expected(
+            f"{video.path.name}: the file is cut off",
+            f"{frames} frames",
+            there,
+            "Copy or download it again; or keep what is there: ffmpeg -i FILE whole.mp4.",
+        )
 
 
 def _counted(
