@@ -41,7 +41,7 @@ def n_mpjpe(predicted: Joints, target: Joints) -> PerFrame:
 
 
 def scale_align(predicted: Joints, target: Joints) -> Joints:
-    """Each pose multiplied by the factor that brings it nearest to the truth, least-squares about the origin."""
+    """Each pose times the factor that brings it nearest to the truth, least-squares about the origin."""
     predicted, target = _match(predicted, target)
     factor = _divide(_dot(predicted, target), _dot(predicted, predicted))
     return factor[..., None, None] * predicted

@@ -155,14 +155,23 @@ def packaged_weights() -> dict[str, Path]:
 
 def list_models() -> list[ListedModel]:
     """The weights that come with the package, then every registered model."""
-    packaged = [(name, _read_spec(path), path) for name, path in packaged_weights().items()]
+    packaged = [(name, spec, path) for name, path in packaged_weights().items() if (spec := read_spec(path))]
     fresh = [(spec.name, spec, None) for spec in registered()]
     return [ListedModel(name, spec, parameter_count(spec), path) for name, spec, path in packaged + fresh]
 
 
-def _read_spec(path: Path) -> ModelSpec:
-    with safe_open(path, framework="pt") as file:
-        return ModelSpec.from_json(file.metadata()[_METADATA])
+def read_spec(path: str | os.PathLike[str]) -> ModelSpec | None:
+    """The description that a checkpoint of our own carries; None for any other file.
+
+    Raises:
+        UserError: the description is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            described = (file.metadata() or {}).get(_METADATA)
+    except (SafetensorError, OSError):
+        return None
+    return None if described is None else ModelSpec.from_json(described)
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], ModelSpec | None]:
