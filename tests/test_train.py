@@ -352,7 +352,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_batch(
     folder = tmp_path / "run"
 
     def spoil(batch: Batch) -> Batch:
-        target = batch.target_m.clone()
+        target = batch.target.clone()
         target[1, 0, 3] = float("nan")
         return Batch(batch.keypoints, target)
 
@@ -360,7 +360,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_batch(
     with pytest.raises(UserError, match="step 6: expected a finite loss") as stopped:
         train(CONFIG, folder)
     kept = torch.load(folder / "bad-batch-step6-rank0.pt", weights_only=True)
-    assert kept["target_m"][1, 0, 3].isnan().all()
+    assert kept["target"][1, 0, 3].isnan().all()
     assert "bad-batch-step6-rank0.pt" in stopped.value.hint
     state = torch.load(folder / "state.pt", weights_only=True)
     assert state["step"] == 5

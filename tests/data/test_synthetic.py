@@ -27,7 +27,7 @@ def clips(
 
 
 def same(one: object, other: object) -> bool:
-    return torch.equal(one.keypoints, other.keypoints) and torch.equal(one.target_m, other.target_m)  # type: ignore[attr-defined]
+    return torch.equal(one.keypoints, other.keypoints) and torch.equal(one.target, other.target)  # type: ignore[attr-defined]
 
 
 def ramp(lengths: list[int]) -> MotionBank:
@@ -61,7 +61,7 @@ def test_ranks_share_one_batch(data: SyntheticClips) -> None:
     for step in range(4):
         whole, parts = data[step], [half[step] for half in halves]
         assert torch.equal(whole.keypoints, torch.cat([part.keypoints for part in parts]))
-        assert torch.equal(whole.target_m, torch.cat([part.target_m for part in parts]))
+        assert torch.equal(whole.target, torch.cat([part.target for part in parts]))
         assert len(parts[0].keypoints) == len(parts[1].keypoints) == 4
 
 
@@ -77,10 +77,10 @@ def test_most_batches_fill_the_window_and_some_are_short() -> None:
 def test_targets_are_relative_to_the_pelvis_and_1_70_m_tall(data: SyntheticClips) -> None:
     for step in range(5):
         batch = data[step]
-        assert batch.keypoints.shape == batch.target_m.shape
-        assert batch.keypoints.dtype == batch.target_m.dtype == torch.float32
-        assert (batch.target_m[:, :, 0] == 0).all()
-        heights = stature(batch.target_m).mean(dim=1)
+        assert batch.keypoints.shape == batch.target.shape
+        assert batch.keypoints.dtype == batch.target.dtype == torch.float32
+        assert (batch.target[:, :, 0] == 0).all()
+        heights = stature(batch.target).mean(dim=1)
         torch.testing.assert_close(heights, torch.full_like(heights, STATURE_M), atol=1e-4, rtol=0)
 
 
@@ -90,7 +90,7 @@ def test_the_target_is_what_the_camera_sees() -> None:
     data = clips(replace(CONFIG, detection=CLEAN, short_clips=0.0))
     for step in range(3):
         batch = data[step]
-        rays, target = batch.keypoints[..., :2].double(), batch.target_m.double()
+        rays, target = batch.keypoints[..., :2].double(), batch.target.double()
         one, zero = torch.ones_like(rays[..., 0]), torch.zeros_like(rays[..., 0])
         in_x = torch.stack([target[..., 0], one, zero, -rays[..., 0]], dim=-1)
         in_y = torch.stack([target[..., 1], zero, one, -rays[..., 1]], dim=-1)
@@ -112,7 +112,7 @@ def test_sizes_do_not_depend_on_who_is_filmed() -> None:
         for size in (1.0, 2.0)
     )
     torch.testing.assert_close(one.keypoints, giant.keypoints, atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(one.target_m, giant.target_m, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(one.target, giant.target, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 7])
@@ -190,7 +190,7 @@ def test_motion_capture_and_procedural_motion_are_mixed(tmp_path: Path) -> None:
         mocap=folder, procedural=PROCEDURAL, p_procedural=0.25, detection=CLEAN, short_clips=0.0
     )
     data = clips(config, batch=40)
-    target = torch.cat([data[step].target_m for step in range(5)])
+    target = torch.cat([data[step].target for step in range(5)])
     legs = target[:, :, H36M_17.indices("left_ankle", "right_ankle")]
     still = legs.diff(dim=1).abs().amax((1, 2, 3)) < 1e-5
     assert still.float().mean().item() == pytest.approx(0.75, abs=0.1)
@@ -199,7 +199,7 @@ def test_motion_capture_and_procedural_motion_are_mixed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("option", ["p_reverse", "p_exchange_arms"])
 def test_time_and_arms_change_where_configured(option: str) -> None:
     plain = replace(CONFIG, p_reverse=0.0, p_exchange_arms=0.0, bone_spread=0.0, detection=CLEAN)
-    one, other = clips(plain)[0].target_m, clips(replace(plain, **{option: 1.0}))[0].target_m
+    one, other = clips(plain)[0].target, clips(replace(plain, **{option: 1.0}))[0].target
     if option == "p_reverse":
         torch.testing.assert_close(one.flip(1), other, atol=1e-5, rtol=0)
     else:

@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
 from repose.data.augment import exchange_arms, mirror, resize_bones
+from repose.data.batch import Batch
 from repose.data.detection import DetectionConfig, detect
 from repose.data.mocap import MocapClip, read_cmu, read_mocap, resample
 from repose.data.procedural import ProceduralConfig, make_motion
@@ -47,16 +48,6 @@ class SyntheticConfig:
     """Share of batches with clips of fewer frames than the window, down to a single one."""
     camera: CameraConfig = field(default_factory=CameraConfig)
     detection: DetectionConfig = field(default_factory=DetectionConfig)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Clips for a lifter in camera rays (see `repose.models.frameformer`)."""
-
-    keypoints: Float[Tensor, "batch frames joints 3"]
-    """x/z, y/z and confidence."""
-    target_m: Float[Tensor, "batch frames joints 3"]
-    """Joints minus the pelvis in the camera frame, of a person 1.70 m tall."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +125,7 @@ class SyntheticClips(Dataset[Batch]):
         joints = exchange_arms(joints, exchanged, generator)
         joints = resize_bones(joints, config.bone_spread, generator)
         batch = see(joints, config.camera, config.detection, generator)
-        return Batch(batch.keypoints[self.rows], batch.target_m[self.rows])
+        return Batch(batch.keypoints[self.rows], batch.target[self.rows])
 
 
 def see(
@@ -143,7 +134,11 @@ def see(
     detection: DetectionConfig,
     generator: Generator,
 ) -> Batch:
-    """World joints as a detector behind a virtual camera reports them, and the truth to learn."""
+    """World joints as a detector behind a virtual camera reports them, and the truth to learn.
+
+    Keypoints are rays x/z, y/z and confidence (see `repose.models.frameformer`); targets are joints minus
+    the pelvis in the camera frame, in metres of a person 1.70 m tall.
+    """
     rays, joints = film(joints_m, camera, generator)
     height = stature(joints_m).mean(dim=1)
     keypoints = detect(rays, height / joints[..., 2].mean(dim=(1, 2)), detection, generator)

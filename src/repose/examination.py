@@ -1,0 +1,79 @@
+"""What a model is scored on while it trains."""
+
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Generator
+
+from repose.data.clips import StoreClips
+from repose.data.detection import DetectionConfig
+from repose.data.procedural import ProceduralConfig, make_motion
+from repose.data.synthetic import MotionBank, SyntheticClips, see
+from repose.errors import expected
+from repose.evaluate.protocol import predict
+from repose.evaluate.scores import score
+from repose.lift import Device, Lifter
+from repose.metrics import mpjpe, p_mpjpe
+from repose.models import PoseModel
+
+
+class Examination:
+    """A fixed set of validation clips, the same for every run: clean 2D and detector-like 2D."""
+
+    decides = "noisy_p_mpjpe_mm"
+    """The score by which the best checkpoint is chosen."""
+
+    def __init__(self, data: SyntheticClips, clips: int = 64) -> None:
+        generator = Generator().manual_seed(20_240_930)
+        motions = [clip.joints_m for clip in data.validation]
+        if not motions:  # procedural motion that no run trains on
+            motions = list(make_motion(ProceduralConfig(clips=clips // 2), seed=20_240_930))
+        joints = MotionBank.of(motions).sample(clips, data.frames, torch.full((clips,), 2.0), generator)
+        clean = DetectionConfig(p_clean=1.0, fast_noise=(1e-9, 1e-8), p_unsure=0.0)
+        self.batches = {
+            "clean": see(joints, data.config.camera, clean, generator),
+            "noisy": see(joints, data.config.camera, DetectionConfig(p_clean=0.0), generator),
+        }
+
+    def score(self, model: PoseModel, device: torch.device) -> dict[str, float]:
+        """Errors in millimetres of a person 1.70 m tall; lost joints apart for the noisy clips."""
+        model.eval()
+        scores: dict[str, float] = {}
+        for name, batch in self.batches.items():
+            with torch.inference_mode():
+                predicted = model(batch.keypoints.to(device)).float().cpu().numpy()
+            target = batch.target.numpy()
+            poses, truth = (array.reshape(-1, *array.shape[2:]) for array in (predicted, target))
+            scores[f"{name}_mpjpe_mm"] = 1000 * float(mpjpe(poses, truth).mean())
+            scores[f"{name}_p_mpjpe_mm"] = 1000 * float(p_mpjpe(poses, truth).mean())
+            error = np.linalg.norm(predicted - target, axis=-1)
+            lost = batch.keypoints[..., 2].numpy() == 0
+            if lost.any():
+                scores[f"{name}_lost_mpjpe_mm"] = 1000 * float(error[lost].mean())
+        model.train()
+        return scores
+
+
+class StoreExamination:
+    """The store's own test data (its validation data, where there is no test), the published way."""
+
+    decides = "mpjpe_mm"
+    """The score by which the best checkpoint is chosen."""
+
+    def __init__(self, data: StoreClips) -> None:
+        self.store = data.store
+        names = [name for name in ("test", "validation") if name in self.store.splits]
+        if not names:
+            expected(
+                f"{self.store.path}: splits", "test or validation among them", ", ".join(self.store.splits)
+            )
+        self.split = self.store.split(names[0])
+
+    def score(self, model: PoseModel, device: torch.device) -> dict[str, float]:
+        """Errors in millimetres."""
+        lifter = Lifter(model, device=cast(Device, device.type))
+        outcome = predict(self.store, self.split, lifter, "published")
+        scores = score(outcome.predictions, outcome.average, frame_pairs=False).metrics
+        model.train()
+        return {name: scores[name].mean for name in ("mpjpe_mm", "p_mpjpe_mm", "n_mpjpe_mm")}

@@ -1,0 +1,51 @@
+"""Less memory for training: keep what is dear to compute, compute the rest again in the backward pass.
+
+Kept are each half block's input, the attention's output and the results of the linear maps to no fewer
+features; normalisations, activations, sums and transpositions are done again. That costs a few per cent
+of time, and nothing of exactness (Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016;
+Korthikanti et al., "Reducing Activation Recomputation in Large Transformer Models", 2022, section 5).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import (
+    CheckpointPolicy,
+    SelectiveCheckpointContext,
+    checkpoint,
+    create_selective_checkpoint_contexts,
+)
+
+from repose.models.dstformer import Block
+
+_ATTENTION = "scaled_dot_product"
+
+
+def recompute(model: nn.Module) -> None:
+    """Let a DSTformer, from now on, keep less for its backward pass; other models stay as they are."""
+    for block in model.modules():
+        if isinstance(block, Block):
+            for half in ("spatial", "temporal"):
+                setattr(block, half, partial(_run, getattr(block, half)))
+
+
+def _run(half: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    if not torch.is_grad_enabled():
+        return half(x)
+    contexts = partial(create_selective_checkpoint_contexts, _choose)
+    # Nothing in it is random.
+    return checkpoint(half, x, use_reentrant=False, preserve_rng_state=False, context_fn=contexts)
+
+
+def _choose(context: SelectiveCheckpointContext, op: Any, *args: Any, **kwargs: Any) -> CheckpointPolicy:
+    if op == torch.ops.aten.addmm.default:
+        features_in, features_out = args[2].shape
+        dear = features_out >= features_in
+    elif op == torch.ops.aten.mm.default:
+        dear = True
+    else:
+        dear = _ATTENTION in str(op)
+    return CheckpointPolicy.MUST_SAVE if dear else CheckpointPolicy.PREFER_RECOMPUTE

@@ -1,0 +1,143 @@
+"""The folder of a training run: what it was started with, and the state from which it resumes."""
+
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from repose.errors import UserError, expected
+from repose.models import PoseModel
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+STATE = "state.pt"
+CONFIG = "config.json"
+SCORES = "validation.jsonl"
+
+FREE = {"accelerator", "devices", "nodes", "workers", "save_every", "wandb"}
+"""Settings that may change between sessions: they do not change what is computed."""
+
+
+def check_folder(
+    folder: Path, config: "DataclassInstance", default: "DataclassInstance", *, resume: bool
+) -> None:
+    """Refuse a folder that holds another run, or one to resume that holds none.
+
+    A setting that was unknown when the run began counts as having had its default.
+    """
+    if not (folder / CONFIG).exists():
+        if resume:
+            raise UserError(f"{folder} holds no run to resume", "Check the path, or start without --resume.")
+        return
+    if not resume:
+        raise UserError(f"{folder} holds a run already", "Continue it with --resume, or name another folder.")
+    found, wanted, defaults = read_config(folder), flatten(as_json(config)), flatten(as_json(default))
+    for name in sorted((found.keys() | wanted.keys()) - FREE):
+        if found.get(name, defaults.get(name)) != wanted.get(name):
+            expected(
+                f"{folder} holds a run with another configuration: {name}",
+                found.get(name, defaults.get(name)),
+                wanted.get(name),
+                f"Resume with the run's own settings ({CONFIG}), or name another folder.",
+            )
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The configuration of the run in this folder, flattened.
+
+    Raises UserError where there is none.
+    """
+    try:
+        return flatten(json.loads((folder / CONFIG).read_text())["config"])
+    except (OSError, ValueError, KeyError, TypeError):
+        expected(str(folder), f"the folder of a run, with its {CONFIG}", "none")
+
+
+def describe_run(folder: Path, config: "DataclassInstance") -> None:
+    """Write down what the run is, unless it was written when the run began."""
+    description = folder / CONFIG
+    if description.exists():
+        return
+    record = {"config": as_json(config), "versions": versions(), "command": sys.argv}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(description, json.dumps(record, indent=1))
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror}", "Name another folder.") from None
+
+
+def save_state(path: Path, model: PoseModel, optimizer: Any, step: int, best: float) -> None:
+    """Write what `restore` reads, whole or not at all; raises UserError where that cannot be done."""
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "best": best}
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        torch.save(state, temporary)
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        temporary.unlink(missing_ok=True)
+        raise UserError(
+            f"{path}: cannot be written: {error}", "Make room, then go on with --resume."
+        ) from None
+
+
+def restore(path: Path, model: PoseModel, optimizer: Any) -> tuple[int, float]:
+    """Load what `save_state` wrote: the next step and the best score so far.
+
+    A run that was killed before its first save starts afresh.
+    """
+    if not path.exists():
+        return 0, math.inf
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    return state["step"], state["best"]
+
+
+def versions() -> dict[str, str]:
+    """What the run was made with; the commit where it ran from a checkout."""
+    try:
+        commit = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        commit = "unknown"
+    return {
+        "repose": version("repose"),
+        "commit": commit,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
+
+
+def as_json(config: "DataclassInstance") -> dict[str, Any]:
+    """The configuration as JSON will give it back: paths as text, tuples as lists."""
+    return json.loads(json.dumps(asdict(config), default=str))
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dictionaries as one, with keys such as `data.camera.roll_sigma_deg`."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def write_atomically(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)
