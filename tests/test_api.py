@@ -10,8 +10,8 @@ import torch
 import repose
 
 H36M = (
-    "pelvis, right_hip, right_knee, right_ankle, left_hip, left_knee, left_ankle, spine, thorax, nose, head_top, "
-    "left_shoulder, left_elbow, left_wrist, right_shoulder, right_elbow, right_wrist"
+    "pelvis, right_hip, right_knee, right_ankle, left_hip, left_knee, left_ankle, spine, thorax, nose, "
+    "head_top, left_shoulder, left_elbow, left_wrist, right_shoulder, right_elbow, right_wrist"
 )
 RNG = np.random.default_rng(0)
 
