@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from rich.box import SIMPLE_HEAD
@@ -18,6 +18,7 @@ from repose.errors import UserError
 from repose.estimate import EstimateOptions, estimate
 from repose.formats import check_output, write_poses
 from repose.formats.results import FILES
+from repose.lift import Device
 from repose.pose import Pose3D
 
 if TYPE_CHECKING:
@@ -257,6 +258,77 @@ class Doctor:
             )
 
 
+@dataclass(frozen=True)
+class Evaluate:
+    """Score a model on a prepared data set, as the papers do or as users lift it."""
+
+    store: Input
+    """Folder of the store (`repose prepare`)."""
+    model: str = "default"
+    """Name of packaged weights (`repose models`) or path of a checkpoint, ours or a published one."""
+    protocol: Literal["published", "full"] | None = None
+    """As the papers score the data set, or every frame as users lift it; for models in image units the
+    first, for others the second, unless given."""
+    split: str | None = None
+    """Part of the store: test, or validation where there is no test."""
+    architecture: str | None = None
+    """Model that a published checkpoint holds, where its tensors cannot tell."""
+    root_relative: bool | None = None
+    """Whether the model was trained on joints relative to the root, where its tensors cannot tell."""
+    fov_deg: Annotated[float | None, tyro.conf.arg(name="fov")] = None
+    """Field of view of the cameras across the diagonal in degrees, for models of camera rays."""
+    json: Path | None = None
+    """File for all numbers and the protocol in words."""
+    csv: Path | None = None
+    """File for all numbers, one a row."""
+    latex: Path | None = None
+    """File for the rows of a table: MPJPE and P-MPJPE per action."""
+    plot: Path | None = None
+    """File for a plot (PNG) of the error against the detector's confidence."""
+    predictions: Path | None = None
+    """File (npz) for every predicted frame."""
+    device: Device = "auto"
+    imports: Annotated[tuple[str, ...], tyro.conf.arg(name="import")] = ()
+    """Modules that register models of your own; they are looked for in this folder, too."""
+
+    def run(self) -> None:
+        from repose.data.store import ClipStore
+        from repose.evaluate import check_file, check_plot, evaluate, open_model
+
+        import_modules(self.imports)
+        files = (self.json, self.csv, self.latex, self.plot, self.predictions)
+        for path in filter(None, files):
+            check_file(path)
+        if self.plot:
+            check_plot()
+        store = ClipStore.open(self.store)
+        lifter = open_model(
+            self.model,
+            store,
+            architecture=self.architecture,
+            root_relative=self.root_relative,
+            device=self.device,
+        )
+        with Bars() as bars:
+            report = evaluate(
+                store, lifter, self.protocol, split=self.split, fov_deg=self.fov_deg, progress=bars.report
+            )
+        console.print(escape(report.summary()), soft_wrap=True, highlight=False)
+        for table in report.tables():
+            console.print(table)
+        writers = (
+            report.write_json,
+            report.write_csv,
+            report.write_latex,
+            report.write_plot,
+            report.write_predictions,
+        )
+        for file, write in zip(files, writers, strict=True):
+            if file:
+                write(file)
+                console.print(f"Written: {file}", soft_wrap=True, highlight=False)
+
+
 def train_command() -> type:
     """The command `train`; made only when asked for, since its presets take a while to import."""
     from repose.presets import PRESETS
@@ -442,6 +514,7 @@ def main(arguments: list[str] | None = None) -> None:
         "models": Models,
         "prepare": Prepare,
         "doctor": Doctor,
+        "evaluate": Evaluate,
         "compare": Compare,
     }
     try:

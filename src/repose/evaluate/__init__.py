@@ -4,7 +4,7 @@
 """
 
 from repose.evaluate.protocol import Progress, Protocol, open_model
-from repose.evaluate.report import Report, check_file, evaluate
+from repose.evaluate.report import Report, check_file, check_plot, evaluate
 from repose.evaluate.scores import Clip, Predictions, Score, Scores, score
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Score",
     "Scores",
     "check_file",
+    "check_plot",
     "evaluate",
     "open_model",
     "score",

@@ -5,7 +5,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -21,6 +21,8 @@ from repose.evaluate.protocol import Outcome, Progress, Protocol, predict
 from repose.evaluate.scores import PIECE_FRAMES, Predictions, Scores, score
 from repose.lift import SEEN_CONFIDENCE, Device, Lifter
 from repose.models import PoseModel
+
+_BY_ACTION = ("mpjpe_mm", "p_mpjpe_mm", "n_mpjpe_mm", "velocity_error_mm_per_s")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,17 +51,26 @@ class Report:
         head = f"{self.model} on {self.dataset}, split {self.split} ({self.store})"
         return "\n".join([head, *(f"- {word}" for word in (*self.words, frames))])
 
-    def table(self) -> Table:
-        """Metrics in rows: the mean, seen and hidden joints, actions."""
-        actions = list(next(iter(self.scores.metrics.values())).per_action)
-        table = Table(box=SIMPLE_HEAD)
-        table.add_column("metric")
-        for heading in ("mean", "seen", "hidden", *actions):
-            table.add_column(heading, justify="right")
-        for name, values in self.scores.metrics.items():
-            row = (values.mean, values.seen, values.hidden, *values.per_action.values())
-            table.add_row(name, *(f"{value:.1f}" if math.isfinite(value) else "–" for value in row))
-        return table
+    def tables(self) -> list[Table]:
+        """Every metric with seen and hidden joints apart; errors per action; depth order by difference."""
+        metrics = self.scores.metrics
+        actions = {name: metrics[name].per_action for name in _BY_ACTION}
+        ordered = {
+            name.removesuffix("_percent"): values.by_depth_difference_mm
+            for name, values in metrics.items()
+            if values.by_depth_difference_mm is not None
+        }
+        return [
+            _table(
+                "metric",
+                {k: (v.mean, v.seen, v.hidden) for k, v in metrics.items()},
+                "mean",
+                "seen",
+                "hidden",
+            ),
+            _table("action", _rows(actions), *actions),
+            _table("depth difference (mm)", _rows(ordered), *(f"{name} (%)" for name in ordered)),
+        ]
 
     def to_json(self) -> str:
         scores = self.scores
@@ -259,6 +270,21 @@ def _explain(store: ClipStore, outcome: Outcome, diluted: bool) -> Iterator[str]
             "acceleration; the published programs print it as mm/s^2"
         )
     yield from (f"the store notes: {note}" for note in store.manifest.get("notes", ()))
+
+
+def _rows(columns: Mapping[str, Mapping[str, float]]) -> dict[str, tuple[float, ...]]:
+    """Columns of equal keys as rows."""
+    return {key: tuple(column[key] for column in columns.values()) for key in next(iter(columns.values()))}
+
+
+def _table(what: str, rows: Mapping[str, tuple[float, ...]], *headings: str) -> Table:
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column(what)
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for name, values in rows.items():
+        table.add_row(name, *(f"{value:.1f}" if math.isfinite(value) else "–" for value in values))
+    return table
 
 
 def _write(path: str | Path, fill: Callable[[BinaryIO], object]) -> None:
