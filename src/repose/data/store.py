@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Sequence as Row
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, Literal, NamedTuple, get_args
@@ -49,6 +50,8 @@ _LAYOUT: dict[str, tuple[str, tuple[str | int, ...]]] = {
     "factor": ("float64", ()),
     "valid": ("bool", ()),
 }
+_POINT = np.dtype("V12")
+"""Three float32 as one item."""
 _REQUIRED = ("keypoints_px", "target")
 
 
@@ -92,6 +95,7 @@ class Split:
     name: str
     sequences: tuple[Sequence, ...]
     arrays: Mapping[str, np.ndarray]
+    skeleton: Skeleton
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -135,12 +139,52 @@ class Split:
         """A copy of the `frames` frames of each window from the array of this name."""
         source = self.arrays[array]
         out = np.empty((len(windows), frames, *source.shape[1:]), source.dtype)
-        for i, (sequence, start, stop) in enumerate(windows):
-            if stop - start == frames and sequence.start <= start and stop <= sequence.stop:
-                out[i] = source[start:stop]
-            else:
-                out[i] = source[windows[i].rows(frames)]
+        for i, window in enumerate(windows):
+            out[i] = _cut(source, window, frames)
         return out
+
+    def read_screen(
+        self, array: str, windows: Row[Window], frames: int, mirrored: Row[bool] | None = None
+    ) -> Float[np.ndarray, "windows {frames} joints 3"]:
+        """Like `read`, for keypoints and targets of the kind "image", in the units of published models.
+
+        x goes from -1 to 1 over the width of the picture, y is in the same unit with its origin in the
+        middle, a target's z is in that unit, and a confidence stays as it is. In windows that are to be
+        `mirrored` x is negated and left and right are exchanged.
+        """
+        source = self.arrays[array]
+        joints = source.shape[1]
+        out = np.empty((len(windows), frames, joints, 3), source.dtype)
+        mirror = np.array(self.skeleton.mirror)
+        for i, window in enumerate(windows):
+            turned = mirrored is not None and bool(mirrored[i])
+            size = window.sequence.image_size
+            scales, shifts = _to_screen(size, array == "keypoints_px", turned, (frames, joints, 3))
+            clip, cut = out[i], _cut(source, window, frames)
+            if turned:
+                np.take(cut.view(_POINT)[..., 0], mirror, 1, clip.view(_POINT)[..., 0], mode="clip")
+                cut = clip
+            np.multiply(cut, scales, out=clip)
+            np.subtract(clip, shifts, out=clip)
+        return out
+
+
+@cache
+def _to_screen(
+    size: tuple[int, int], confidence: bool, turned: bool, shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Factor and then subtrahend of every number of a window: NumPy is slow where axes are short."""
+    unit, sign = 2 / size[0], -1.0 if turned else 1.0
+    scale = np.array((sign * unit, unit, 1.0 if confidence else unit), np.float32)
+    shift = np.array((sign, size[1] / size[0], 0.0), np.float32)
+    return np.broadcast_to(scale, shape).copy(), np.broadcast_to(shift, shape).copy()
+
+
+def _cut(source: np.ndarray, window: Window, frames: int) -> np.ndarray:
+    sequence, start, stop = window
+    if stop - start == frames and sequence.start <= start and stop <= sequence.stop:
+        return source[start:stop]
+    return source[window.rows(frames)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -422,7 +466,7 @@ def _open_split(path: Path, name: str, part: Mapping[str, Any], skeleton: Skelet
     edges = [0, *(sequence.stop for sequence in sequences)]
     if [sequence.start for sequence in sequences] != edges[:-1] or edges[-1] != frames:
         raise ValueError(f"the sequences of split {name} do not follow one another")
-    return Split(name, sequences, arrays)
+    return Split(name, sequences, arrays, skeleton)
 
 
 def _map(path: Path, name: str, frames: int, skeleton: Skeleton) -> np.ndarray:
