@@ -1,7 +1,5 @@
 """What a model is scored on while it trains."""
 
-from typing import cast
-
 import numpy as np
 import torch
 from torch import Generator
@@ -11,9 +9,7 @@ from repose.data.detection import DetectionConfig
 from repose.data.procedural import ProceduralConfig, make_motion
 from repose.data.synthetic import MotionBank, SyntheticClips, see
 from repose.errors import expected
-from repose.evaluate.protocol import predict
-from repose.evaluate.scores import score
-from repose.lift import Device, Lifter
+from repose.evaluate import evaluate
 from repose.metrics import mpjpe, p_mpjpe
 from repose.models import PoseModel
 
@@ -56,7 +52,10 @@ class Examination:
 
 
 class StoreExamination:
-    """The store's own test data (its validation data, where there is no test), the published way."""
+    """The store's own test data (its validation data, where there is no test), the published way.
+
+    Raises UserError for a store without either, and one whose truth is not known in millimetres.
+    """
 
     decides = "mpjpe_mm"
     """The score by which the best checkpoint is chosen."""
@@ -68,12 +67,11 @@ class StoreExamination:
             expected(
                 f"{self.store.path}: splits", "test or validation among them", ", ".join(self.store.splits)
             )
-        self.split = self.store.split(names[0])
+        split = self.store.split(names[0])
+        if self.store.target_kind == "image" and not {"truth_mm", "factor"} <= split.arrays.keys():
+            expected(f"{self.store.path}: split {split.name}", "the truth in millimetres", "image units only")
 
     def score(self, model: PoseModel, device: torch.device) -> dict[str, float]:
-        """Errors in millimetres."""
-        lifter = Lifter(model, device=cast(Device, device.type))
-        outcome = predict(self.store, self.split, lifter, "published")
-        scores = score(outcome.predictions, outcome.average, frame_pairs=False).metrics
-        model.train()
-        return {name: scores[name].mean for name in ("mpjpe_mm", "p_mpjpe_mm", "n_mpjpe_mm")}
+        """Errors in millimetres; `device` is where the model is."""
+        metrics = evaluate(self.store, model, "published", frame_pairs=False).scores.metrics
+        return {name: metrics[name].mean for name in ("mpjpe_mm", "p_mpjpe_mm", "n_mpjpe_mm")}

@@ -5,6 +5,8 @@ section 4.1 and its published training program. Errors are in units of the norma
 width is 2. Everything draws from the given generator, so that a seed fixes the result.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -55,7 +57,7 @@ def displace(keypoints: Keypoints, skeleton: Skeleton, generator: Generator) -> 
     errors = keypoints.new_tensor([_ERRORS[joint] for joint in skeleton.joints])
     mean, deviation, kept = errors[:, :2] / 1000, errors[:, 2:4] / 1000, errors[:, 4:]
     batch, frames, joints, _ = keypoints.shape
-    like = {"generator": generator, "dtype": keypoints.dtype}
+    like: dict[str, Any] = {"generator": generator, "dtype": keypoints.dtype}
     near = torch.rand(batch, KEY_FRAMES, joints, 1, **like) < kept
     gaussian = mean + deviation * torch.randn(batch, KEY_FRAMES, joints, 2, **like)
     uniform = (torch.rand(batch, KEY_FRAMES, joints, 2, **like) - 0.5) * UNIFORM_RANGE
@@ -76,7 +78,7 @@ def confidence_of(distance: Float[Tensor, "*batch"], generator: Generator) -> Fl
 
 def hide(keypoints: Keypoints, joints: float, frames: float, generator: Generator) -> Keypoints:
     """Zero a share of single joints, and of whole frames (the same frames in all clips, as published)."""
-    like = {"generator": generator, "dtype": keypoints.dtype}
+    like: dict[str, Any] = {"generator": generator, "dtype": keypoints.dtype}
     seen = torch.rand(*keypoints.shape[:3], 1, **like) > joints
     shown = torch.rand(1, keypoints.shape[1], 1, 1, **like) > frames
     return keypoints * (seen & shown)
