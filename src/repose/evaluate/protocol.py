@@ -131,7 +131,8 @@ def _published_windows(store: ClipStore, split: Split, lifter: Lifter, progress:
     ]
     if stretched:
         words.append(
-            f"{stretched} videos shorter than a window are stretched to one, evenly (published: at random)"
+            "videos shorter than a window, which are stretched to one, evenly (the published programs: at "
+            f"random): {stretched}"
         )
     if left_out:
         words.append(f"left out, as published: {', '.join(left_out)}")
@@ -357,6 +358,11 @@ def _outcome(
                 else " for pixels and for millimetres alike"
             )
         )
+        if store.dataset == "human36m" and "factor" not in split.arrays:
+            words.append(
+                "weights that learned from h36m_sh_conf_cam_source_final.pkl answer in pixels: here only their "
+                "N-MPJPE and P-MPJPE mean something; prepare that file for the others"
+            )
     words.append("joints are compared relative to the root, in millimetres, in the axes of the camera")
     words.append(
         "errors are averaged over the frames of an action, then over actions"
