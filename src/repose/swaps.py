@@ -27,7 +27,7 @@ CHANGE_PRICE = 0.8
 """What a change of state costs; a joint that jumps too far by a sixth of the person's size costs 1."""
 EXCHANGE_PRICE = 0.01
 """What a frame costs for each limb pair exchanged in it; ends an exchange whose end cannot be seen."""
-DISAGREEMENT_PRICE = 0.02
+DISAGREEMENT_PRICE = 0.03
 """What a frame costs in which arms and legs differ in state: most exchanges are of the whole body."""
 LONGEST_GAP_S = 2.0
 """A gap after which nothing can be said: each stretch between such gaps is judged on its own."""
