@@ -18,7 +18,9 @@ SURE = np.ones((1, 17))
 def camera_at(distortion: list[float], turn: np.ndarray, shift: np.ndarray) -> Camera:
     T = np.eye(4)
     T[:3, :3], T[:3, 3] = turn, shift
-    return Camera(np.array([[1100.0, 0, 640], [0, 1050, 360], [0, 0, 1]]), np.array(distortion, dtype=np.float64), T)
+    return Camera(
+        np.array([[1100.0, 0, 640], [0, 1050, 360], [0, 0, 1]]), np.array(distortion, dtype=np.float64), T
+    )
 
 
 @given(
