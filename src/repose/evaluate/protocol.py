@@ -360,8 +360,8 @@ def _outcome(
         )
         if store.dataset == "human36m" and "factor" not in split.arrays:
             words.append(
-                "weights that learned from h36m_sh_conf_cam_source_final.pkl answer in pixels: here only their "
-                "N-MPJPE and P-MPJPE mean something; prepare that file for the others"
+                "weights that learned from h36m_sh_conf_cam_source_final.pkl answer in pixels: only their "
+                "N-MPJPE and P-MPJPE mean something here; prepare that file for the other metrics"
             )
     words.append("joints are compared relative to the root, in millimetres, in the axes of the camera")
     words.append(
