@@ -24,6 +24,8 @@ _ADULT_LEG_M = 0.83
 """Of 1.70 m (Winter, Biomechanics and Motor Control, 2009): the scale where a store has none."""
 _FASTEST_M_S = 15.0
 """Of a joint against the pelvis; a kick reaches 12."""
+_BENT = np.cos(np.radians(30))
+"""Of the angle between thigh and shank of a knee that is bent for certain."""
 _WHOLE = 0.9
 """Share of a sequence from which on it is wrong throughout."""
 
@@ -252,7 +254,7 @@ def _knees(view: _View) -> tuple[float, float]:
         hip, knee, ankle = (at(f"{side}_{joint}") for joint in ("hip", "knee", "ankle"))
         thigh, shank = knee - hip, ankle - knee
         lengths = np.linalg.norm(thigh, axis=-1) * np.linalg.norm(shank, axis=-1)
-        bent = (thigh * shank).sum(-1) < np.cos(np.radians(40)) * lengths
+        bent = (thigh * shank).sum(-1) < _BENT * lengths
         # Bend of the leg: how much further forward the knee is than the middle of hip and ankle.
         along = ((knee - (hip + ankle) / 2) * forward).sum(-1)
         bad += int((bent & (along < 0)).sum())

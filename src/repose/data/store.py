@@ -247,8 +247,10 @@ class Recording:
     camera: str
     image_size: tuple[int, int]
     fps: float
-    keypoints_px: Float[np.ndarray, "frames joints 3"]
-    target: Float[np.ndarray, "frames joints 3"]
+    keypoints_px: np.ndarray
+    """(frames, joints, 3)"""
+    target: np.ndarray
+    """(frames, joints, 3)"""
     optional: Mapping[str, np.ndarray] = field(default_factory=dict)
     """`truth_mm`, `factor`, `valid`: the same ones for all recordings of a split."""
 
