@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repose.data.store import ClipStore, Recording, Sequence, Split, StoreInfo, Window, write_store
+from repose.data.store import ClipStore, Recording, StoreInfo, write_store
+from repose.data.windows import Sequence, Split, Window
 from repose.errors import UserError
 from repose.skeleton import H36M_17
 

@@ -17,7 +17,8 @@ from torch.utils.data import Dataset
 
 from repose.data.batch import Batch
 from repose.data.corruption import displace, hide
-from repose.data.store import ClipStore, Split, Window
+from repose.data.store import ClipStore
+from repose.data.windows import Split, Window
 from repose.errors import UserError, expected
 from repose.models import ModelSpec
 from repose.skeleton import Skeleton, get_skeleton

@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from repose.data.source import counter
-from repose.data.store import ClipStore, Progress, Sequence, Split, Target
+from repose.data.store import ClipStore, Progress, Target
+from repose.data.windows import Sequence, Split
 from repose.skeleton import Skeleton
 
 Verdict = Literal["ok", "warning", "problem"]

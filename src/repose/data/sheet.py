@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from repose.data.store import ClipStore, Sequence, Split
+from repose.data.store import ClipStore
+from repose.data.windows import Sequence, Split
 from repose.errors import UserError
 
 _SAMPLES = 4

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Bool, Float
 
 from repose.camera import ASSUMED_FOV_DEG, Camera
-from repose.data.store import ClipStore, Sequence, Split, Window
+from repose.data.store import ClipStore
+from repose.data.windows import Sequence, Split, Window
 from repose.errors import UserError, expected
 from repose.evaluate.scores import Average, Clip, Predictions
 from repose.lift import ASSUMED_HEIGHT_M, Device, Lifter, fill_missing, load, normalise, to_rate
