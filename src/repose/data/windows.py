@@ -14,9 +14,6 @@ from repose.skeleton import Skeleton
 
 Tail = Literal["drop", "keep", "pad"]
 
-_POINT = np.dtype("V12")
-"""Three float32 as one item."""
-
 
 @dataclass(frozen=True)
 class Sequence:
@@ -118,14 +115,15 @@ class Split:
         source = self.arrays[array]
         joints = source.shape[1]
         out = np.empty((len(windows), frames, joints, 3), source.dtype)
-        mirror = np.array(self.skeleton.mirror)
+        mirror = (joints * np.arange(frames)[:, None] + np.array(self.skeleton.mirror)).ravel()
         for i, window in enumerate(windows):
             turned = mirrored is not None and bool(mirrored[i])
             size = window.sequence.image_size
             scales, shifts = _to_screen(size, array == "keypoints_px", turned, (frames, joints, 3))
             clip, cut = out[i], _cut(source, window, frames)
             if turned:
-                np.take(cut.view(_POINT)[..., 0], mirror, 1, clip.view(_POINT)[..., 0], mode="clip")
+                # Of whole points, all in one row, which is faster than along the axis of joints.
+                np.take(cut.reshape(-1, 3), mirror, 0, clip.reshape(-1, 3), mode="clip")
                 cut = clip
             np.multiply(cut, scales, out=clip)
             np.subtract(clip, shifts, out=clip)
