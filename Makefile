@@ -39,5 +39,5 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.installed-for-development: $(VENV)/.installed
-	$(PIP_INSTALL) --no-build-isolation --editable ".[train]" --group dev
+	$(PIP_INSTALL) --no-build-isolation --editable ".[train,data]" --group dev
 	@touch $@

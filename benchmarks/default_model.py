@@ -5,10 +5,10 @@
 Every clip of FOLDER (BVH, AMC, joint files) is resampled to the model's rate and filmed by so many
 cameras, drawn as in training (`repose.data.virtual_camera.CameraConfig`: yaw anyhow, pitch -15 to 45
 degrees, roll 9 degrees (one sigma), 1.4 to 6 body heights away, focal length wrong by 12 % (one sigma)).
-"clean" is exact 2D with confidence 1, "noisy" a detector's errors in every clip (`DetectionConfig`
-with p_clean=0), lost joints and frames among them. Errors are means over all frames of all clips, root-relative, in
-millimetres of a person 1.70 m tall; P-MPJPE aligns each frame by a similarity. The baseline answers
-with the picture itself: x and y of the (interpolated) 2D, z = 0.
+"clean" is exact 2D with confidence 1, "noisy" has a detector's errors in every clip, lost joints and
+frames among them (`DetectionConfig` with p_clean=0). Errors are means over all frames of all clips,
+root-relative, in millimetres of a person 1.70 m tall; P-MPJPE aligns each frame by a similarity. The
+baseline answers with the picture itself: x and y of the (interpolated) 2D, z = 0.
 """
 
 import argparse
@@ -31,7 +31,9 @@ CONDITIONS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder")
     parser.add_argument("--model", default="default")
     parser.add_argument("--cameras", type=int, default=2)
@@ -40,7 +42,9 @@ def main() -> None:
     lifter = repose.load(options.model)
     clips = [resample(clip, lifter.spec.frame_rate_hz) for clip in read_mocap(options.folder)]
     frames = sum(len(clip) for clip in clips)
-    print(f"{options.folder}: {len(clips)} clips, {frames} frames, {options.cameras} cameras each, seed {options.seed}")
+    print(
+        f"{options.folder}: {len(clips)} clips, {frames} frames, {options.cameras} cameras each, seed {options.seed}"
+    )
     print(f"{'mm':24}{'MPJPE':>8}{'P-MPJPE':>9}{'on seen':>9}{'on lost':>9}")
     for name, detection in CONDITIONS.items():
         rows: dict[str, list[tuple[np.ndarray, ...]]] = {"baseline z = 0": [], lifter.name: []}
@@ -54,7 +58,9 @@ def main() -> None:
                 lost = batch.keypoints[camera, ..., 2].numpy() == 0
                 picture = flat[camera] - flat[camera, :, :1]
                 rows["baseline z = 0"].append(errors(picture.numpy(), target, lost))
-                rows[lifter.name].append(errors(lifter.lift_keypoints(batch.keypoints[camera]).numpy(), target, lost))
+                rows[lifter.name].append(
+                    errors(lifter.lift_keypoints(batch.keypoints[camera]).numpy(), target, lost)
+                )
         for model, parts in rows.items():
             plain, aligned, seen, gone = (1000 * np.concatenate(part) for part in zip(*parts, strict=True))
             # The picture has no size of its own, so it has no MPJPE either.
@@ -64,7 +70,7 @@ def main() -> None:
 
 
 def errors(predicted: np.ndarray, target: np.ndarray, lost: np.ndarray) -> tuple[np.ndarray, ...]:
-    """MPJPE and P-MPJPE per frame; aligned errors of the joints that were seen and of those that were lost."""
+    """MPJPE and P-MPJPE per frame; aligned errors of the joints seen and of those lost."""
     each = per_joint_error(procrustes_align(predicted, target), target)
     return mpjpe(predicted, target), p_mpjpe(predicted, target), each[~lost], each[lost]
 

@@ -1,6 +1,6 @@
 """Make a training checkpoint the packaged one: float16, and no path of the machine it was trained on.
 
-    python scripts/package_weights.py runs/default/model.safetensors src/repose/weights/default.safetensors
+python scripts/package_weights.py runs/default/model.safetensors src/repose/weights/default.safetensors
 """
 
 import argparse
@@ -13,7 +13,9 @@ from repose.models import load_checkpoint, save_checkpoint
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("packaged", type=Path)
     options = parser.parse_args()

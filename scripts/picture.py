@@ -24,13 +24,17 @@ COLOURS = {"left": "#1f77b4", "right": "#e8590c", "middle": "#343a40"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, default=Path("docs/images/sample.png"))
     parser.add_argument("--frames", type=int, nargs="+", default=[60, 135, 205])
     options = parser.parse_args()
     truth = load_sample_truth()
     pose = max(repose.estimate(sample_video(), height_m=float(truth_height_m(truth.joints_m))), key=len)
-    pictures = {frame.index: frame.rgb for frame in open_video(sample_video()) if frame.index in options.frames}
+    pictures = {
+        frame.index: frame.rgb for frame in open_video(sample_video()) if frame.index in options.frames
+    }
     columns = len(options.frames)
     figure = plt.figure(figsize=(4 * columns, 6.6))
     for column, frame in enumerate(options.frames):
@@ -43,10 +47,9 @@ def main() -> None:
         x, y, z = pose.root_relative_m()[row].T
         # Camera axes to the plot's: right, away from the camera, up.
         draw(space, pose, row, np.stack([x, z, -y], axis=-1))
-        true = truth.joints_m[frame] - truth.joints_m[frame, :1]
-        for child, parent in pose.skeleton.bones:
-            space.plot(*np.stack([true[[child, parent], 0], true[[child, parent], 2], -true[[child, parent], 1]]),
-                       color="#adb5bd", linewidth=5, alpha=0.45, zorder=0)  # fmt: skip
+        true = (truth.joints_m[frame] - truth.joints_m[frame, :1])[:, [0, 2, 1]] * (1, 1, -1)
+        for bone in pose.skeleton.bones:
+            space.plot(*true[list(bone)].T, color="#adb5bd", linewidth=5, alpha=0.45, zorder=0)
         for axis, limits in (("x", (-0.75, 0.75)), ("y", (-0.75, 0.75)), ("z", (-1.0, 0.8))):
             getattr(space, f"set_{axis}lim")(*limits)
             getattr(space, f"set_{axis}ticklabels")([])
