@@ -42,9 +42,7 @@ def main() -> None:
     lifter = repose.load(options.model)
     clips = [resample(clip, lifter.spec.frame_rate_hz) for clip in read_mocap(options.folder)]
     frames = sum(len(clip) for clip in clips)
-    print(
-        f"{options.folder}: {len(clips)} clips, {frames} frames, {options.cameras} cameras each, seed {options.seed}"
-    )
+    print(f"{len(clips)} clips, {frames} frames, {options.cameras} cameras each, seed {options.seed}")
     print(f"{'mm':24}{'MPJPE':>8}{'P-MPJPE':>9}{'on seen':>9}{'on lost':>9}")
     for name, detection in CONDITIONS.items():
         rows: dict[str, list[tuple[np.ndarray, ...]]] = {"baseline z = 0": [], lifter.name: []}
