@@ -1,5 +1,6 @@
 """The command `repose`: subcommands, and what they say. Everything they do is in the other modules."""
 
+import os
 import sys
 import time
 from dataclasses import dataclass, field
@@ -352,6 +353,8 @@ def train_command() -> type:
         """Modules that register models of your own; they are looked for in this folder, too."""
 
         def run(self) -> None:
+            # With several devices this runs once in each process; one of them speaks.
+            console.quiet = complaints.quiet = os.environ.get("LOCAL_RANK", "0") != "0"
             import_modules(self.imports)
             try:
                 model = train(self.config, self.out, resume=self.resume)

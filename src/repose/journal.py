@@ -63,11 +63,14 @@ class Journal:
         if self.wandb:
             self.wandb.finish()
 
-    def step(self, step: int, values: Mapping[str, Tensor | float]) -> None:
-        if not self.active:
-            return
-        self.progress.advance(self.task)
-        if step % SHOWN_EVERY == 0:
+    def advance(self) -> None:
+        """One more step is done."""
+        if self.active:
+            self.progress.advance(self.task)
+
+    def curves(self, step: int, values: Mapping[str, Tensor | float]) -> None:
+        """Losses and the like of one step; meant for every `SHOWN_EVERY`-th."""
+        if self.active:
             self._write("train", step, {name: float(value) for name, value in values.items()})
             self.progress.update(self.task, description=f"loss {float(values['loss']):.4f}")
 

@@ -4,14 +4,16 @@ Every batch is a function of seed and step, and the random state is set anew at 
 that was killed and resumed takes the same steps as one that never stopped.
 """
 
+import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 import tyro
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from repose.data.batch import Batch
@@ -19,7 +21,7 @@ from repose.data.clips import StoreClips, StoreConfig
 from repose.data.synthetic import SyntheticClips, SyntheticConfig
 from repose.errors import UserError, expected
 from repose.examination import Examination, StoreExamination
-from repose.journal import Journal, import_wandb
+from repose.journal import SHOWN_EVERY, Journal, import_wandb
 from repose.losses import LossWeights, projection_2d, total_loss
 from repose.models import ModelSpec, PoseModel, build, find_spec, load_checkpoint
 from repose.models.checkpoint import save_checkpoint
@@ -175,7 +177,12 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False) -> Path:
                     f"The batch is kept in {bad}. Start anew elsewhere with a lower --learning-rate.",
                 )
             optimizer.step()
-            journal.step(step, {"loss": loss.detach(), **parts, "rate": rate, "gradient": norm})
+            journal.advance()
+            if step % SHOWN_EVERY == 0:
+                # The mean over all devices, as the gradient is.
+                own = {name: value * batch.share for name, value in {"loss": loss.detach(), **parts}.items()}
+                shown = cast(dict[str, Tensor], fabric.all_reduce(own, reduce_op="mean"))
+                journal.curves(step, {**shown, "rate": rate, "gradient": norm})
 
             done = step + 1
             last = done == steps
@@ -206,6 +213,8 @@ def choose_devices(config: TrainConfig) -> "Fabric":
         ) from None
     if config.wandb is not None:
         import_wandb()
+    # It announces every process it starts.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:
         return Fabric(
             accelerator=config.accelerator,
