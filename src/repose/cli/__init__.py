@@ -1,0 +1,48 @@
+"""The command `repose`: subcommands, and what they say. Everything they do is in the other rooms."""
+
+import sys
+from typing import Any
+
+import tyro
+from rich.markup import escape
+
+from repose.cli.datasets import Doctor, Evaluate, Prepare
+from repose.cli.poses import Demo, Estimate, Models
+from repose.cli.terminal import complaints, console
+from repose.cli.training import Compare, train_command
+from repose.errors import UserError
+
+__all__ = ["console", "main"]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; errors that the user can mend end it with exit code 2."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    commands: dict[str, Any] = {
+        "estimate": Estimate,
+        "demo": Demo,
+        "models": Models,
+        "prepare": Prepare,
+        "doctor": Doctor,
+        "evaluate": Evaluate,
+        "compare": Compare,
+    }
+    try:
+        if not arguments or arguments[0] not in commands:
+            commands["train"] = train_command()
+        command = tyro.extras.subcommand_cli_from_dict(
+            commands,
+            args=arguments,
+            prog="repose",
+            description="3D human poses from video that stay right where joints are hidden.",
+            config=(tyro.conf.CascadeSubcommandArgs,),
+        )
+        command.run()
+    except UserError as error:
+        complaints.print(f"[bold red]Error:[/] {escape(error.message)}", soft_wrap=True, highlight=False)
+        if error.hint:
+            complaints.print(escape(error.hint), soft_wrap=True, highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        complaints.print("Interrupted; nothing was written.")
+        sys.exit(130)

@@ -1,0 +1,225 @@
+"""`repose prepare`, `repose doctor` and `repose evaluate`."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+from rich.markup import escape
+
+from repose.cli.terminal import Bars, Folder, Input, Modules, console, few, import_modules, say, table
+from repose.errors import UserError
+from repose.lift import Device
+
+if TYPE_CHECKING:
+    from repose.data.store import ClipStore
+    from repose.data.store import Progress as Report
+
+
+@dataclass(frozen=True)
+class PrepareHuman36m:
+    """Human3.6M: h36m_sh_conf_cam_source_final.pkl, or data_3d_h36m.npz with data_2d_h36m_*.npz."""
+
+    file: Input
+    """The .pkl, or one .npz of the pair."""
+    out: Folder
+    """Folder for the store."""
+    file_2d: Annotated[Path | None, tyro.conf.Positional] = None
+    """The other .npz of the pair."""
+    force: bool = False
+    """Replace a store that is there."""
+
+    def prepare(self, progress: "Report") -> "ClipStore":
+        from repose.data.prepare import prepare_human36m
+
+        return prepare_human36m(self.file, self.file_2d, self.out, force=self.force, progress=progress)
+
+
+@dataclass(frozen=True)
+class PrepareMpiInf3dhp:
+    """MPI-INF-3DHP: data_train_3dhp.npz and data_test_3dhp.npz, or annot.mat and annot_data.mat."""
+
+    path: Input
+    """The folder with these files, or one .npz."""
+    out: Folder
+    """Folder for the store."""
+    force: bool = False
+    """Replace a store that is there."""
+
+    def prepare(self, progress: "Report") -> "ClipStore":
+        from repose.data.prepare import prepare_mpi_inf_3dhp
+
+        return prepare_mpi_inf_3dhp(self.path, self.out, force=self.force, progress=progress)
+
+
+@dataclass(frozen=True)
+class PrepareMocap:
+    """Motion capture (BVH, ASF/AMC, joint files), seen by virtual cameras."""
+
+    folder: Input
+    """Folder of motion capture."""
+    out: Folder
+    """Folder for the store."""
+    cameras: int = 4
+    """Virtual cameras for every clip."""
+    seed: int = 0
+    """Of the cameras' places and the detector's errors."""
+    detector_noise: bool = False
+    """Give the 2D joints a detector's errors and confidence."""
+    force: bool = False
+    """Replace a store that is there."""
+
+    def prepare(self, progress: "Report") -> "ClipStore":
+        from repose.data.filmed import FilmConfig
+        from repose.data.prepare import prepare_mocap
+
+        config = FilmConfig(cameras=self.cameras, seed=self.seed, detector_noise=self.detector_noise)
+        return prepare_mocap(self.folder, self.out, config, force=self.force, progress=progress)
+
+
+@dataclass(frozen=True)
+class PrepareSample:
+    """A small store of procedural motion in the form of Human3.6M, to try everything that needs one."""
+
+    out: Folder
+    """Folder for the store."""
+    seed: int = 0
+    """Another seed, other motion."""
+    force: bool = False
+    """Replace a store that is there."""
+
+    def prepare(self, progress: "Report") -> "ClipStore":
+        from repose.data.prepare import prepare_sample
+
+        return prepare_sample(self.out, seed=self.seed, force=self.force, progress=progress)
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Make a clip store of a data set, to train on and to evaluate with."""
+
+    source: Annotated[
+        Annotated[PrepareHuman36m, tyro.conf.subcommand("human36m")]
+        | Annotated[PrepareMpiInf3dhp, tyro.conf.subcommand("mpi-inf-3dhp")]
+        | Annotated[PrepareMocap, tyro.conf.subcommand("mocap")]
+        | Annotated[PrepareSample, tyro.conf.subcommand("sample")],
+        tyro.conf.arg(name=""),
+    ]
+
+    def run(self) -> None:
+        started = time.monotonic()
+        with Bars() as bars:
+            store = self.source.prepare(bars.report)
+        rows = table("split", "sequences", "frames", "subjects", right=("sequences", "frames"))
+        for split in store.splits.values():
+            subjects = list(dict.fromkeys(sequence.subject for sequence in split.sequences))
+            rows.add_row(split.name, str(len(split.sequences)), str(len(split)), few(subjects))
+        console.print(rows)
+        for note in (*store.manifest["notes"], f"Licence: {store.manifest['licence']}"):
+            say(note)
+        say(f"Store: {store.path} ({time.monotonic() - started:.1f} s). Check it: repose doctor {store.path}")
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Check a clip store: values, sides, bones, rates; and draw a sheet of samples to look at."""
+
+    store: Input
+    """Folder of the store."""
+    sheet: Path | None = None
+    """Where to draw the sheet (PNG); sheet.png in the store by default."""
+
+    def run(self) -> None:
+        from repose.data.doctor import examine
+        from repose.data.sheet import draw_sheet
+        from repose.data.store import ClipStore
+
+        store = ClipStore.open(self.store)
+        with Bars() as bars:
+            findings = examine(store, progress=bars.report)
+        colours = {"ok": "green", "warning": "yellow", "problem": "red"}
+        rows = table("check", "split", "verdict", "found")
+        for finding in findings:
+            verdict = f"[{colours[finding.verdict]}]{finding.verdict}[/]"
+            rows.add_row(finding.check, finding.split, verdict, escape(finding.text))
+        console.print(rows)
+        sheet = self.sheet or self.store / "sheet.png"
+        draw_sheet(store, sheet)
+        say(f"Samples to look at: {sheet}")
+        if problems := sum(finding.verdict == "problem" for finding in findings):
+            raise UserError(
+                f"{self.store}: {problems} {'problem' if problems == 1 else 'problems'}",
+                "Look at the sheet, and at the file that the store was made from.",
+            )
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Score a model on a prepared data set, as the papers do or as users lift it."""
+
+    store: Input
+    """Folder of the store (`repose prepare`)."""
+    model: str = "default"
+    """Name of packaged weights (`repose models`) or path of a checkpoint, ours or a published one."""
+    protocol: Literal["published", "full"] | None = None
+    """As the papers score the data set, or every frame as users lift it; for models in image units the
+    first, for others the second, unless given."""
+    split: str | None = None
+    """Part of the store: test, or validation where there is no test."""
+    architecture: str | None = None
+    """Model that a published checkpoint holds, where its tensors cannot tell."""
+    root_relative: bool | None = None
+    """Whether the model was trained on joints relative to the root, where its tensors cannot tell."""
+    fov_deg: Annotated[float | None, tyro.conf.arg(name="fov")] = None
+    """Field of view of the cameras across the diagonal in degrees, for models of camera rays."""
+    json: Path | None = None
+    """File for all numbers and the protocol in words."""
+    csv: Path | None = None
+    """File for all numbers, one a row."""
+    latex: Path | None = None
+    """File for the rows of a table: MPJPE and P-MPJPE per action."""
+    plot: Path | None = None
+    """File for a plot (PNG) of the error against the detector's confidence."""
+    predictions: Path | None = None
+    """File (npz) for every predicted frame."""
+    device: Device = "auto"
+    imports: Modules = ()
+    """Modules that register models of your own; they are looked for in this folder, too."""
+
+    def run(self) -> None:
+        from repose.data.store import ClipStore
+        from repose.evaluate import check_file, check_plot, evaluate, open_model
+
+        import_modules(self.imports)
+        files = (self.json, self.csv, self.latex, self.plot, self.predictions)
+        for path in filter(None, files):
+            check_file(path)
+        if self.plot:
+            check_plot()
+        store = ClipStore.open(self.store)
+        lifter = open_model(
+            self.model,
+            store,
+            architecture=self.architecture,
+            root_relative=self.root_relative,
+            device=self.device,
+        )
+        with Bars() as bars:
+            report = evaluate(
+                store, lifter, self.protocol, split=self.split, fov_deg=self.fov_deg, progress=bars.report
+            )
+        say(report.summary())
+        for part in report.tables():
+            console.print(part)
+        writers = (
+            report.write_json,
+            report.write_csv,
+            report.write_latex,
+            report.write_plot,
+            report.write_predictions,
+        )
+        for file, write in zip(files, writers, strict=True):
+            if file:
+                write(file)
+                say(f"Written: {file}")

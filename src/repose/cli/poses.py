@@ -1,0 +1,166 @@
+"""`repose estimate`, `repose demo` and `repose models`."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tyro
+
+from repose.cli.terminal import Bars, Folder, Input, console, few, say, table
+from repose.estimate import EstimateOptions, estimate
+from repose.formats import check_output, write_poses
+from repose.formats.results import FILES
+from repose.pose import Pose3D
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Turn a video, or the 2D keypoints of any detector, into 3D poses."""
+
+    input: Input
+    """A video, a keypoint file, or a folder of OpenPose files."""
+    out: Folder
+    """Folder for the results: poses.npz, poses.json, poses.csv."""
+    estimation: tyro.conf.OmitArgPrefixes[EstimateOptions] = field(default_factory=EstimateOptions)
+    force: bool = False
+    """Overwrite results that are there."""
+
+    def run(self) -> None:
+        check_output(self.out, FILES, force=self.force)
+        started = time.monotonic()
+        with Bars() as bars:
+            poses = estimate(self.input, self.estimation, progress=bars.report)
+        write_poses(poses, self.out, force=self.force)
+        summarise(poses)
+        frames = sum(len(pose) for pose in poses)
+        say(
+            f"{frames} frames of {people(poses)} in {time.monotonic() - started:.1f} s. "
+            f"Results: {', '.join(str(self.out / name) for name in FILES)}"
+        )
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Run the main job on the sample video that comes with the package, and compare with the truth."""
+
+    out: Folder = Path("demo-result")
+    """Folder for the results; results of an earlier demo are overwritten."""
+
+    def run(self) -> None:
+        from repose.sample import load_sample_truth, sample_video
+        from repose.sample.score import score_against
+
+        truth = load_sample_truth()
+        console.print("The sample: a rendered figure that walks behind a counter. Its true joints are known.")
+        with Bars() as bars:
+            poses = estimate(sample_video(), progress=bars.report)
+        write_poses(poses, self.out, force=True)
+        summarise(poses)
+        console.print("Error of the main track against the truth, mean over frames and joints in mm:")
+        scores = table("joints", "MPJPE", "P-MPJPE", "share", right=("MPJPE", "P-MPJPE", "share"))
+        for row in score_against(max(poses, key=len), truth):
+            scores.add_row(row.joints, f"{row.mpjpe_mm:.0f}", f"{row.p_mpjpe_mm:.0f}", f"{row.share:.0%}")
+        console.print(scores)
+        say(f"Results: {', '.join(str(self.out / name) for name in FILES)}")
+
+
+@dataclass(frozen=True)
+class Models:
+    """List the weights that come with the package, and the architectures that checkpoints may hold."""
+
+    def run(self) -> None:
+        from repose.models import list_models
+
+        rows = table(
+            "name",
+            "architecture",
+            "parameters",
+            "frames",
+            "Hz",
+            "2D input",
+            "weights",
+            right=("parameters", "frames", "Hz"),
+        )
+        for model in list_models():
+            spec = model.spec
+            rows.add_row(
+                model.name,
+                spec.architecture,
+                f"{model.parameters / 1e6:.1f} M",
+                str(spec.window_frames),
+                f"{spec.frame_rate_hz:g}",
+                spec.normalisation,
+                "packaged" if model.weights else "yours",
+            )
+        console.print(rows)
+        console.print("“packaged” weights go by name (--model NAME), yours by the path of a checkpoint.")
+
+
+def summarise(poses: list[Pose3D]) -> None:
+    """What was seen, what was inferred and what was assumed: a row a person, frames by number."""
+    rows = table(
+        "person",
+        "frames",
+        "seconds",
+        "seen",
+        "filled in",
+        "left empty",
+        "sides put back",
+        right=("person", "frames", "seconds", "seen", "filled in", "left empty"),
+    )
+    for pose in poses:
+        record = pose.record
+        empty = [f"{first}–{last}" for first, last in record["gaps_left_empty"]]
+        swaps = [
+            f"{limb} {first}–{last}"
+            for limb, runs in record.get("swaps_undone", {}).items()
+            for first, last in runs
+        ]
+        rows.add_row(
+            str(pose.track_id),
+            f"{pose.frames[0]}–{pose.frames[-1]}",
+            f"{pose.times_s[0]:.1f}–{pose.times_s[-1]:.1f}",
+            f"{pose.seen.mean():.0%}",
+            str(record["frames_filled"]),
+            few(empty),
+            few(swaps),
+        )
+    console.print(rows)
+    for line in notes(poses):
+        say(line)
+
+
+def notes(poses: list[Pose3D]) -> list[str]:
+    """What a user must know to read the numbers rightly."""
+    first = poses[0]
+    record = first.record
+    place = {
+        "camera": "Joints in metres in the camera frame (x right, y down, z forward)",
+        "camera-root-relative": "Joints in metres relative to the pelvis, camera axes "
+        "(x right, y down, z forward)",
+    }[first.coordinates]
+    lines = [f"{place}; scale: {first.scale}."]
+    options = {
+        "fps": f"--fps ({first.fps:g})",
+        "image_size": f"--size ({first.image_size[0]} {first.image_size[1]})"
+        if first.image_size
+        else "--size",
+        "height": "--height",
+        "field of view": "--fov or --intrinsics",
+        "confidence": "a confidence per joint",
+    }
+    if assumed := [options.get(what, what) for what in record["assumed"]]:
+        lines.append(f"Assumed, because nothing said it: {', '.join(assumed)}.")
+    for key, what in (
+        ("frames_lost_in_file", "could not be decoded"),
+        ("frames_damaged_in_file", "are damaged"),
+    ):
+        if key in record:
+            lines.append(
+                f"{len(record[key])} frames of the video {what}: {few([str(f) for f in record[key]])}."
+            )
+    return lines
+
+
+def people(poses: list[Pose3D]) -> str:
+    return "1 person" if len(poses) == 1 else f"{len(poses)} people"

@@ -1,0 +1,80 @@
+"""`repose train` and `repose compare`."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.markup import escape
+
+from repose.cli.terminal import Folder, Modules, complaints, console, import_modules, say, table
+
+
+def train_command() -> type:
+    """The command `train`; made only when asked for, since its presets take a while to import."""
+    from repose.presets import PRESETS
+    from repose.train import train
+
+    presets = tyro.extras.subcommand_type_from_defaults(PRESETS, prefix_names=False)
+
+    @dataclass(frozen=True)
+    class Train:
+        """Train a model from a preset; every value of it can be overridden.
+
+        Presets for a data set need a store of it (`repose prepare`): --data.store STORE.
+        """
+
+        config: Annotated[presets, tyro.conf.arg(name="", help="Preset to start from.")]  # type: ignore[valid-type]
+        out: Folder
+        """Folder of the run: configuration, curves, checkpoints."""
+        resume: bool = False
+        """Continue the run in this folder."""
+        imports: Modules = ()
+        """Modules that register models of your own; they are looked for in this folder, too."""
+
+        def run(self) -> None:
+            # With several devices this runs once in each process; one of them speaks.
+            console.quiet = complaints.quiet = os.environ.get("LOCAL_RANK", "0") != "0"
+            import_modules(self.imports)
+            try:
+                model = train(self.config, self.out, resume=self.resume)
+            except KeyboardInterrupt:
+                complaints.print(f"Interrupted. Continue with the same command and --resume ({self.out}).")
+                sys.exit(130)
+            say(f"Model: {model}. Curves: tensorboard --logdir {self.out}")
+
+    return Train
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Compare training runs: runs that differ in their seed alone are one row."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Folders of runs. The first one's row is what the others are compared with, seed by seed."""
+    json: Path | None = None
+    """Write the table to this file, too."""
+
+    def run(self) -> None:
+        from repose.compare import compare
+
+        comparison = compare(self.runs)
+        if self.json:
+            comparison.write(self.json)
+        rows = table("runs", "seeds", right=("seeds",))
+        for name in comparison.metrics:
+            rows.add_column(name, justify="right")
+            rows.add_column("difference", justify="right")
+        for group in comparison.groups:
+            row = [escape(group.label), str(len(group.seeds))]
+            for name in comparison.metrics:
+                row += [
+                    group.values[name].show(),
+                    difference.show("+") if (difference := group.differences.get(name)) else "–",
+                ]
+            rows.add_row(*row)
+        console.print(rows)
+        for line in comparison.notes:
+            say(line)
