@@ -73,7 +73,6 @@ class Models:
 
         rows = table(
             "name",
-            "architecture",
             "parameters",
             "frames",
             "Hz",
@@ -85,7 +84,6 @@ class Models:
             spec = model.spec
             rows.add_row(
                 model.name,
-                spec.architecture,
                 f"{model.parameters / 1e6:.1f} M",
                 str(spec.window_frames),
                 f"{spec.frame_rate_hz:g}",
