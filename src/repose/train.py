@@ -25,7 +25,7 @@ from repose.journal import SHOWN_EVERY, Journal, import_wandb
 from repose.losses import LossWeights, projection_2d, total_loss
 from repose.models import ModelSpec, PoseModel, build, find_spec, load_checkpoint
 from repose.models.checkpoint import save_checkpoint
-from repose.models.recompute import recompute
+from repose.models.recompute import recompute, release_memory
 from repose.run import STATE, as_json, check_folder, describe_run, restore, save_state, versions
 from repose.skeleton import get_skeleton
 
@@ -177,6 +177,8 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False) -> Path:
                     f"The batch is kept in {bad}. Start anew elsewhere with a lower --learning-rate.",
                 )
             optimizer.step()
+            if config.recompute and fabric.device.type == "cpu":
+                release_memory()
             journal.advance()
             if step % SHOWN_EVERY == 0:
                 # The mean over all devices, as the gradient is.

@@ -125,11 +125,19 @@ class DSTformer(PoseModel):
                 "Cut longer clips into windows.",
             )
         x = self.joints_embed(x) + self.pos_embed + self.temp_embed[:, :frames]
-        for block_st, block_ts, fuse in zip(self.blocks_st, self.blocks_ts, self.ts_attn, strict=True):
-            x_st, x_ts = block_st(x), block_ts(x)
-            weight_st, weight_ts = fuse(torch.cat((x_st, x_ts), dim=-1)).softmax(dim=-1).split(1, dim=-1)
-            x = x_st * weight_st + x_ts * weight_ts
+        for block_st, block_ts, weigh in zip(self.blocks_st, self.blocks_ts, self.ts_attn, strict=True):
+            x = self.fuse(weigh, block_st(x), block_ts(x))
         return self.pre_logits(self.norm(x))
+
+    def fuse(
+        self,
+        weigh: nn.Module,
+        x_st: Float[Tensor, "batch frames joints width"],
+        x_ts: Float[Tensor, "batch frames joints width"],
+    ) -> Float[Tensor, "batch frames joints width"]:
+        """The mean of both streams, weighted token by token (MotionBERT, equation 4)."""
+        weight_st, weight_ts = weigh(torch.cat((x_st, x_ts), dim=-1)).softmax(dim=-1).split(1, dim=-1)
+        return x_st * weight_st + x_ts * weight_ts
 
     def forward(self, x: Float[Tensor, "batch frames joints 3"]) -> Float[Tensor, "batch frames joints 3"]:
         """3D joints of clips of any length up to `config.frames`; see `PoseModel`.
