@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from repose.data.clips import StoreClips, StoreConfig, crop, mirror
+from repose.data.augment import mirror
+from repose.data.clips import StoreClips, StoreConfig, crop
 from repose.data.prepare import prepare_human36m
 from repose.data.store import ClipStore, Recording, StoreInfo, write_store
 from repose.errors import UserError

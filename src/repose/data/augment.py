@@ -8,16 +8,19 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
-from repose.skeleton import H36M_17, walk
+from repose.skeleton import H36M_17, Skeleton, walk
 
 Joints = Float[Tensor, "batch frames joints 3"]
 
 ARMS = [H36M_17.indices(f"{side}_shoulder", f"{side}_elbow", f"{side}_wrist") for side in ("left", "right")]
 
 
-def mirror(joints: Joints, which: Bool[Tensor, " batch"]) -> Joints:
-    """Exchange left and right in the clips of `which`, by reflecting the world's x axis."""
-    reflected = joints[:, :, list(H36M_17.mirror)] * joints.new_tensor([-1.0, 1.0, 1.0])
+def mirror(joints: Joints, which: Bool[Tensor, " batch"], skeleton: Skeleton = H36M_17) -> Joints:
+    """Exchange left and right in the clips of `which`: x is negated, partners swap places.
+
+    World joints, joints of a camera, and keypoints whose third number is a confidence alike.
+    """
+    reflected = joints[:, :, list(skeleton.mirror)] * joints.new_tensor([-1.0, 1.0, 1.0])
     return torch.where(which[:, None, None, None], reflected, joints)
 
 

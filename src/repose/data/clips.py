@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
+from repose.data.augment import mirror
 from repose.data.batch import Batch
 from repose.data.corruption import displace, hide
 from repose.data.store import ClipStore
@@ -273,14 +274,6 @@ def to_screen(
     """Pixels to units in which the picture is 2 wide, the origin in its middle."""
     width, height = sizes[:, None, None, 0], sizes[:, None, None, 1]
     return points * (2 / width)[..., None] - np.stack([np.ones_like(width), height / width], axis=-1)
-
-
-def mirror(
-    joints: Float[Tensor, "batch frames joints 3"], which: Tensor, skeleton: Skeleton
-) -> Float[Tensor, "batch frames joints 3"]:
-    """Exchange left and right in the clips of `which`: negate x and swap partners."""
-    mirrored = joints[:, :, list(skeleton.mirror)] * joints.new_tensor([-1.0, 1.0, 1.0])
-    return torch.where(which[:, None, None, None], mirrored, joints)
 
 
 def crop(
