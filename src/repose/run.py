@@ -6,7 +6,8 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -79,12 +80,10 @@ def describe_run(folder: Path, config: "DataclassInstance") -> None:
 def save_state(path: Path, model: PoseModel, optimizer: Any, step: int, best: float) -> None:
     """Write what `restore` reads, whole or not at all; raises UserError where that cannot be done."""
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "best": best}
-    temporary = path.with_name(path.name + ".tmp")
     try:
-        torch.save(state, temporary)
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            torch.save(state, temporary)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        temporary.unlink(missing_ok=True)
         raise UserError(
             f"{path}: cannot be written: {error}", "Make room, then go on with --resume."
         ) from None
@@ -138,6 +137,16 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def write_atomically(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write to; what was written there takes its place, or nothing is left of it."""
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
