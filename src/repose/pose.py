@@ -7,7 +7,7 @@ the test run leave them alone (`no_type_check`).
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
-from typing import Any, Literal, cast, no_type_check
+from typing import Any, Literal, cast, get_args, no_type_check
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from repose.errors import UserError, expected
 from repose.skeleton import Skeleton, convert, get_skeleton
 
-Coordinates = Literal["camera", "camera-root-relative"]
+Coordinates = Literal["camera", "camera-root-relative", "world"]
 
 
 @no_type_check
@@ -95,7 +95,8 @@ class Pose3D:
 
     Camera frame, OpenCV axes: x right, y down, z forward (away from the camera), in metres. With
     `coordinates == "camera"` the camera stands at the origin; with "camera-root-relative" the root
-    joint is the origin of every frame. Construction validates like `Pose2D`.
+    joint is the origin of every frame. With "world" the joints are in the right-handed world frame, z up,
+    that `T_cam_world` leads from. Construction validates like `Pose2D`.
     """
 
     joints_m: Float[np.ndarray, "frames joints 3"]
@@ -116,6 +117,11 @@ class Pose3D:
     image_size: tuple[int, int] | None = None
     intrinsics_px: tuple[float, float, float, float] | None = None
     """fx, fy, cx, cy that the root was solved with."""
+    deviation_m: Float[np.ndarray, "frames joints"] | None = None
+    """Standard deviation of each joint's distance from the truth, relative to the root: a joint's error is
+    below one deviation in 68 % and below two in 95 % of the cases. None where the model gives none."""
+    T_cam_world: Float[np.ndarray, "4 4"] | None = None
+    """Takes world coordinates (z up, metres) to the camera's; None while up is not known."""
     model: str = ""
     """Name and version of the model."""
     record: dict[str, Any] = field(default_factory=dict)
@@ -130,9 +136,17 @@ class Pose3D:
         if seen.shape != shape or seen.dtype != np.bool_:
             expected("seen", f"a boolean array {shape}", f"{seen.dtype} {seen.shape}")
         confidence = seen.astype(np.float32) if self.confidence is None else self.confidence
-        if self.coordinates not in ("camera", "camera-root-relative"):
-            expected("coordinates", "camera or camera-root-relative", repr(self.coordinates))
-        points = self.points_px
+        if self.coordinates not in get_args(Coordinates):
+            expected("coordinates", " or ".join(get_args(Coordinates)), repr(self.coordinates))
+        points, deviation, T_cam_world = self.points_px, self.deviation_m, self.T_cam_world
+        if deviation is not None:
+            deviation = _floats("deviation_m", deviation, shape, skeleton)
+            if deviation.size and deviation.min() < 0:
+                expected("deviation_m", "0 or more", float(deviation.min()))
+        if T_cam_world is not None:
+            T_cam_world = _floats("T_cam_world", T_cam_world, (4, 4), skeleton)
+        elif self.coordinates == "world":
+            expected("T_cam_world", "the way from the world to the camera", None)
         _set(
             self,
             joints_m=joints,
@@ -144,6 +158,8 @@ class Pose3D:
             confidence=_floats("confidence", confidence, shape, skeleton),
             points_px=None if points is None else _floats("points_px", points, (*shape, 2), skeleton),
             times_s=_times(self.times_s, frames, _rate(self.fps)),
+            deviation_m=deviation,
+            T_cam_world=T_cam_world,
         )
 
     def __len__(self) -> int:

@@ -36,6 +36,8 @@ def pose_3d(seed: int = 0, count: int = 5, skeleton: Any = "h36m-17", **changes:
         "points_px": rng.uniform(0, 1900, (count, joints, 2)).astype(np.float32),
         "image_size": (1080, 1920),
         "intrinsics_px": (1234.5, 1234.25, 540.0, 960.0),
+        "deviation_m": rng.uniform(0, 0.2, (count, joints)).astype(np.float32),
+        "T_cam_world": np.vstack([rng.normal(size=(3, 4)), [0, 0, 0, 1]]),
         "model": "default 1.0",
         "record": {
             "assumed": ["fps"],
@@ -47,7 +49,16 @@ def pose_3d(seed: int = 0, count: int = 5, skeleton: Any = "h36m-17", **changes:
 
 
 def assert_same(here: Pose3D, there: Pose3D) -> None:
-    for name in ("joints_m", "seen", "frames", "confidence", "points_px", "times_s"):
+    for name in (
+        "joints_m",
+        "seen",
+        "frames",
+        "confidence",
+        "points_px",
+        "times_s",
+        "deviation_m",
+        "T_cam_world",
+    ):
         one, other = getattr(here, name), getattr(there, name)
         if one is None or other is None:
             assert one is None
@@ -87,25 +98,36 @@ changes = st.fixed_dictionaries(
         "fps": st.floats(0.01, 1000),
         "scale": st.text(max_size=8),
         "model": st.text(max_size=8),
-        "coordinates": st.sampled_from(["camera", "camera-root-relative"]),
+        "coordinates": st.sampled_from(["camera", "camera-root-relative", "world"]),
         "image_size": st.none() | st.tuples(st.integers(1, 9000), st.integers(1, 9000)),
         "intrinsics_px": st.none() | st.tuples(*[st.floats(-1e4, 1e4)] * 4),
         "record": records,
         "double": st.booleans(),
         "without_points": st.booleans(),
+        "without_deviation": st.booleans(),
         "uneven_times": st.booleans(),
     }
 )
 
 
 def build(
-    seed: int, frames: int, double: bool, without_points: bool, uneven_times: bool, **changes: Any
+    seed: int,
+    frames: int,
+    double: bool,
+    without_points: bool,
+    without_deviation: bool,
+    uneven_times: bool,
+    **changes: Any,
 ) -> Pose3D:
     rng = np.random.default_rng(seed)
     if double:
         changes["joints_m"] = rng.normal(size=(frames, 17, 3))
     if without_points:
         changes["points_px"] = None
+    if without_deviation:
+        changes["deviation_m"] = None
+        if changes["coordinates"] != "world":
+            changes["T_cam_world"] = None
     if uneven_times:
         changes["times_s"] = np.cumsum(rng.uniform(0.01, 0.1, frames))
     numbers = np.cumsum(rng.integers(1, 4, frames))
@@ -154,7 +176,7 @@ def test_record_becomes_plain_json(tmp_path: Path) -> None:
 
 ACCOUNT = {
     "format": "repose-poses",
-    "version": 1,
+    "version": 2,
     "track_id": 4,
     "skeleton": "h36m-17",
     "joints": list(SKELETONS["h36m-17"].joints),
@@ -162,7 +184,7 @@ ACCOUNT = {
         None, "pelvis", "right_hip", "right_knee", "pelvis", "left_hip", "left_knee", "pelvis", "spine",
         "thorax", "nose", "thorax", "left_shoulder", "left_elbow", "thorax", "right_shoulder", "right_elbow",
     ],
-    "units": {"joints": "m", "points": "px", "times": "s", "intrinsics": "px"},
+    "units": {"joints": "m", "deviation": "m", "points": "px", "times": "s", "intrinsics": "px"},
     "axes": "x right, y down, z forward",
     "coordinates": "camera",
     "coordinate_frame": "camera: the origin is the camera",
@@ -171,6 +193,7 @@ ACCOUNT = {
     "model": "default 1.0",
     "image_size": [1080, 1920],
     "intrinsics_px": [1234.5, 1234.25, 540.0, 960.0],
+    "T_cam_world": pose_3d().T_cam_world.tolist(),  # type: ignore[union-attr]
     "record": {"assumed": ["fps"], "residual_px": 3.25, "nested": {"gaps": [[1, 2], [5, 9]], "none": None}},
 }  # fmt: skip
 
@@ -180,11 +203,14 @@ def test_npz_describes_itself_without_repose(tmp_path: Path) -> None:
     write_poses(poses, tmp_path / "out")
     file = np.load(tmp_path / "out" / "poses.npz", allow_pickle=False)
     assert set(file.files) == {
-        "format", "version", "skeleton", "joints", "parents", "units", "axes", "coordinates", "fps", "about",
-        "rows", "track_id", "frames", "times_s", "joints_m", "seen", "confidence", "points_px",
+        "format", "version", "skeleton", "joints", "parents", "units", "coordinates", "fps", "about", "rows",
+        "track_id", "frames", "times_s", "joints_m", "seen", "confidence", "deviation_m", "points_px",
     }  # fmt: skip
     account = json.loads(str(file["about"][0]))
-    assert account.pop("dtypes") == dict.fromkeys(("joints_m", "confidence", "points_px"), "float32")
+    assert account.pop("dtypes") == {
+        **dict.fromkeys(("joints_m", "confidence", "deviation_m", "points_px"), "float32"),
+        "T_cam_world": "float64",
+    }
     assert account == ACCOUNT
     assert file["track_id"].tolist() == [4] * 5 + [5] * 3
     assert file["joints"].tolist() == ACCOUNT["joints"]
@@ -195,10 +221,10 @@ def test_npz_describes_itself_without_repose(tmp_path: Path) -> None:
 
 
 def test_json_describes_itself(tmp_path: Path) -> None:
-    poses = [pose_3d(), pose_3d(1, count=3, points_px=None)]
+    poses = [pose_3d(), pose_3d(1, count=3, points_px=None, deviation_m=None)]
     write_poses(poses, tmp_path / "out")
     content = json.loads((tmp_path / "out" / "poses.json").read_text())
-    assert (content["format"], content["version"], len(content["tracks"])) == ("repose-poses", 1, 2)
+    assert (content["format"], content["version"], len(content["tracks"])) == ("repose-poses", 2, 2)
     frames = content["tracks"][0].pop("poses")
     assert content["tracks"][0] == ACCOUNT
     assert [frame["frame"] for frame in frames] == poses[0].frames.tolist()
@@ -207,21 +233,22 @@ def test_json_describes_itself(tmp_path: Path) -> None:
         np.testing.assert_allclose(frame["joints_m"], poses[0].joints_m[row], atol=0.6e-5)
         np.testing.assert_allclose(frame["points_px"], poses[0].points_px[row], atol=0.6e-2)  # type: ignore[index]
         np.testing.assert_allclose(frame["confidence"], poses[0].confidence[row], atol=0.6e-4)
+        np.testing.assert_allclose(frame["deviation_m"], poses[0].deviation_m[row], atol=0.6e-4)  # type: ignore[index]
         assert frame["seen"] == poses[0].seen[row].tolist()
-    assert "points_px" not in content["tracks"][1]["poses"][0]
+    assert not {"points_px", "deviation_m"} & set(content["tracks"][1]["poses"][0])
 
 
 def test_csv_describes_itself_and_opens_as_a_table(tmp_path: Path) -> None:
-    poses = [pose_3d(), pose_3d(1, count=3, points_px=None)]
+    poses = [pose_3d(), pose_3d(1, count=3, points_px=None, deviation_m=None)]
     write_poses(poses, tmp_path / "out")
     with (tmp_path / "out" / "poses.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0])[:3] == ["track_id", "frame", "time_s"]
-    assert list(rows[0])[3:10] == [
-        "pelvis_x_m", "pelvis_y_m", "pelvis_z_m", "pelvis_seen", "pelvis_confidence",
+    assert list(rows[0])[3:11] == [
+        "pelvis_x_m", "pelvis_y_m", "pelvis_z_m", "pelvis_deviation_m", "pelvis_seen", "pelvis_confidence",
         "pelvis_u_px", "pelvis_v_px",
     ]  # fmt: skip
-    assert len(rows[0]) == 3 + 17 * 7 + 1
+    assert len(rows[0]) == 3 + 17 * 8 + 1
     assert [int(row["track_id"]) for row in rows] == [4] * 5 + [5] * 3
     assert json.loads(rows[0]["about"]) == ACCOUNT
     assert [bool(row["about"]) for row in rows] == [True] + [False] * 4 + [True] + [False] * 2
@@ -237,7 +264,9 @@ def test_csv_describes_itself_and_opens_as_a_table(tmp_path: Path) -> None:
         )
         pixel = [float(line[f"left_knee_{axis}_px"]) for axis in "uv"]
         np.testing.assert_allclose(pixel, poses[0].points_px[row, knee], atol=0.6e-2)  # type: ignore[index]
-    assert rows[5]["left_knee_u_px"] == ""
+        deviation = poses[0].deviation_m[row, knee]  # type: ignore[index]
+        assert float(line["left_knee_deviation_m"]) == pytest.approx(deviation, abs=0.6e-4)
+    assert rows[5]["left_knee_u_px"] == rows[5]["left_knee_deviation_m"] == ""
 
 
 # Whole or not at all

@@ -24,14 +24,15 @@ from repose.pose import Pose3D
 from repose.skeleton import Skeleton
 
 FORMAT = "repose-poses"
-VERSION = 1
+VERSION = 2
 FILES = ("poses.npz", "poses.json", "poses.csv")
 
-_UNITS = {"joints": "m", "points": "px", "times": "s", "intrinsics": "px"}
-_AXES = "x right, y down, z forward"
+_UNITS = {"joints": "m", "deviation": "m", "points": "px", "times": "s", "intrinsics": "px"}
+_CAMERA_AXES, _WORLD_AXES = "x right, y down, z forward", "right-handed, z up"
 _FRAMES = {
     "camera": "camera: the origin is the camera",
     "camera-root-relative": "camera axes: the origin is the root joint of every frame",
+    "world": "world: T_cam_world takes it to the camera",
 }
 
 
@@ -97,7 +98,7 @@ def describe(pose: Pose3D) -> dict[str, Any]:
         "joints": list(skeleton.joints),
         "parents": [skeleton.joints[parent] if parent >= 0 else None for parent in skeleton.parents],
         "units": _UNITS,
-        "axes": _AXES,
+        "axes": _WORLD_AXES if pose.coordinates == "world" else _CAMERA_AXES,
         "coordinates": pose.coordinates,
         "coordinate_frame": _FRAMES[pose.coordinates],
         "fps": pose.fps,
@@ -105,6 +106,7 @@ def describe(pose: Pose3D) -> dict[str, Any]:
         "model": pose.model,
         "image_size": None if pose.image_size is None else [int(side) for side in pose.image_size],
         "intrinsics_px": None if intrinsics is None else [float(number) for number in intrinsics],
+        "T_cam_world": None if pose.T_cam_world is None else pose.T_cam_world.tolist(),
         "record": _plain(pose.record),
     }
 
@@ -112,9 +114,9 @@ def describe(pose: Pose3D) -> dict[str, Any]:
 def write_npz(poses: Sequence[Pose3D], path: Path) -> None:
     """Exact arrays, without pickles: the tracks' rows one after the other, `rows` their start and stop.
 
-    Per row: `track_id`, `frames`, `times_s`, `joints_m`, `seen`, `confidence` and `points_px` (NaN for a
-    track without 2D keypoints). For the file: `format`, `version`, `skeleton`, `joints`, `parents`
-    (indices), `units`, `axes`, `coordinates`, `fps` and `about`, one account per track.
+    Per row: `track_id`, `frames`, `times_s`, `joints_m`, `seen`, `confidence`, `deviation_m` and `points_px`
+    (NaN for a track without them). For the file: `format`, `version`, `skeleton`, `joints`, `parents`
+    (indices), `units`, `coordinates`, `fps` and `about`, one account per track.
     """
     skeleton = _one_skeleton(poses)
     stops = np.cumsum([len(pose) for pose in poses])
@@ -122,7 +124,9 @@ def write_npz(poses: Sequence[Pose3D], path: Path) -> None:
         {
             "joints_m": pose.joints_m.dtype.name,
             "confidence": pose.confidence.dtype.name,
+            "deviation_m": None if pose.deviation_m is None else pose.deviation_m.dtype.name,
             "points_px": None if pose.points_px is None else pose.points_px.dtype.name,
+            "T_cam_world": None if pose.T_cam_world is None else pose.T_cam_world.dtype.name,
         }
         for pose in poses
     ]
@@ -135,7 +139,6 @@ def write_npz(poses: Sequence[Pose3D], path: Path) -> None:
         joints=np.array(skeleton.joints),
         parents=np.array(skeleton.parents),
         units=np.array(json.dumps(_UNITS)),
-        axes=np.array(_AXES),
         coordinates=np.array([pose.coordinates for pose in poses]),
         fps=np.array([pose.fps for pose in poses]),
         about=np.array([json.dumps(account) for account in accounts]),
@@ -146,7 +149,8 @@ def write_npz(poses: Sequence[Pose3D], path: Path) -> None:
         joints_m=np.concatenate([pose.joints_m for pose in poses]),
         seen=np.concatenate([pose.seen for pose in poses]),
         confidence=np.concatenate([pose.confidence for pose in poses]),
-        points_px=np.concatenate([_points_or_nan(pose) for pose in poses]),
+        deviation_m=np.concatenate([_or_nan(pose.deviation_m, pose.seen.shape) for pose in poses]),
+        points_px=np.concatenate([_or_nan(pose.points_px, (*pose.seen.shape, 2)) for pose in poses]),
     )
 
 
@@ -154,7 +158,7 @@ def write_json(poses: Sequence[Pose3D], path: Path) -> None:
     """One object per track with its account and `poses`, one line per frame.
 
     A frame has `frame`, `time_s`, and in the order of `joints` `joints_m`, `seen` (true seen, false
-    inferred), `confidence` and, for a track that has them, the 2D keypoints `points_px`.
+    inferred), `confidence` and, for a track that has them, `deviation_m` and the 2D keypoints `points_px`.
     """
     _one_skeleton(poses)
     with path.open("w", encoding="utf-8") as file:
@@ -169,13 +173,13 @@ def write_json(poses: Sequence[Pose3D], path: Path) -> None:
 
 
 def write_csv(poses: Sequence[Pose3D], path: Path) -> None:
-    """One row per track and frame: `track_id, frame, time_s`, seven columns per joint, `about`.
+    """One row per track and frame: `track_id, frame, time_s`, eight columns per joint, `about`.
 
-    The columns of a joint are `left_knee_x_m`, `_y_m`, `_z_m`, `_seen` (1 seen, 0 inferred),
-    `_confidence`, and the 2D keypoint `_u_px`, `_v_px` (empty for a track without).
+    The columns of a joint are `left_knee_x_m`, `_y_m`, `_z_m`, `_deviation_m`, `_seen` (1 seen, 0
+    inferred), `_confidence`, and the 2D keypoint `_u_px`, `_v_px`. What a track lacks stays empty.
     """
     skeleton = _one_skeleton(poses)
-    columns = ("x_m", "y_m", "z_m", "seen", "confidence", "u_px", "v_px")
+    columns = ("x_m", "y_m", "z_m", "deviation_m", "seen", "confidence", "u_px", "v_px")
     header = [f"{joint}_{column}" for joint in skeleton.joints for column in columns]
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
@@ -186,6 +190,7 @@ def write_csv(poses: Sequence[Pose3D], path: Path) -> None:
                 cells = [str(pose.track_id), str(int(pose.frames[row])), f"{pose.times_s[row]:.6f}"]
                 for joint in range(len(skeleton)):
                     cells += [f"{value:.5f}" for value in pose.joints_m[row, joint]]
+                    cells.append("" if pose.deviation_m is None else f"{pose.deviation_m[row, joint]:.4f}")
                     cells += [str(int(pose.seen[row, joint])), f"{pose.confidence[row, joint]:.4f}"]
                     cells += (
                         ["", ""]
@@ -204,6 +209,8 @@ def _json_frames(pose: Pose3D) -> Iterator[dict[str, Any]]:
             "seen": pose.seen[row].tolist(),
             "confidence": _rounded(pose.confidence[row], 4),
         }
+        if pose.deviation_m is not None:
+            frame["deviation_m"] = _rounded(pose.deviation_m[row], 4)
         if pose.points_px is not None:
             frame["points_px"] = _rounded(pose.points_px[row], 2)
         yield frame
@@ -213,10 +220,8 @@ def _rounded(values: np.ndarray, digits: int) -> Any:
     return np.round(values.astype(np.float64), digits).tolist()
 
 
-def _points_or_nan(pose: Pose3D) -> np.ndarray:
-    if pose.points_px is not None:
-        return pose.points_px
-    return np.full((*pose.joints_m.shape[:2], 2), np.nan, dtype=np.float32)
+def _or_nan(values: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
+    return np.full(shape, np.nan, dtype=np.float32) if values is None else values
 
 
 def _take(about: dict[str, Any], arrays: dict[str, np.ndarray], rows: slice) -> Pose3D:
@@ -240,6 +245,10 @@ def _take(about: dict[str, Any], arrays: dict[str, np.ndarray], rows: slice) -> 
         scale=about["scale"],
         confidence=exact("confidence"),
         points_px=None if dtypes["points_px"] is None else exact("points_px"),
+        deviation_m=None if dtypes["deviation_m"] is None else exact("deviation_m"),
+        T_cam_world=None
+        if dtypes["T_cam_world"] is None
+        else np.array(about["T_cam_world"], dtypes["T_cam_world"]),
         times_s=arrays["times_s"][rows],
         image_size=None if size is None else (size[0], size[1]),
         intrinsics_px=None if intrinsics is None else cast(Any, tuple(intrinsics)),
