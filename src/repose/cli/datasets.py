@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from repose.cli.terminal import Bars, Folder, Input, Modules, console, few, import_modules, say, table
 from repose.errors import UserError
+from repose.formats import check_file
 from repose.lift import Device
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ class Evaluate:
 
     def run(self) -> None:
         from repose.data.store import ClipStore
-        from repose.evaluate import check_file, check_plot, evaluate, open_model
+        from repose.evaluate import check_plot, evaluate, open_model
 
         import_modules(self.imports)
         files = (self.json, self.csv, self.latex, self.plot, self.predictions)

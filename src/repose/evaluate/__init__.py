@@ -4,7 +4,7 @@
 """
 
 from repose.evaluate.protocol import Progress, Protocol, open_model
-from repose.evaluate.report import Report, check_file, check_plot, evaluate
+from repose.evaluate.report import Report, check_plot, evaluate
 from repose.evaluate.scores import Clip, Predictions, Score, Scores, score
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "Report",
     "Score",
     "Scores",
-    "check_file",
     "check_plot",
     "evaluate",
     "open_model",

@@ -4,11 +4,9 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from secrets import token_hex
 from typing import BinaryIO, cast
 
 import numpy as np
@@ -19,6 +17,7 @@ from repose.data.store import ClipStore
 from repose.errors import UserError, expected
 from repose.evaluate.protocol import Outcome, Progress, Protocol, predict
 from repose.evaluate.scores import PIECE_FRAMES, Predictions, Scores, score
+from repose.formats.output import stage_file
 from repose.lift import SEEN_CONFIDENCE, Device, Lifter
 from repose.models import PoseModel
 
@@ -234,17 +233,6 @@ def evaluate(
     )
 
 
-def check_file(path: str | Path) -> None:
-    """Raise UserError where a file cannot be written; meant to be called before long work."""
-    path = Path(path)
-    if path.is_dir():
-        expected(str(path), "the name of a file to write", "a folder", "Add a file name.")
-    if not path.parent.is_dir():
-        expected(str(path), "a folder to write to", f"none called {path.parent}", "Make it first.")
-    if not os.access(path.parent, os.W_OK):
-        raise UserError(f"{path}: {path.parent} cannot be written to", "Choose another folder.")
-
-
 def check_plot() -> None:
     """Raise UserError where plots cannot be drawn."""
     try:
@@ -289,19 +277,8 @@ def _table(what: str, rows: Mapping[str, tuple[float, ...]], *headings: str) -> 
 
 def _write(path: str | Path, fill: Callable[[BinaryIO], object]) -> None:
     """Write a file whole or not at all."""
-    check_file(path)
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.partial-{token_hex(4)}")
-    try:
-        with temporary.open("wb") as file:
-            fill(file)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror or error})", "Make room, or choose another place."
-        ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    with stage_file(path) as partial, partial.open("wb") as file:
+        fill(file)
 
 
 def _device_of(model: PoseModel) -> Device:

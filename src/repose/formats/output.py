@@ -1,4 +1,4 @@
-"""Writing a result folder whole or not at all."""
+"""Writing a result folder, or a single file, whole or not at all."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 
-from repose.errors import UserError
+from repose.errors import UserError, expected
 
 
 def check_output(folder: str | Path, names: Iterable[str], *, force: bool = False) -> None:
@@ -62,3 +62,35 @@ def stage(folder: str | Path, names: Iterable[str], *, force: bool = False) -> I
         with suppress(OSError):
             for parent in reversed(made):
                 parent.rmdir()
+
+
+def check_file(path: str | Path) -> None:
+    """Raise UserError where a file cannot be written; meant to be called before long work."""
+    path = Path(path)
+    if path.is_dir():
+        expected(str(path), "the name of a file to write", "a folder", "Add a file name.")
+    if not path.parent.is_dir():
+        expected(str(path), "a folder to write to", f"none called {path.parent}", "Make it first.")
+    if not os.access(path.parent, os.W_OK):
+        raise UserError(f"{path}: {path.parent} cannot be written to", "Choose another folder.")
+
+
+@contextmanager
+def stage_file(path: str | Path) -> Iterator[Path]:
+    """A hidden name beside `path`, with its suffix, to write to; at the end it takes the place of `path`.
+
+    If the block raises or is interrupted, the hidden file is removed and `path` is as it was. Raises
+    UserError as `check_file`, and where the disk is full.
+    """
+    check_file(path)
+    path = Path(path)
+    partial = path.with_name(f".{path.stem}.partial-{token_hex(4)}{path.suffix}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror or error})", "Make room, or choose another place."
+        ) from None
+    finally:
+        partial.unlink(missing_ok=True)
