@@ -1,11 +1,11 @@
 """Which joints a camera cannot see: behind the person's own body, and behind things that stand before it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Generator, Tensor
 
 from repose.skeleton import H36M_17, stature
 
@@ -113,3 +113,121 @@ def self_occluded(
         + t * (2 * start_along + t * along_along)
     )
     return ((distance2 < (radius * height).square()) & ~own).any(dim=-1)
+
+
+WALK_M_S = (0.9, 1.6)
+"""Speed of people who pass by."""
+PASS_EVERY_S = 4.0
+
+
+@dataclass(frozen=True, eq=False)
+class Boards:
+    """Upright rectangles that face the camera, and may move across the picture."""
+
+    centre: Float[Tensor, "batch frames boards 2"]
+    """x/z and y/z in the camera frame."""
+    half_size: Float[Tensor, "batch boards 2"]
+    """Half of width and height, in the same unit."""
+    depth_m: Float[Tensor, "batch boards"]
+
+    def hide(
+        self, joints_camera_m: Float[Tensor, "batch frames joints 3"]
+    ) -> Bool[Tensor, "batch frames joints"]:
+        """Which joints are behind a board; those nearer than it are before it."""
+        rays = (joints_camera_m[..., :2] / joints_camera_m[..., 2:])[:, :, :, None]
+        within = ((rays - self.centre[:, :, None]).abs() < self.half_size[:, None, None]).all(dim=-1)
+        behind = joints_camera_m[..., 2:] > self.depth_m[:, None, None]
+        return (within & behind).any(dim=-1)
+
+
+def wall(joints_camera_m: Float[Tensor, "batch frames 17 3"], fps: float, generator: Generator) -> Boards:
+    """The corner of a wall: left or right of it nothing is seen. It cuts the room that the person uses."""
+    x = joints_camera_m[..., 0] / joints_camera_m[..., 2]
+    low, high = x.amin(dim=(1, 2)), x.amax(dim=(1, 2))
+    share = _uniform(len(x), 0.25, 0.6, generator)
+    from_left = torch.rand(len(x), generator=generator) < 0.5
+    edge = torch.where(from_left, torch.lerp(low, high, share), torch.lerp(high, low, share))
+    middle = torch.where(from_left, edge - _FAR, edge + _FAR)
+    return _standing(joints_camera_m, (middle, torch.zeros_like(middle)), (_FAR, _FAR), generator)
+
+
+def counter(joints_camera_m: Float[Tensor, "batch frames 17 3"], fps: float, generator: Generator) -> Boards:
+    """A counter or a table: below its edge, somewhere from shin to waist, nothing is seen."""
+    y = joints_camera_m[..., 1] / joints_camera_m[..., 2]
+    share = _uniform(len(y), 0.2, 0.55, generator)
+    edge = y.amax(dim=2).mean(dim=1) - share * _apparent_height(joints_camera_m)
+    return _standing(joints_camera_m, (torch.zeros_like(edge), edge + _FAR), (_FAR, _FAR), generator)
+
+
+def pole(joints_camera_m: Float[Tensor, "batch frames 17 3"], fps: float, generator: Generator) -> Boards:
+    """A pole, a tree, a door post: about where the person is at some moment."""
+    batch, frames = joints_camera_m.shape[:2]
+    moment = torch.randint(frames, (batch,), generator=generator)
+    person = joints_camera_m[torch.arange(batch), moment].mean(dim=1)
+    height = _apparent_height(joints_camera_m)
+    width = _uniform(batch, 0.05, 0.15, generator) * height
+    x = person[:, 0] / person[:, 2] + _uniform(batch, -0.1, 0.1, generator) * height
+    return _standing(joints_camera_m, (x, torch.zeros_like(x)), (width / 2, _FAR), generator)
+
+
+def passers_by(
+    joints_camera_m: Float[Tensor, "batch frames 17 3"], fps: float, generator: Generator
+) -> Boards:
+    """People of 0.5 × 1.8 m who walk through between camera and person, one every 4 s, from either side."""
+    batch, frames = joints_camera_m.shape[:2]
+    count = max(1, round(frames / (PASS_EVERY_S * fps)))
+    stretch = frames / count
+    moment = (torch.arange(count) + _uniform((batch, count), 0.2, 0.8, generator)) * stretch
+    person = joints_camera_m[torch.arange(batch)[:, None], moment.long()].mean(dim=2)
+    place = person[..., :2] / person[..., 2:]
+    depth = _uniform((batch, count), 0.5, 0.9, generator) * _nearest(joints_camera_m)[:, None]
+    speed = _uniform((batch, count), *WALK_M_S, generator)
+    speed = torch.where(torch.rand(batch, count, generator=generator) < 0.5, speed, -speed)
+    since_s = (torch.arange(frames)[None, :, None] - moment[:, None]) / fps
+    x = place[:, None, :, 0] + since_s * (speed / depth)[:, None]
+    centre = torch.stack([x, place[:, None, :, 1].expand_as(x)], dim=-1)
+    return Boards(centre, torch.stack([0.25 / depth, 0.9 / depth], dim=-1), depth)
+
+
+Occluder = Callable[[Float[Tensor, "batch frames 17 3"], float, Generator], Boards]
+OCCLUDERS: dict[str, Occluder] = {
+    "wall": wall,
+    "counter": counter,
+    "pole": pole,
+    "passers-by": passers_by,
+}
+"""Things between the camera and the person, placed for each clip of joints (camera frame, metres; frames a
+second) by a seeded generator."""
+
+_FAR = 100.0
+"""Beyond any picture, as a tangent."""
+
+
+def _standing(
+    joints_camera_m: Float[Tensor, "batch frames 17 3"],
+    centre: tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]],
+    half_size: tuple[Float[Tensor, " batch"] | float, Float[Tensor, " batch"] | float],
+    generator: Generator,
+) -> Boards:
+    """One board that stays where it is, nearer to the camera than the person ever comes."""
+    batch, frames = joints_camera_m.shape[:2]
+    place = torch.stack(centre, dim=-1)[:, None, None].expand(batch, frames, 1, 2)
+    size = torch.stack([torch.as_tensor(side).expand(batch) for side in half_size], dim=-1)
+    depth = _uniform(batch, 0.5, 0.95, generator) * _nearest(joints_camera_m)
+    return Boards(place, size[:, None], depth[:, None])
+
+
+def _nearest(joints_camera_m: Float[Tensor, "batch frames 17 3"]) -> Float[Tensor, " batch"]:
+    return joints_camera_m[..., 2].amin(dim=(1, 2))
+
+
+def _apparent_height(joints_camera_m: Float[Tensor, "batch frames 17 3"]) -> Float[Tensor, " batch"]:
+    """As a tangent."""
+    return stature(joints_camera_m).mean(dim=1) / joints_camera_m[..., 2].mean(dim=(1, 2))
+
+
+def _uniform(
+    size: int | tuple[int, ...], low: float, high: float, generator: Generator
+) -> Float[Tensor, "*size"]:
+    shape = (size,) if isinstance(size, int) else size
+    return low + (high - low) * torch.rand(shape, generator=generator)
