@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from repose.errors import UserError
-from repose.video import Video, frames, open_video, write_video
+from repose.video import Seeker, Video, VideoFrame, frames, open_video, write_video
 
 HEIGHT, WIDTH, COUNT = 48, 64, 40
 
@@ -213,6 +213,95 @@ def test_odd_sizes_are_continued_by_a_pixel(tmp_path: Path) -> None:
     assert write_video(tmp_path / "odd.mp4", (p[:-1, :-1] for p in pictures(3)), fps=25.0) == 3
     info = open_video(tmp_path / "odd.mp4").info
     assert (info.width, info.height, info.fps) == (WIDTH, HEIGHT, 25)
+
+
+def test_scaled_frames_are_turned_and_in_proportion(tmp_path: Path) -> None:
+    path = encode(tmp_path / "turned.mp4", lambda stream: stream.set_display_rotation(90))
+    video = open_video(path).scaled(32)
+    assert (video.info.width, video.info.height) == (24, 32)
+    first = next(iter(video))
+    assert first.rgb.shape == (32, 24, 3)
+    np.testing.assert_allclose(first.rgb[-3, 1], (255, 0, 0), atol=30)
+    assert open_video(path).scaled(480).info.height == WIDTH, "never enlarged"
+
+
+def test_frames_are_found_by_their_times_in_any_order(tmp_path: Path) -> None:
+    write_video(tmp_path / "clip.mp4", pictures(), fps=10, keyframe_s=1)
+    seeker = Seeker(open_video(tmp_path / "clip.mp4"))
+    order = [0, 1, 2, 17, 18, 5, 39, 38, 0, 39, 39, 3]
+    found = [seeker.at(number / 10) for number in order]
+    assert [number_in(picture) for picture in found if picture is not None] == order
+    between, after = seeker.at(1.26), seeker.at(99.0)
+    assert between is not None
+    assert after is not None
+    assert (number_in(between), number_in(after)) == (12, COUNT - 1)
+    seeker.close()
+
+
+def test_frames_are_found_by_time_where_the_rate_varies(tmp_path: Path) -> None:
+    times_ms = [0, 40, 50, 200, 201, 900]
+    seeker = Seeker(open_video(encode(tmp_path / "vfr.mp4", times=times_ms)))
+    for number in (4, 1, 5, 2, 0, 3):
+        picture = seeker.at(times_ms[number] / 1000)
+        assert picture is not None
+        assert number_in(picture) == number
+    seeker.close()
+
+
+def with_sound(path: Path, codec: str) -> Path:
+    """Four seconds of pictures at 10 Hz, and a tone that starts with them and is louder in the third."""
+    with av.open(str(path), "w") as container:
+        stream, tone = container.add_stream("libx264", rate=10), container.add_stream(codec, rate=16000)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for picture in pictures():
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+        at = np.arange(4 * 16000)
+        wave = np.sin(at / 16000 * 2 * np.pi * 440) * np.where((at >= 32000) & (at < 48000), 0.8, 0.1)
+        samples = av.AudioFrame.from_ndarray((wave * 32767).astype(np.int16)[None], "s16", "mono")
+        samples.sample_rate, samples.pts = 16000, 0
+        resampler = av.AudioResampler(
+            tone.codec_context.format, "mono", 16000, frame_size=tone.frame_size or 1024
+        )
+        for frame in [*resampler.resample(samples), *resampler.resample(None)]:
+            container.mux(tone.encode(frame))
+        container.mux(tone.encode(None))
+    return path
+
+
+def loudness(path: Path) -> np.ndarray:
+    """Of each tenth of a second."""
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        level = np.zeros(41)
+        for frame in container.decode(stream):
+            wave = frame.to_ndarray().astype(np.float64).ravel()
+            at = frame.time + np.arange(len(wave)) / frame.sample_rate
+            np.maximum.at(level, np.clip((at * 10).astype(int), 0, 40), np.abs(wave))
+    return level / level.max()
+
+
+@pytest.mark.parametrize(("codec", "suffix", "kept"), [("aac", ".mp4", "aac"), ("pcm_s16le", ".mov", "aac")])
+def test_sound_goes_along(tmp_path: Path, codec: str, suffix: str, kept: str) -> None:
+    source = with_sound(tmp_path / f"source{suffix}", codec)
+    frames_of = (VideoFrame(f.index, f.time_s, f.rgb // 2) for f in open_video(source))
+    write_video(tmp_path / "out.mp4", frames_of, fps=10, sound=source)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert container.streams.audio[0].codec_context.name == kept
+        assert float(
+            container.streams.audio[0].duration * container.streams.audio[0].time_base
+        ) == pytest.approx(4, abs=0.2)
+    level = loudness(tmp_path / "out.mp4")
+    assert (level[21:29] > 0.5).all()
+    assert level[1:19].max() < 0.3
+    assert level[31:40].max() < 0.3
+
+
+def test_timed_frames_keep_their_times(tmp_path: Path) -> None:
+    times_s = [0.0, 0.04, 0.05, 0.2, 0.9]
+    timed = (VideoFrame(i, time, rgb) for i, (time, rgb) in enumerate(zip(times_s, pictures(5), strict=True)))
+    assert write_video(tmp_path / "vfr.mp4", timed, fps=25) == 5
+    np.testing.assert_allclose([f.time_s for f in frames(tmp_path / "vfr.mp4")], times_s, atol=1e-4)
 
 
 def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:

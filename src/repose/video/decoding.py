@@ -1,4 +1,4 @@
-"""Decoding of videos, upright and with the time of every frame, and encoding.
+"""Decoding of videos, upright and with the time of every frame.
 
 Frame numbers are those of the file. A frame that cannot be decoded keeps its number: the frames after it
 are not shifted, the number is simply not delivered, and it is listed in `Video.lost`. That works because
@@ -7,9 +7,10 @@ every packet of the file announces a presentation time; a time that passes witho
 
 import heapq
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,6 @@ from repose.errors import UserError
 _CODECS_WITH_HIDDEN_PICTURES = frozenset({"vp8"})
 # Demuxers that render text as if it were a film.
 _TEXT_FORMATS = frozenset({"tty", "bin", "xbin", "adf", "idf"})
-_ENCODABLE = (".mp4", ".mov", ".mkv")
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class Video:
     """
 
     def __init__(self, path: Path, info: VideoInfo) -> None:
+        """`info` has the size that frames are scaled to."""
         self.path = path
         self.info = info
         self.lost: list[int] = []
@@ -76,6 +77,16 @@ class Video:
         with _open(self.path) as container:
             stream = _video_stream(container, self.path)
             yield from self._walk(container, stream)
+
+    def scaled(self, height: int) -> "Video":
+        """The same video with frames of `height` pixels; one that is no higher stays as it is."""
+        if height >= self.info.height:
+            return self
+        width = max(1, round(self.info.width * height / self.info.height))
+        return Video(self.path, replace(self.info, width=width, height=height))
+
+    def _upright(self, frame: Any) -> UInt8[np.ndarray, "height width 3"]:
+        return _upright(frame, self.info.width, self.info.height)
 
     def _walk(self, container: Any, stream: Any) -> Iterator[VideoFrame]:
         awaited: list[int] = []  # presentation times of packets whose frame has not come out yet
@@ -100,7 +111,7 @@ class Video:
                 time_s = _time_s(frame, stream)
                 if time_s is None or time_s <= latest_s:
                     time_s = max(index / self.info.fps, latest_s + 1e-6)
-                yield VideoFrame(index, time_s, _upright(frame, stream))
+                yield VideoFrame(index, time_s, self._upright(frame))
                 index, latest_s = index + 1, time_s
         missing = max(len(awaited), self._cut_off(index, latest_s))
         self.lost.extend(range(index, index + missing))
@@ -119,6 +130,49 @@ class Video:
         return max(0, min(self.info.frames - index, round(by_time)))
 
 
+class Seeker:
+    """The frames of a video by their times, in any order. Going forward costs no more than a walk."""
+
+    def __init__(self, video: Video) -> None:
+        """Raises UserError as `open_video`. Call `close` at the end."""
+        self._video = video
+        self._container = _open(video.path)
+        self._stream = _video_stream(self._container, video.path)
+        self._coming: Iterator[Any] = iter(())
+        self._frame: Any = None
+        self._time_s = np.inf
+
+    def at(self, time_s: float) -> UInt8[np.ndarray, "height width 3"] | None:
+        """The frame that is shown at `time_s`, the first one before that; None if nothing decodes there."""
+        if not self._time_s <= time_s + _TIE_S < self._time_s + _PATIENCE_S:
+            start = self._stream.start_time or 0
+            offset = start + int(max(time_s, 0.0) / self._stream.time_base)
+            self._container.seek(offset, stream=self._stream, backward=True)
+            self._coming = (
+                frame for _, frames, _ in _decode(self._container, self._stream) for frame in frames
+            )
+            self._take(next(self._coming, None))
+        while self._frame is not None:
+            following = next(self._coming, None)
+            if following is None:
+                break
+            if (_time_s(following, self._stream) or 0.0) > time_s + _TIE_S:
+                self._coming = chain((following,), self._coming)
+                break
+            self._take(following)
+        return None if self._frame is None else self._video._upright(self._frame)
+
+    def close(self) -> None:
+        self._container.close()
+
+    def _take(self, frame: Any) -> None:
+        self._frame = frame
+        self._time_s = np.inf if frame is None else _time_s(frame, self._stream) or 0.0
+
+
+# Times of frames are equal up to rounding; a jump ahead of so many seconds is worth a search.
+_TIE_S, _PATIENCE_S = 5e-4, 1.0
+
 _TRY_PLAYER = "Check that a player shows it, or convert it to H.264 mp4."
 
 
@@ -134,7 +188,7 @@ def open_video(path: str | os.PathLike[str]) -> Video:
         first = next((frame for _, frames, _ in _decode(container, stream) for frame in frames), None)
         if first is None:
             raise UserError(f"{path}: no frame can be decoded ({stream.codec_context.name})", _TRY_PLAYER)
-        height, width = _upright(first, stream).shape[:2]
+        width, height = _size(first, stream)
         rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(30)
         duration_s = _duration_s(container, stream)
         info = VideoInfo(
@@ -154,53 +208,6 @@ def open_video(path: str | os.PathLike[str]) -> Video:
 def frames(path: str | os.PathLike[str]) -> Iterator[VideoFrame]:
     """The frames of the video at `path`; errors as `open_video`."""
     return iter(open_video(path))
-
-
-def write_video(
-    path: str | os.PathLike[str],
-    pictures: Iterable[UInt8[np.ndarray, "height width 3"]],
-    fps: float,
-    crf: int = 20,
-) -> int:
-    """Encode RGB pictures of one size as H.264; returns their number.
-
-    `crf` is x264's constant rate factor (lower is better and larger). A side of odd length is continued
-    by one pixel, which 4:2:0 colour needs. The file appears under its name only when it is complete.
-    Raises UserError for a suffix other than .mp4, .mov, .mkv, for no pictures and for unequal sizes.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in _ENCODABLE:
-        raise UserError(f"{path}: expected a video name ending in {', '.join(_ENCODABLE)}", "Rename it.")
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
-    try:
-        count = _encode(partial, path, pictures, fps, crf)
-        os.replace(partial, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
-    return count
-
-
-def _encode(partial: Path, path: Path, pictures: Iterable[np.ndarray], fps: float, crf: int) -> int:
-    count, shape = 0, None
-    with av.open(str(partial), "w", options={"movflags": "faststart"}) as container:
-        stream: Any = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
-        stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": str(crf)}
-        for picture in pictures:
-            if shape is None:
-                shape = picture.shape
-                stream.height, stream.width = shape[0] + shape[0] % 2, shape[1] + shape[1] % 2
-            elif picture.shape != shape:
-                raise UserError(f"{path}: picture {count}: expected size {shape}, found {picture.shape}")
-            even = np.pad(picture, ((0, shape[0] % 2), (0, shape[1] % 2), (0, 0)), mode="edge")
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
-            count += 1
-        if not count:
-            raise UserError(f"{path}: no pictures to write")
-        container.mux(stream.encode(None))
-    return count
 
 
 def _open(path: Path) -> Any:
@@ -281,13 +288,18 @@ def _rotation(matrix: tuple[int, int, int, int]) -> int:
     return round(np.degrees(np.arctan2(b, a))) % 360
 
 
-def _upright(frame: Any, stream: Any) -> UInt8[np.ndarray, "height width 3"]:
-    """RGB with square pixels, turned and mirrored as the file says."""
+def _size(frame: Any, stream: Any) -> tuple[int, int]:
+    """Width and height with square pixels, upright."""
     aspect = stream.sample_aspect_ratio
-    width = round(frame.width * aspect) if aspect else frame.width
-    picture = frame.to_ndarray(format="rgb24", width=width, height=frame.height)
+    width, height = round(frame.width * aspect) if aspect else frame.width, frame.height
+    return (height, width) if _display_matrix(frame)[0] == 0 else (width, height)
+
+
+def _upright(frame: Any, width: int, height: int) -> UInt8[np.ndarray, "height width 3"]:
+    """RGB of this size, turned and mirrored as the file says."""
     a, b, c, d = _display_matrix(frame)
     if a == 0:
-        picture = picture.transpose(1, 0, 2)
-    picture = picture[:: b or d, :: a or c]
-    return np.ascontiguousarray(picture)
+        picture = frame.to_ndarray(format="rgb24", width=height, height=width).transpose(1, 0, 2)
+    else:
+        picture = frame.to_ndarray(format="rgb24", width=width, height=height)
+    return np.ascontiguousarray(picture[:: b or d, :: a or c])

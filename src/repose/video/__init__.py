@@ -1,0 +1,6 @@
+"""Videos: decoding, upright and with the time of every frame, and encoding."""
+
+from repose.video.decoding import Seeker, Video, VideoFrame, VideoInfo, frames, open_video
+from repose.video.encoding import write_video
+
+__all__ = ["Seeker", "Video", "VideoFrame", "VideoInfo", "frames", "open_video", "write_video"]
