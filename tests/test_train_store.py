@@ -57,7 +57,7 @@ def make_store(path: Path, skeleton: str = "h36m-17") -> Path:
         truth = {"truth_mm": 4 * target, "factor": np.full(frames, 4.0)} if test else {}
         return Recording(name, "S1", "Walking", "1", (1000, 1002), 50.0, keypoints, target, truth)
 
-    info = StoreInfo("sample", skeleton, "image", units={}, licence="none")
+    info = StoreInfo("sample", skeleton, "image", licence="none")
     training = [recording("one", 34, test=False), recording("two", 20, test=False)]
     return write_store(path, info, {"train": training, "test": [recording("three", 20, test=True)]}).path
 
@@ -318,9 +318,10 @@ def test_a_store_without_truth_in_millimetres_is_refused_before_training(
     config: TrainConfig, tmp_path: Path
 ) -> None:
     store = ClipStore.open(config.data.store)  # type: ignore[union-attr, arg-type]
-    keypoints = np.array(store.split("train").arrays["keypoints_px"])
+    train_split = store.split("train")
+    keypoints = train_split.keypoints_px(train_split.sequences[0])
     video = Recording("one", "S1", "Walking", "1", (1000, 1002), 50.0, keypoints, keypoints)
-    info = StoreInfo("sample", "h36m-17", "image", units={}, licence="none")
+    info = StoreInfo("sample", "h36m-17", "image", licence="none")
     path = write_store(tmp_path / "store", info, {"train": [video], "test": [video]}).path
     with pytest.raises(UserError, match="split test: expected the truth in millimetres"):
         train(replace(config, data=StoreConfig(store=path)), tmp_path / "run")

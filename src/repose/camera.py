@@ -1,4 +1,4 @@
-"""The pinhole camera: projection, rays, assumed intrinsics, and where the root must be.
+"""The pinhole camera: projection, rays, assumed intrinsics, and where the root must be; units of the picture.
 
 Camera frame, OpenCV axes: x right, y down, z forward. World: right-handed, z up. `T_cam_world` takes
 world points to the camera.
@@ -78,6 +78,21 @@ class Camera:
             ],
             axis=-1,
         )
+
+
+def to_screen(
+    points_px: Float[np.ndarray, "*batch 2"], image_size: tuple[int, int]
+) -> Float[np.ndarray, "*batch 2"]:
+    """Pixels in units of the picture: its width goes from -1 to 1, height is in the same unit, 0 amid both
+    (the normalisation `screen`, published by VideoPose3D, Pavllo et al. 2019)."""
+    return (points_px * 2 - np.array(image_size)) / image_size[0]
+
+
+def from_screen(
+    points_norm: Float[np.ndarray, "*batch 2"], image_size: tuple[int, int]
+) -> Float[np.ndarray, "*batch 2"]:
+    """The inverse of `to_screen`: pixels."""
+    return (points_norm * image_size[0] + np.array(image_size)) / 2
 
 
 def solve_root(

@@ -46,7 +46,7 @@ def make_store(
     seed: int = 0,
     valid: np.ndarray | None = None,
 ) -> ClipStore:
-    info = StoreInfo("sample", skeleton, target, units={}, licence="none")  # type: ignore[arg-type]
+    info = StoreInfo("sample", skeleton, target, licence="none")  # type: ignore[arg-type]
     joints = len(get_skeleton(skeleton))
     more = {} if valid is None else {"optional": {"valid": valid}}
     recordings = [

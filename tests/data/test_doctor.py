@@ -80,11 +80,11 @@ def scale(array: str, by: float) -> Callable[[Arrays], None]:
 
 
 def spoil(arrays: Arrays) -> None:
-    arrays["keypoints_px"][7, 3, 0] = np.nan
+    arrays["keypoints_norm"][7, 3, 0] = np.nan
 
 
 def sure(arrays: Arrays) -> None:
-    arrays["keypoints_px"][::2, :, 2] = 1.5
+    arrays["keypoints_norm"][::2, :, 2] = 1.5
 
 
 def shuffle(arrays: Arrays) -> None:
@@ -101,7 +101,7 @@ def freeze(arrays: Arrays) -> None:
     ("kind", "change", "check", "verdict"),
     [
         ("camera", spoil, "finite values", "problem"),
-        ("camera", scale("keypoints_px", 3), "2D in the picture", "problem"),
+        ("camera", scale("keypoints_norm", 3), "2D in the picture", "problem"),
         ("camera", sure, "confidence", "warning"),
         ("camera", scale("target", -1), "place in 3D", "problem"),
         ("camera", scale("target", 1000), "body size", "problem"),
@@ -109,11 +109,11 @@ def freeze(arrays: Arrays) -> None:
         ("camera", lengthen_arm, "symmetry", "warning"),
         ("camera", exchange("target"), "knees", "problem"),
         ("camera", exchange("target"), "sides", "problem"),
-        ("camera", exchange("keypoints_px"), "sides", "problem"),
+        ("camera", exchange("keypoints_norm"), "sides", "problem"),
         ("camera", shuffle, "jumps", "problem"),
         ("camera", freeze, "repeated frames", "warning"),
         ("image", flip_depth, "knees", "problem"),
-        ("image", exchange("keypoints_px"), "sides", "problem"),
+        ("image", exchange("keypoints_norm"), "sides", "problem"),
         ("image", scale("factor", 2), "truth", "problem"),
         ("image", scale("target", 1000), "place in 3D", "problem"),
     ],

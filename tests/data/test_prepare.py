@@ -55,10 +55,9 @@ def test_normalised_clips_are_the_published_ones(human36m_store: ClipStore, pari
     for name, stride in (("train", 81), ("test", 243)):
         split = human36m_store.split(name)
         windows = split.windows(243, stride)[:3]
-        for array, key in (("keypoints_px", "input"), ("target", "label")):
-            np.testing.assert_allclose(
-                split.read_screen(array, windows, 243), expected[f"{name}_{key}"], atol=2e-6
-            )
+        for array, key in (("keypoints_norm", "input"), ("target", "label")):
+            for window, clip in zip(windows, expected[f"{name}_{key}"], strict=True):
+                np.testing.assert_allclose(split.cut(array, window, 243), clip, rtol=0, atol=2e-7)
 
 
 def test_every_frame_is_there_once_with_its_truth(human36m_store: ClipStore, parity: Path) -> None:
@@ -66,18 +65,22 @@ def test_every_frame_is_there_once_with_its_truth(human36m_store: ClipStore, par
         content = pickle.load(file)
     for name, part in content.items():
         arrays = human36m_store.split(name).arrays
-        np.testing.assert_array_equal(arrays["keypoints_px"][..., :2], part["joint_2d"])
-        np.testing.assert_array_equal(arrays["keypoints_px"][..., 2], part["confidence"])
-        np.testing.assert_array_equal(arrays["target"], part["joint3d_image"])
+        np.testing.assert_array_equal(arrays["keypoints_norm"][..., 2], part["confidence"])
         for sequence in human36m_store.split(name).sequences:
             rows = range(sequence.start, sequence.stop)
+            width, height = sequence.image_size
+            for points, joints in (
+                (human36m_store.split(name).keypoints_px(sequence)[..., :2], part["joint_2d"]),
+                ((arrays["target"][rows] + (1, height / width, 0)) * (width / 2), part["joint3d_image"]),
+            ):
+                np.testing.assert_allclose(points, joints[rows], rtol=0, atol=1e-4)
             assert {part["source"][row] for row in rows} == {sequence.name}
             assert {part["action"][row] for row in rows} == {sequence.action}
             assert {part["camera_name"][row] for row in rows} == {sequence.camera}
             assert sequence.image_size[1] == (1002 if sequence.camera in ("54138969", "60457274") else 1000)
     test = human36m_store.split("test").arrays
     np.testing.assert_array_equal(test["truth_mm"], content["test"]["joints_2.5d_image"])
-    np.testing.assert_array_equal(test["factor"], content["test"]["2.5d_factor"])
+    np.testing.assert_allclose(test["factor"], 500 * content["test"]["2.5d_factor"], rtol=1e-15)
 
 
 def test_the_manifest_says_where_a_store_comes_from(human36m_store: ClipStore) -> None:
@@ -96,7 +99,7 @@ def test_what_older_files_lack_is_made_up_for(published: Published, tmp_path: Pa
     actions = published["train"].pop("action")
     store = prepare(published, tmp_path)
     assert {s.action for s in store.split("train").sequences} == set(actions)
-    assert (store.split("train").arrays["keypoints_px"][..., 2] == 1).all()
+    assert (store.split("train").arrays["keypoints_norm"][..., 2] == 1).all()
     assert "train: no confidence in the source, 1 everywhere" in store.manifest["notes"]
 
 
@@ -193,8 +196,9 @@ def test_the_pair_is_seen_from_its_cameras(tmp_path: Path) -> None:
     for split in store.splits.values():
         target = split.arrays["target"].astype(np.float64)
         drawn = target[..., :2] / target[..., 2:] * 1145 + 500
-        np.testing.assert_allclose(split.arrays["keypoints_px"][..., :2], drawn, atol=0.01)
-        assert (split.arrays["keypoints_px"][..., 2] == 1).all()
+        keypoints_px = np.concatenate([split.keypoints_px(sequence) for sequence in split.sequences])
+        np.testing.assert_allclose(keypoints_px[..., :2], drawn, atol=0.01)
+        assert (keypoints_px[..., 2] == 1).all()
     assert "3 detections after the end of a motion left out, as the papers do" in store.manifest["notes"]
     swapped = prepare_human36m(*reversed(files), tmp_path / "swapped")
     np.testing.assert_array_equal(
@@ -222,9 +226,9 @@ def test_coco_detections_are_converted(tmp_path: Path) -> None:
 
     store = prepare_human36m(*write_pair(tmp_path, as_coco), tmp_path / "store")
     assert "2D joints converted from coco-17" in store.manifest["notes"]
-    keypoints = store.split("test").arrays["keypoints_px"]
+    keypoints = store.split("test").arrays["keypoints_norm"]
     hips = keypoints[:, H36M_17.indices("left_hip", "right_hip")].mean(axis=1)
-    np.testing.assert_allclose(keypoints[:, H36M_17.index("pelvis")], hips, rtol=1e-5)
+    np.testing.assert_allclose(keypoints[:, H36M_17.index("pelvis")], hips, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -276,9 +280,7 @@ def test_published_test_file(parity: Path, tmp_path: Path) -> None:
     assert (store.skeleton.name, store.target_kind, list(store.splits)) == ("mpi-17", "camera", ["test"])
     for sequence in split.sequences:
         rows, part = slice(sequence.start, sequence.stop), content[sequence.name]
-        np.testing.assert_array_equal(
-            split.arrays["keypoints_px"][rows, :, :2], part["data_2d"].astype(np.float32)
-        )
+        np.testing.assert_allclose(split.keypoints_px(sequence)[..., :2], part["data_2d"], rtol=0, atol=2e-4)
         np.testing.assert_allclose(split.arrays["target"][rows] * 1000, part["data_3d"], rtol=1e-6)
         np.testing.assert_array_equal(split.arrays["valid"][rows], part["valid"] == 1)
         assert sequence.image_size == ((1920, 1080) if sequence.name in ("TS5", "TS6") else (2048, 2048))
@@ -411,13 +413,16 @@ def test_mocap_is_filmed(tmp_path: Path, noise: bool) -> None:
     ]
     assert len(store.split("validation").sequences) == 3
     split = store.split("train")
-    target, keypoints = split.arrays["target"].astype(np.float64), split.arrays["keypoints_px"]
+    target = split.arrays["target"].astype(np.float64)
+    keypoints = np.concatenate([split.keypoints_px(sequence) for sequence in split.sequences])
     exact = target[..., :2] / target[..., 2:] * config.focal_px + 500
     seen = keypoints[..., 2] > 0
     error = np.abs(keypoints[..., :2] - exact)[seen]
     assert (error.max() > 1) if noise else (error.max() < 0.01 and seen.all())
     again = prepare_mocap(tmp_path / "motions", tmp_path / "again", config)
-    np.testing.assert_array_equal(again.split("train").arrays["keypoints_px"], keypoints)
+    np.testing.assert_array_equal(
+        again.split("train").arrays["keypoints_norm"], split.arrays["keypoints_norm"]
+    )
     thighs = target[:, H36M_17.index("left_knee")] - target[:, H36M_17.index("left_hip")]
     assert np.ptp(np.linalg.norm(thighs, axis=-1)) < 0.01
 
@@ -441,8 +446,9 @@ def test_the_sample_has_the_published_form(tmp_path: Path) -> None:
         arrays = split.arrays
         assert (arrays["target"][:, H36M_17.index("pelvis"), 2] == 0).all()
         made = arrays["target"] * arrays["factor"][:, None, None]
-        np.testing.assert_allclose(arrays["truth_mm"], made, rtol=1e-5, atol=1e-2)
-        assert 0.9 < (arrays["keypoints_px"][..., 2] > 0).mean() < 1
+        made, truth = (joints - joints[:, H36M_17.indices("pelvis")] for joints in (made, arrays["truth_mm"]))
+        np.testing.assert_allclose(made, truth, rtol=1e-5, atol=1e-2)
+        assert 0.9 < (arrays["keypoints_norm"][..., 2] > 0).mean() < 1
     again = prepare_sample(tmp_path / "again")
     other = prepare_sample(tmp_path / "other", seed=1)
     first = store.split("test").arrays["target"]

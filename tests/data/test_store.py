@@ -4,6 +4,7 @@ import errno
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repose.data.store import ClipStore, Recording, StoreInfo, write_store
-from repose.data.windows import Sequence, Split, Window
+from repose.data.windows import Sequence, Split, Window, stack
 from repose.errors import UserError
-from repose.skeleton import H36M_17
+from repose.skeleton import H36M_17, get_skeleton
 
-INFO = StoreInfo("sample", "h36m-17", "camera", {"target": "metres"}, "none", notes=("a note",))
+INFO = StoreInfo("sample", "h36m-17", "camera", "none", notes=("a note",))
 
 
 def recording(name: str, frames: int, **changes: Any) -> Recording:
@@ -43,7 +44,7 @@ def split_of(*lengths: int) -> Split:
         for i, (start, stop) in enumerate(pairwise(edges))
     )
     points = np.random.default_rng(0).random((edges[-1], 17, 3), dtype=np.float32)
-    return Split("train", sequences, {"keypoints_px": points, "target": points + 1}, H36M_17)
+    return Split("train", sequences, {"keypoints_norm": points, "target": points + 1}, H36M_17)
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -65,11 +66,14 @@ def test_round_trip(tmp_path: Path) -> None:
         ("a", 50.0, 0, 7, (1000, 1002)),
         ("b", 25.0, 7, 10, (1000, 1002)),
     ]
-    for name in ("keypoints_px", "target"):
-        wanted = np.concatenate([getattr(part, name) for part in parts["train"]])
-        np.testing.assert_array_equal(train.arrays[name], wanted, strict=True)
-        assert not train.arrays[name].flags.writeable
-    assert set(train.arrays) == {"keypoints_px", "target"}
+    wanted = np.concatenate([part.target for part in parts["train"]])
+    np.testing.assert_array_equal(train.arrays["target"], wanted, strict=True)
+    for sequence, part in zip(train.sequences, parts["train"], strict=True):
+        np.testing.assert_allclose(train.keypoints_px(sequence), part.keypoints_px, rtol=0, atol=1e-4)
+    assert set(train.arrays) == {"keypoints_norm", "target"}
+    assert not any(array.flags.writeable for array in train.arrays.values())
+    assert list(store.manifest["units"]) == ["keypoints_norm", "target", "truth_mm", "factor", "valid"]
+    assert store.manifest["units"]["target"] == "metres, camera frame"
     np.testing.assert_array_equal(test.arrays["truth_mm"], optional["truth_mm"].astype(np.float32))
     np.testing.assert_array_equal(test.arrays["factor"], optional["factor"], strict=True)
     np.testing.assert_array_equal(test.arrays["valid"], optional["valid"], strict=True)
@@ -109,25 +113,40 @@ def test_padded_windows_see_every_frame_in_their_middle(lengths: list[int], fram
 def test_windows_are_read_as_their_rows_say(lengths: list[int], frames: int, stride: int, tail: Any) -> None:
     split = split_of(*lengths)
     windows = split.windows(frames, stride, tail=tail)
-    clips = split.read("target", windows, frames)
     assert {window.sequence.name for window in windows} == {s.name for s in split.sequences}
-    for window, clip in zip(windows, clips, strict=True):
+    for window in windows:
+        clip = split.cut("target", window, frames)
         np.testing.assert_array_equal(clip, split.arrays["target"][window.rows(frames)])
 
 
-def test_screen_units_and_mirror() -> None:
-    split = split_of(20)
-    windows = split.windows(9, 4)
-    keypoints = split.read("keypoints_px", windows, 9)
-    seen = split.read_screen("keypoints_px", windows, 9)
-    np.testing.assert_allclose(seen[..., 0], keypoints[..., 0] / 500 - 1, atol=1e-6)
-    np.testing.assert_allclose(seen[..., 1], keypoints[..., 1] / 500 - 1.002, atol=1e-6)
-    np.testing.assert_array_equal(seen[..., 2], keypoints[..., 2])
-    target = split.read_screen("target", windows, 9)
-    np.testing.assert_allclose(target[..., 2], split.read("target", windows, 9)[..., 2] / 500, atol=1e-6)
-    turned = split.read_screen("target", windows, 9, [True, False, True])
-    np.testing.assert_array_equal(turned[1], target[1])
-    np.testing.assert_allclose(turned[::2], target[::2][:, :, list(H36M_17.mirror)] * [-1, 1, 1], atol=1e-6)
+def test_units_of_the_picture(tmp_path: Path) -> None:
+    wide = recording("a", 6, image_size=(1920, 1080), optional={"factor": np.arange(1.0, 7.0)})
+    image = replace(INFO, target="image")
+    split = write_store(tmp_path / "store", image, {"train": [wide]}).split("train")
+    keypoints, target = split.arrays["keypoints_norm"], split.arrays["target"]
+    for array, source in ((keypoints, wide.keypoints_px), (target, wide.target)):
+        np.testing.assert_allclose(array[..., 0], source[..., 0] / 960 - 1, atol=1e-6)
+        np.testing.assert_allclose(array[..., 1], source[..., 1] / 960 - 1080 / 1920, atol=1e-6)
+    np.testing.assert_array_equal(keypoints[..., 2], wide.keypoints_px[..., 2])
+    depth_mm = wide.target[..., 2] * wide.optional["factor"][:, None]
+    np.testing.assert_allclose(target[..., 2] * split.arrays["factor"][:, None], depth_mm, rtol=1e-6)
+    np.testing.assert_allclose(split.keypoints_px(split.sequences[0]), wide.keypoints_px, rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize("skeleton", ["h36m-17", "mpi-17", "coco-17"])
+def test_mirrored_clips(skeleton: str) -> None:
+    """Joint by joint: x is negated, and what was the left hand's is the right hand's."""
+    layout = get_skeleton(skeleton)
+    clips = list(np.random.default_rng(0).normal(size=(3, 9, 17, 3)).astype(np.float32))
+    stacked = stack(clips, layout, [True, False, True])
+    assert not np.shares_memory(stacked, clips[1])
+    np.testing.assert_array_equal(stacked[1], clips[1])
+    for i in (0, 2):
+        for joint in layout.joints:
+            partner = joint.replace("left_", "RIGHT_").replace("right_", "left_").replace("RIGHT_", "right_")
+            wanted = clips[i][:, layout.index(partner)] * np.array([-1, 1, 1])
+            np.testing.assert_array_equal(stacked[i][:, layout.index(joint)], wanted)
+    np.testing.assert_array_equal(stack(clips, layout), np.stack(clips))
 
 
 def test_a_window_of_no_frames_is_refused() -> None:
@@ -203,7 +222,7 @@ def test_recordings_that_do_not_fit(tmp_path: Path, changes: dict[str, Any], mes
 
 def test_a_split_has_the_same_arrays_throughout_and_some_frames(tmp_path: Path) -> None:
     parts = [recording("a", 4), recording("b", 4, optional={"factor": np.ones(4)})]
-    with pytest.raises(UserError, match="b: expected the arrays keypoints_px, target, found"):
+    with pytest.raises(UserError, match="b: expected the arrays keypoints_norm, target, found"):
         write_store(tmp_path / "store", INFO, {"train": parts})
     with pytest.raises(UserError, match="split train: expected at least one sequence"):
         write_store(tmp_path / "store", INFO, {"train": []})
@@ -231,7 +250,7 @@ def shift_sequence(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (change(version=2), "version of the store: expected 1, found 2"),
+        (change(version=1), "version of the store: expected 2, found 1"),
         (change(format="other"), "expected the manifest of a store, found something else"),
         (change(skeleton="octopus"), "unknown skeleton 'octopus'"),
         (change(target="moon"), "damaged .*target 'moon'"),

@@ -62,6 +62,6 @@ def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> ClipStore:
                 name, "S1", name, "0", size, fps, keypoints.astype(np.float32), joints.astype(np.float32)
             )
 
-    info = StoreInfo("mocap", "h36m-17", "camera", {}, "none")
+    info = StoreInfo("mocap", "h36m-17", "camera", "none")
     path = tmp_path_factory.mktemp("stores") / "tiny"
     return write_store(path, info, {"validation": recordings(("Walking", "Sitting"))})

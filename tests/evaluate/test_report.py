@@ -13,6 +13,7 @@ from torch import nn
 
 from repose.cli import main
 from repose.data.store import ClipStore, Recording, StoreInfo, write_store
+from repose.data.windows import Split
 from repose.errors import UserError
 from repose.evaluate import evaluate, open_model
 from repose.models import ModelSpec, PoseModel, build, find_spec, save_checkpoint
@@ -47,10 +48,14 @@ def checkpoint(small_model, tmp_path) -> Path:
     return path
 
 
+def points_of(split: Split) -> np.ndarray:
+    return np.concatenate([split.keypoints_px(sequence)[..., :2] for sequence in split.sequences])
+
+
 def test_pictures_are_seen_by_their_own_width(tiny_store):
     report = evaluate(tiny_store, Flat(), "published")
     predictions = report.predictions
-    points = tiny_store.split("validation").arrays["keypoints_px"][predictions.rows][..., :2]
+    points = points_of(tiny_store.split("validation"))[predictions.rows]
     assert predictions.predicted_mm[..., :2] == pytest.approx(points - points[:, :1], abs=0.01)
     assert (predictions.predicted_mm[..., 2] == 0).all()
     assert list(predictions.rows) == [*range(36), *range(40, 67)]
@@ -61,7 +66,7 @@ def test_root_relative_models_have_no_root(tiny_store):
     model = Flat()
     model.spec = replace(model.spec, root_relative=True)
     predictions = evaluate(tiny_store, model, "published").predictions
-    points = tiny_store.split("validation").arrays["keypoints_px"][predictions.rows][..., :2]
+    points = points_of(tiny_store.split("validation"))[predictions.rows]
     half = np.where(predictions.rows < 40, 1000, 640)[:, None, None] / 2
     middle = np.where(predictions.rows < 40, 400, 240)
     assert predictions.predicted_mm[:, 1:, 0] == pytest.approx(points[:, 1:, 0] - half[:, 0], abs=0.01)
@@ -75,7 +80,7 @@ def test_a_video_shorter_than_a_window_is_stretched(tiny_store):
     report = evaluate(tiny_store, model, "published")
     assert list(report.predictions.rows) == [*range(36), *range(40, 71)]
     assert "at random): 1" in report.summary()
-    points = tiny_store.split("validation").arrays["keypoints_px"][report.predictions.rows][..., :2]
+    points = points_of(tiny_store.split("validation"))[report.predictions.rows]
     assert report.predictions.predicted_mm[..., :2] == pytest.approx(points - points[:, :1], abs=0.01)
 
 
@@ -84,7 +89,7 @@ def test_full_scores_every_frame(tiny_store):
     split = tiny_store.split("validation")
     assert report.scores.frames == len(split) == len(report.predictions.rows)
     assert "videos of 25 Hz are brought to the model's 50 Hz and back" in report.summary()
-    points = split.arrays["keypoints_px"][..., :2]
+    points = points_of(split)
     assert report.predictions.predicted_mm[..., :2] == pytest.approx(points - points[:, :1], abs=0.01)
     truth = split.arrays["target"]
     assert report.predictions.truth_mm == pytest.approx(1000 * (truth - truth[:, :1]), abs=0.01)
@@ -93,15 +98,13 @@ def test_full_scores_every_frame(tiny_store):
 def test_full_fills_missing_joints(tiny_store, tmp_path):
     split = tiny_store.split("validation")
     walking = split.sequences[0]
-    keypoints = split.arrays["keypoints_px"][:40].copy()
+    keypoints = split.keypoints_px(walking)
     whole = keypoints.copy()
     keypoints[10:13, 5] = 0.0  # as a detector that loses a joint reports it
     recording = Recording(
         "a", "S1", "Walking", "0", walking.image_size, 50.0, keypoints, split.arrays["target"][:40]
     )
-    store = write_store(
-        tmp_path / "gaps", StoreInfo("mocap", "h36m-17", "camera", {}, ""), {"test": [recording]}
-    )
+    store = write_store(tmp_path / "gaps", StoreInfo("mocap", "h36m-17", "camera", ""), {"test": [recording]})
     predicted = evaluate(store, Flat(), "full").predictions.predicted_mm
     wanted = whole[9, 5, :2] + (whole[13, 5, :2] - whole[9, 5, :2]) / 4 - whole[10, 0, :2]
     assert predicted[10, 5, :2] == pytest.approx(wanted, abs=0.01)

@@ -15,11 +15,10 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
-from repose.data.augment import mirror
 from repose.data.batch import Batch
 from repose.data.corruption import displace, hide
 from repose.data.store import ClipStore
-from repose.data.windows import Split, Window
+from repose.data.windows import Split, Window, stack
 from repose.errors import UserError, expected
 from repose.models import ModelSpec
 from repose.skeleton import Skeleton, get_skeleton
@@ -60,11 +59,10 @@ class StoreConfig:
 class StoreClips(Dataset[Batch]):
     """Item number `step` is the batch of that training step: this rank's rows of it.
 
-    Input is normalised by the picture's width (`screen`). Targets of the kind "image" are normalised
-    alike and made relative to the root, or only in depth to the first frame's root, as `spec` says. Those
-    of the kind "camera" are relative to the root, in millimetres, and take the same factor 2 / width
-    (MPI-INF-3DHP as MotionAGFormer trains on it). Windows with a frame that is marked as not valid are
-    left out.
+    Input is in units of the picture (`screen`). Targets of the kind "image" are in the same units and made
+    relative to the root, or only in depth to the first frame's root, as `spec` says. Those of the kind
+    "camera" are relative to the root, in millimetres, and take the same factor 2 / width (MPI-INF-3DHP as
+    MotionAGFormer trains on it). Windows with a frame that is marked as not valid are left out.
 
     Raises UserError where no store is named, a store cannot be opened or has no window, for a store of
     another skeleton than the model's, and for a model that this input does not suit.
@@ -132,46 +130,43 @@ class StoreClips(Dataset[Batch]):
 
     def _read(self, chosen: np.ndarray, generator: Generator) -> Batch:
         pool, config = self.full, self.config
-        width = pool.sizes[chosen][:, None, None, :1]
-        keypoints = pool.read("keypoints_px", chosen)
-        keypoints[..., :2] = to_screen(keypoints[..., :2], pool.sizes[chosen])
-        target = pool.read("target", chosen)
+        mirrored = self._mirrored(len(chosen), generator)
+        keypoints, target = (
+            torch.from_numpy(pool.read(array, chosen, mirrored)).to(torch.get_default_dtype())
+            for array in ("keypoints_norm", "target")
+        )
         root = self.skeleton.parents.index(-1)
-        if self.store.target_kind == "image":
-            target[..., :2] = to_screen(target[..., :2], pool.sizes[chosen])
-            target[..., 2] *= 2 / width[..., 0]
-            if config.projected:
-                keypoints[..., :2] = target[..., :2]
-            if self.spec.root_relative:
-                target -= target[:, :, root : root + 1].copy()
-            else:
-                target[..., 2] -= target[:, :1, root : root + 1, 2].copy()
+        camera = self.store.target_kind == "camera"
+        if config.projected:  # What lies before the camera is annotated in the picture, too.
+            points = keypoints if camera else target
+            keypoints = torch.cat([points[..., :2], torch.ones_like(points[..., 2:])], dim=-1)
+        if self.spec.root_relative:
+            target -= target[:, :, root : root + 1].clone()
         else:
-            target = (target - target[:, :, root : root + 1]) * (1000 * 2 / width)
-        if config.projected:
-            keypoints[..., 2] = 1
-        inputs, truth = (torch.from_numpy(x).to(torch.get_default_dtype()) for x in (keypoints, target))
-        if config.flip:
-            which = torch.rand(len(chosen), generator=generator) < 0.5
-            inputs, truth = (mirror(x, which, self.skeleton) for x in (inputs, truth))
+            target[..., 2] -= target[:, :1, root : root + 1, 2].clone()
+        if camera:
+            widths = torch.from_numpy(pool.widths[chosen]).to(target.dtype)
+            target *= (1000 * 2 / widths)[:, None, None, None]
         if config.noise:
-            inputs = displace(inputs, self.skeleton, generator)
-        return Batch(self._hide(inputs, generator), truth)
+            keypoints = displace(keypoints, self.skeleton, generator)
+        return Batch(self._hide(keypoints, generator), target)
 
     def _read_2d(self, chosen: np.ndarray, generator: Generator) -> Batch:
         assert self.flat is not None
-        keypoints = torch.from_numpy(self.flat.read("keypoints_px", chosen)).to(torch.get_default_dtype())
         low, high = self.config.crop_2d
         share = low + (high - low) * torch.rand(len(chosen), generator=generator)
+        mirrored = self._mirrored(len(chosen), generator)
+        keypoints = torch.from_numpy(self.flat.read("keypoints_norm", chosen, mirrored))
+        keypoints = keypoints.to(torch.get_default_dtype())
         points = crop(keypoints, share.to(keypoints.dtype))
-        if self.config.flip:
-            which = torch.rand(len(chosen), generator=generator) < 0.5
-            points = mirror(points, which, self.skeleton)
         root = self.skeleton.parents.index(-1)
         target = points - points[:, :, root : root + 1] if self.spec.root_relative else points
         # Depth is not known and does not count; x and y count as much as they are sure.
         target = torch.cat([target[..., :2], torch.zeros_like(target[..., 2:])], dim=-1)
         return Batch(self._hide(points, generator), target, confidence=points[..., 2])
+
+    def _mirrored(self, clips: int, generator: Generator) -> list[bool] | None:
+        return (torch.rand(clips, generator=generator) < 0.5).tolist() if self.config.flip else None
 
     def _hide(self, keypoints: Tensor, generator: Generator) -> Tensor:
         joints, frames = self.config.mask_joints, self.config.mask_frames
@@ -193,11 +188,12 @@ class Pool:
 
     splits: Sequence[Split]
     windows: Sequence[Window]
-    sources: np.ndarray
+    sources: Sequence[int]
     """For each window, which split it is from."""
-    sizes: Float[np.ndarray, "windows 2"]
-    """Width and height of each window's picture."""
+    widths: Float[np.ndarray, " windows"]
+    """Of each window's picture, in pixels."""
     frames: int
+    skeleton: Skeleton
 
     @classmethod
     def of(
@@ -231,19 +227,21 @@ class Pool:
                 expected(f"{store.path}: training windows", f"at least one of {frames} frames", "none")
             windows += found
             sources += [i] * len(found)
-        sizes = np.array([window.sequence.image_size for window in windows], np.float32)
+        widths = np.array([window.sequence.image_size[0] for window in windows], np.float64)
         splits = [store.split("train") for store in stores]
-        return cls(splits, windows, np.array(sources), sizes, frames)
+        return cls(splits, windows, sources, widths, frames, skeleton)
 
     def __len__(self) -> int:
         return len(self.windows)
 
-    def read(self, array: str, chosen: np.ndarray) -> Float[np.ndarray, "chosen frames joints 3"]:
-        """A copy of the chosen windows' frames."""
-        parts = [
-            self.splits[self.sources[i]].read(array, [self.windows[i]], self.frames) for i in chosen.tolist()
+    def read(
+        self, array: str, chosen: np.ndarray, mirrored: Sequence[bool] | None = None
+    ) -> Float[np.ndarray, "chosen frames joints 3"]:
+        """A copy of the chosen windows' frames, some of them mirrored."""
+        clips = [
+            self.splits[self.sources[i]].cut(array, self.windows[i], self.frames) for i in chosen.tolist()
         ]
-        return np.concatenate(parts)
+        return stack(clips, self.skeleton, mirrored)
 
 
 def taught_by(store: ClipStore, spec: ModelSpec) -> ModelSpec:
@@ -266,14 +264,6 @@ def taught_by(store: ClipStore, spec: ModelSpec) -> ModelSpec:
         root_relative=spec.root_relative or store.target_kind == "camera",
         frame_rate_hz=float(values[np.bincount(which, lengths).argmax()]),
     )
-
-
-def to_screen(
-    points: Float[np.ndarray, "batch frames joints 2"], sizes: Float[np.ndarray, "batch 2"]
-) -> Float[np.ndarray, "batch frames joints 2"]:
-    """Pixels to units in which the picture is 2 wide, the origin in its middle."""
-    width, height = sizes[:, None, None, 0], sizes[:, None, None, 1]
-    return points * (2 / width)[..., None] - np.stack([np.ones_like(width), height / width], axis=-1)
 
 
 def crop(

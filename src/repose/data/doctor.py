@@ -43,17 +43,23 @@ class Finding:
 
 @dataclass(frozen=True, eq=False)
 class _View:
-    """A sequence with its arrays."""
+    """A sequence with its arrays, in the units of the store."""
 
     sequence: Sequence
     skeleton: Skeleton
     kind: Target
-    keypoints_px: Float[np.ndarray, "frames joints 3"]
+    keypoints: Float[np.ndarray, "frames joints 3"]
     target: Float[np.ndarray, "frames joints 3"]
     truth_mm: Float[np.ndarray, "frames joints 3"] | None
     factor: Float[np.ndarray, " frames"] | None
     counts: Bool[np.ndarray, " frames"]
     """Frames that count."""
+
+    @property
+    def edge(self) -> Float[np.ndarray, "2"]:
+        """Right and lower edge of the picture, a hair outside: detections are cut off just there."""
+        width, height = self.sequence.image_size
+        return np.array([1, height / width]) * (1 + 1e-6)
 
     @property
     def relative(self) -> Float[np.ndarray, "frames joints 3"]:
@@ -140,7 +146,7 @@ def _views(store: ClipStore, split: Split) -> Iterator[_View]:
             sequence,
             store.skeleton,
             store.target_kind,
-            arrays["keypoints_px"].astype(np.float64),
+            arrays["keypoints_norm"].astype(np.float64),
             arrays["target"].astype(np.float64),
             arrays["truth_mm"].astype(np.float64) if "truth_mm" in arrays else None,
             None if factor is None else factor.astype(np.float64),
@@ -165,7 +171,7 @@ def _frame_rates(split: Split) -> Finding:
 
 
 def _not_finite(view: _View) -> tuple[float, float]:
-    broken = ~np.isfinite(view.keypoints_px) | ~np.isfinite(view.target)
+    broken = ~np.isfinite(view.keypoints) | ~np.isfinite(view.target)
     if view.truth_mm is not None:
         broken |= ~np.isfinite(view.truth_mm)
     if view.factor is not None:
@@ -174,14 +180,13 @@ def _not_finite(view: _View) -> tuple[float, float]:
 
 
 def _outside_picture(view: _View) -> tuple[float, float]:
-    seen = view.keypoints_px[..., 2] > 0
-    size = np.array(view.sequence.image_size)
-    outside = ((view.keypoints_px[..., :2] < 0) | (view.keypoints_px[..., :2] > size)).any(axis=-1)
+    seen = view.keypoints[..., 2] > 0
+    outside = (np.abs(view.keypoints[..., :2]) > view.edge).any(axis=-1)
     return float((outside & seen).sum()), float(seen.sum())
 
 
 def _confidence(view: _View) -> tuple[float, float]:
-    confidence = view.keypoints_px[..., 2]
+    confidence = view.keypoints[..., 2]
     return float(((confidence < 0) | (confidence > 1)).sum()), float(confidence.size)
 
 
@@ -191,9 +196,8 @@ def _place(view: _View) -> tuple[float, float]:
     if view.kind == "camera":
         wrong = (target[..., 2] < 0.2) | (target[..., 2] > 50)
     else:
-        size = np.array(view.sequence.image_size)
-        wrong = (np.abs(target[..., :2] - size / 2) > size).any(axis=-1)
-        wrong |= np.abs(target[..., 2]) > size.max()
+        wrong = (np.abs(target[..., :2]) > 2 * view.edge).any(axis=-1)
+        wrong |= np.abs(target[..., 2]) > 2 * view.edge.max()
     return float(wrong.sum()), float(wrong.size)
 
 
@@ -283,8 +287,8 @@ def _sides(view: _View) -> tuple[float, float]:
         drawn = fitted
     mirror = list(skeleton.mirror)
     sides = skeleton.side("left") + skeleton.side("right")
-    seen = (view.keypoints_px[..., 2] > 0)[:, sides] & (view.keypoints_px[:, mirror, 2] > 0)[:, sides]
-    points = view.keypoints_px[..., :2]
+    seen = (view.keypoints[..., 2] > 0)[:, sides] & (view.keypoints[:, mirror, 2] > 0)[:, sides]
+    points = view.keypoints[..., :2]
     straight = np.linalg.norm(points - drawn, axis=-1)[:, sides]
     crossed = np.linalg.norm(points[:, mirror] - drawn, axis=-1)[:, sides]
     known = seen.any(axis=1) & view.counts
@@ -293,18 +297,18 @@ def _sides(view: _View) -> tuple[float, float]:
 
 
 def _fit_camera(rays: np.ndarray, view: _View) -> np.ndarray | None:
-    """Rays in pixels, by the focal lengths and principal point that fit the middle joints best."""
+    """Rays in the picture, by the focal lengths and principal point that fit the middle joints best."""
     middle = [i for i, partner in enumerate(view.skeleton.mirror) if partner == i]
-    seen = (view.keypoints_px[:, middle, 2] > 0) & view.counts[:, None]
-    pixels = np.empty_like(rays)
+    seen = (view.keypoints[:, middle, 2] > 0) & view.counts[:, None]
+    drawn = np.empty_like(rays)
     for axis in (0, 1):
         ray = rays[:, middle, axis][seen]
-        point = view.keypoints_px[:, middle, axis][seen]
+        point = view.keypoints[:, middle, axis][seen]
         if len(ray) < 10 or not np.isfinite(point).all() or np.ptp(ray) < 1e-6:
             return None
         focal, centre = np.polyfit(ray, point, 1)
-        pixels[..., axis] = rays[..., axis] * focal + centre
-    return pixels
+        drawn[..., axis] = rays[..., axis] * focal + centre
+    return drawn
 
 
 def _jumps(view: _View) -> tuple[float, float]:

@@ -78,7 +78,6 @@ def read_filmed_mocap(folder: str | Path, config: FilmConfig, *, progress: Progr
         dataset="mocap",
         skeleton=H36M_17.name,
         target="camera",
-        units={"keypoints_px": "x, y: pixels; third: confidence", "target": "metres, camera frame"},
         licence="That of the motion capture it is made from.",
         splits={
             name: (recording for clip in clips for recording in _film(clip, config, count))
@@ -141,12 +140,6 @@ def make_sample(*, seed: int = 0, seconds: float = 12.0, progress: Progress | No
         dataset="sample",
         skeleton=H36M_17.name,
         target="image",
-        units={
-            "keypoints_px": "x, y: pixels; third: confidence 0 to 1",
-            "target": "x, y: pixels; z: the same unit, relative to the pelvis",
-            "truth_mm": "millimetres: target × factor",
-            "factor": "millimetres per unit of target",
-        },
         licence="None needed: the motion is made by a program.",
         splits={name: recordings(name) for name in subjects},
         notes=("procedural motion of nobody: scores on it say nothing about Human3.6M",),

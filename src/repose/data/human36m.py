@@ -75,7 +75,7 @@ def read_human36m(path: str | Path, *, progress: Progress | None = None) -> Sour
         )
     parts = {name: _check_rows(f"{path}: {name}", name, content[name]) for name in ("train", "test")}
     total = sum(rows.edges[-1] for rows in parts.values())
-    notes = [f"x, y and z of targets are in image units; frames at {FPS:g} Hz"]
+    notes = [f"targets are joint3d_image, the truth is joints_2.5d_image; frames at {FPS:g} Hz"]
     for name, rows in parts.items():
         if "confidence" not in rows.part:
             notes.append(f"{name}: no confidence in the source, 1 everywhere")
@@ -84,12 +84,6 @@ def read_human36m(path: str | Path, *, progress: Progress | None = None) -> Sour
         dataset="human36m",
         skeleton="h36m-17",
         target="image",
-        units={
-            "keypoints_px": "x, y: pixels; third: confidence 0 to 1",
-            "target": "x, y: pixels; z: the same unit, relative to the pelvis",
-            "truth_mm": "millimetres (joints_2.5d_image)",
-            "factor": "millimetres per unit of target",
-        },
         licence=LICENCE,
         splits={name: _rows_of(rows, mapped, report) for name, rows in parts.items()},
         notes=tuple(notes),

@@ -74,19 +74,16 @@ def read_mpi_inf_3dhp(path: str | Path, *, unpack_to: Path, progress: Progress |
         splits[split] = recordings
     if not files:
         splits = _read_original(path, progress)
-    notes = ["2D joints are annotations, not detections: confidence 1 everywhere"]
-    units = {
-        "keypoints_px": "x, y: pixels; third: confidence",
-        "target": "metres, camera frame, of a person scaled to universal height",
-    }
+    notes = [
+        "2D joints are annotations, not detections: confidence 1 everywhere",
+        "targets are of a person scaled to universal height",
+    ]
     if "test" in splits:
-        units["valid"] = "true where a frame counts"
         notes.append(f"frame rate of test sequences is not in the source: {TEST_FPS:g} Hz assumed")
     return Source(
         dataset="mpi-inf-3dhp",
         skeleton=_MPI_17.name,
         target="camera",
-        units=units,
         licence=LICENCE,
         splits=splits,
         notes=tuple(notes),

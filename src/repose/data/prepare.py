@@ -99,7 +99,6 @@ def _prepare(
         dataset=source.dataset,
         skeleton=source.skeleton,
         target=source.target,
-        units=source.units,
         licence=source.licence,
         sources=tuple(_describe(file, progress) for file in files),
         made_by={"repose": version("repose"), "command": f"repose prepare {command}"},

@@ -55,7 +55,8 @@ def _spread(sequences: tuple[Sequence, ...]) -> list[Sequence]:
 def _draw_sample(store: ClipStore, split: Split, sequence: Sequence, row: Any) -> None:
     frame = (sequence.start + sequence.stop) // 2
     width, height = sequence.image_size
-    keypoints, target = split.arrays["keypoints_px"][frame], split.arrays["target"][frame]
+    keypoints = split.keypoints_px(sequence)[frame - sequence.start]
+    target = split.arrays["target"][frame]
     relative = target - target[store.skeleton.index("pelvis")]
     flat, front, side = row
     _draw_bones(flat, store, keypoints[:, :2], keypoints[:, 2])
@@ -65,7 +66,7 @@ def _draw_sample(store: ClipStore, split: Split, sequence: Sequence, row: Any) -
     (left, top), (right, bottom) = np.broadcast_to(middle - span, 2), np.broadcast_to(middle + span, 2)
     flat.set(xlim=(left, right), ylim=(bottom, top), title=f"{split.name}: {sequence.name}")
     reach = float(np.abs(relative).max()) * 1.1 or 1.0
-    unit = "px" if store.target_kind == "image" else "m"
+    unit = "half widths" if store.target_kind == "image" else "m"
     names = f"{sequence.subject} {sequence.action}: x, y", f"row {frame}: z, y"
     for panel, axis, title in ((front, 0, names[0]), (side, 2, names[1])):
         _draw_bones(panel, store, relative[:, [axis, 1]], np.ones(len(relative)))

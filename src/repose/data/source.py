@@ -17,7 +17,6 @@ class Source:
     dataset: str
     skeleton: str
     target: Target
-    units: Mapping[str, str]
     licence: str
     splits: Mapping[str, Iterator[Recording]]
     notes: tuple[str, ...] = ()

@@ -1,16 +1,17 @@
 """The clip store: one folder for the motion of a data set, each frame once, windows cut when they are read.
 
-    STORE/manifest.json             what it is, where it comes from, its sequences
-    STORE/<split>/keypoints_px.npy  (frames, joints, 3) float32: x, y in pixels and the detector's confidence
-    STORE/<split>/target.npy        (frames, joints, 3) float32: what a model learns
-    STORE/<split>/truth_mm.npy      (frames, joints, 3), optional: what errors are measured against
-    STORE/<split>/factor.npy        (frames,), optional: millimetres per unit of an image target
-    STORE/<split>/valid.npy         (frames,) bool, optional: frames that count
+    STORE/manifest.json               what it is, where it comes from, its sequences
+    STORE/<split>/keypoints_norm.npy  (frames, joints, 3) float32: x, y and the detector's confidence
+    STORE/<split>/target.npy          (frames, joints, 3) float32: what a model learns
+    STORE/<split>/truth_mm.npy        (frames, joints, 3), optional: what errors are measured against
+    STORE/<split>/factor.npy          (frames,), optional: millimetres per unit of an image target
+    STORE/<split>/valid.npy           (frames,) bool, optional: frames that count
 
-A target of the kind "camera" is in metres in the camera frame. One of the kind "image" is the published
-Human3.6M form: x and y in pixels, z in the same unit. All arrays of a split have one row a frame, and a
-sequence (one video seen by one camera) is a run of rows. Arrays are memory-mapped, so opening costs
-nothing and processes share their pages.
+Keypoints are in units of the picture (`repose.camera.to_screen`), as published models want them, so that
+reading a clip is copying it. A target of the kind "camera" is in metres in the camera frame. One of the
+kind "image" is the published Human3.6M form, x, y and z in units of the picture. All arrays of a split have
+one row a frame, and a sequence (one video seen by one camera) is a run of rows. Arrays are memory-mapped, so
+opening costs nothing and processes share their pages.
 """
 
 import json
@@ -25,11 +26,12 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from repose.camera import to_screen
 from repose.data.windows import Sequence, Split
 from repose.errors import UserError, expected
 from repose.skeleton import Skeleton, get_skeleton
 
-VERSION = 1
+VERSION = 2
 MANIFEST = "manifest.json"
 Target = Literal["image", "camera"]
 Progress = Callable[[str, int, int | None], None]
@@ -41,13 +43,23 @@ _ABANDONED_S = 600.0
 
 # Axes after the first, of which a row is a frame: "joints" stands for the skeleton's number of joints.
 _LAYOUT: dict[str, tuple[str, tuple[str | int, ...]]] = {
-    "keypoints_px": ("float32", ("joints", 3)),
+    "keypoints_norm": ("float32", ("joints", 3)),
     "target": ("float32", ("joints", 3)),
     "truth_mm": ("float32", ("joints", 3)),
     "factor": ("float64", ()),
     "valid": ("bool", ()),
 }
-_REQUIRED = ("keypoints_px", "target")
+_REQUIRED = ("keypoints_norm", "target")
+_UNITS = {
+    "keypoints_norm": "x, y: half the picture's width, from its middle; third: confidence",
+    "truth_mm": "millimetres",
+    "factor": "millimetres per unit of target",
+    "valid": "true where a frame counts",
+}
+_TARGET_UNITS: dict[Target, str] = {
+    "image": "half the picture's width; x, y from its middle, z relative to the pelvis",
+    "camera": "metres, camera frame",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,11 +123,11 @@ class Recording:
     image_size: tuple[int, int]
     fps: float
     keypoints_px: np.ndarray
-    """(frames, joints, 3)"""
+    """(frames, joints, 3): x, y and confidence."""
     target: np.ndarray
-    """(frames, joints, 3)"""
+    """(frames, joints, 3): metres in the camera frame, or x, y and z in pixels."""
     optional: Mapping[str, np.ndarray] = field(default_factory=dict)
-    """`truth_mm`, `factor`, `valid`: the same ones for all recordings of a split."""
+    """`truth_mm`, `factor` (millimetres per pixel), `valid`: the same ones for all recordings of a split."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +137,6 @@ class StoreInfo:
     dataset: str
     skeleton: str
     target: Target
-    units: Mapping[str, str]
-    """Unit and frame of every array."""
     licence: str
     sources: tuple[Mapping[str, Any], ...] = ()
     """Name, size and SHA-256 of the files it was made from."""
@@ -153,8 +163,18 @@ def write_store(
     """
     skeleton = get_skeleton(info.skeleton)
     with _staged(Path(path), force) as partial:
-        parts = {name: _write_split(partial / name, parts, skeleton) for name, parts in splits.items()}
-        manifest = {"format": _FORMAT, "version": VERSION, **asdict(info), "splits": parts}
+        parts = {
+            name: _write_split(partial / name, parts, skeleton, info.target) for name, parts in splits.items()
+        }
+        stored = {array for part in parts.values() for array in part["arrays"]}
+        units = {"target": _TARGET_UNITS[info.target], **_UNITS}
+        manifest = {
+            "format": _FORMAT,
+            "version": VERSION,
+            **asdict(info),
+            "units": {array: units[array] for array in _LAYOUT if array in stored},
+            "splits": parts,
+        }
         text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False)
         (partial / MANIFEST).write_text(text, encoding="utf-8")
     return ClipStore.open(path)
@@ -206,18 +226,16 @@ def _remove_abandoned(beside: Path, name: str) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _write_split(folder: Path, recordings: Iterable[Recording], skeleton: Skeleton) -> dict[str, Any]:
+def _write_split(
+    folder: Path, recordings: Iterable[Recording], skeleton: Skeleton, kind: Target
+) -> dict[str, Any]:
     folder.mkdir()
     writers: dict[str, _ArrayWriter] = {}
     sequences: list[dict[str, Any]] = []
     try:
         for recording in recordings:
-            arrays = {
-                "keypoints_px": recording.keypoints_px,
-                "target": recording.target,
-                **recording.optional,
-            }
-            _check_recording(recording, arrays, skeleton)
+            _check_recording(recording, skeleton)
+            arrays = _in_store_units(recording, kind)
             if not writers:
                 writers = {name: _ArrayWriter(folder, name, skeleton) for name in arrays}
             if set(arrays) != set(writers):
@@ -244,14 +262,35 @@ def _write_split(folder: Path, recordings: Iterable[Recording], skeleton: Skelet
     return {"frames": sequences[-1]["stop"], "arrays": sorted(writers), "sequences": sequences}
 
 
-def _check_recording(recording: Recording, arrays: Mapping[str, np.ndarray], skeleton: Skeleton) -> None:
+def _check_recording(recording: Recording, skeleton: Skeleton) -> None:
     frames = len(recording.keypoints_px)
+    arrays = {"keypoints_norm": recording.keypoints_px, "target": recording.target, **recording.optional}
     for name, array in arrays.items():
         shape = (frames, *_axes(name, skeleton))
         if not frames or array.shape != shape:
             expected(f"{recording.name}: {name}", f"the shape {shape}, with frames", array.shape)
     if not 0 < recording.fps < np.inf:
         expected(f"{recording.name}: fps", "a positive number of frames per second", recording.fps)
+
+
+def _in_store_units(recording: Recording, kind: Target) -> dict[str, np.ndarray]:
+    """The arrays of a recording as they are stored."""
+    size = recording.image_size
+
+    def in_picture(array: np.ndarray, unit: float) -> np.ndarray:
+        # Made in double precision and rounded once, so that pixels come back to a ten-thousandth.
+        out = np.empty(array.shape, np.float32)
+        out[..., :2] = to_screen(array[..., :2], size)
+        out[..., 2] = array[..., 2] * unit
+        return out
+
+    arrays = {"keypoints_norm": in_picture(recording.keypoints_px, 1.0), "target": recording.target}
+    arrays.update(recording.optional)
+    if kind == "image":
+        arrays["target"] = in_picture(recording.target, 2 / size[0])
+        if "factor" in arrays:
+            arrays["factor"] = arrays["factor"] * (size[0] / 2)
+    return arrays
 
 
 def _axes(name: str, skeleton: Skeleton) -> tuple[int, ...]:

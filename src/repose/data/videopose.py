@@ -165,7 +165,6 @@ def _read_pair(path_3d: Path, path_2d: Path, unpack_to: Path, progress: Progress
         dataset="human36m",
         skeleton="h36m-17",
         target="camera",
-        units={"keypoints_px": "x, y: pixels; third: confidence", "target": "metres, camera frame"},
         licence=LICENCE,
         splits=splits,
         notes=tuple(notes),

@@ -7,8 +7,9 @@ from functools import cache
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 
+from repose.camera import from_screen
 from repose.errors import expected
 from repose.skeleton import Skeleton
 
@@ -59,7 +60,7 @@ class Split:
 
     def __len__(self) -> int:
         """Number of frames."""
-        return len(self.arrays["keypoints_px"])
+        return len(self.arrays["keypoints_norm"])
 
     def windows(self, frames: int, stride: int, *, tail: Tail = "drop") -> list[Window]:
         """Windows of `frames` consecutive frames, `stride` apart, in the order of the sequences.
@@ -93,56 +94,51 @@ class Split:
                 windows += [Window(sequence, first, first + frames) for first in starts]
         return windows
 
-    def read(
-        self, array: str, windows: Row[Window], frames: int
-    ) -> Shaped[np.ndarray, "windows {frames} *axes"]:
-        """A copy of the `frames` frames of each window from the array of this name."""
-        source = self.arrays[array]
-        out = np.empty((len(windows), frames, *source.shape[1:]), source.dtype)
-        for i, window in enumerate(windows):
-            out[i] = _cut(source, window, frames)
-        return out
+    def cut(self, array: str, window: Window, frames: int) -> Shaped[np.ndarray, "{frames} *axes"]:
+        """The `frames` frames of a window from the array of this name: a view where nothing is repeated."""
+        sequence, start, stop = window
+        if stop - start == frames and sequence.start <= start and stop <= sequence.stop:
+            return self.arrays[array][start:stop]
+        return self.arrays[array][window.rows(frames)]
 
-    def read_screen(
-        self, array: str, windows: Row[Window], frames: int, mirrored: Row[bool] | None = None
-    ) -> Float[np.ndarray, "windows {frames} joints 3"]:
-        """Like `read`, for keypoints and targets of the kind "image", in the units of published models.
+    def keypoints_px(self, sequence: Sequence) -> Float[np.ndarray, "frames joints 3"]:
+        """The 2D joints of a sequence in pixels, with confidence."""
+        keypoints = self.arrays["keypoints_norm"][sequence.start : sequence.stop].copy()
+        keypoints[..., :2] = from_screen(keypoints[..., :2].astype(np.float64), sequence.image_size)
+        return keypoints
 
-        x goes from -1 to 1 over the width of the picture, y is in the same unit with its origin in the
-        middle, a target's z is in that unit, and a confidence stays as it is. In windows that are to be
-        `mirrored` x is negated and left and right are exchanged.
-        """
-        source = self.arrays[array]
-        joints = source.shape[1]
-        out = np.empty((len(windows), frames, joints, 3), source.dtype)
-        mirror = (joints * np.arange(frames)[:, None] + np.array(self.skeleton.mirror)).ravel()
-        for i, window in enumerate(windows):
-            turned = mirrored is not None and bool(mirrored[i])
-            size = window.sequence.image_size
-            scales, shifts = _to_screen(size, array == "keypoints_px", turned, (frames, joints, 3))
-            clip, cut = out[i], _cut(source, window, frames)
-            if turned:
-                # Of whole points, all in one row, which is faster than along the axis of joints.
-                np.take(cut.reshape(-1, 3), mirror, 0, clip.reshape(-1, 3), mode="clip")
-                cut = clip
-            np.multiply(cut, scales, out=clip)
-            np.subtract(clip, shifts, out=clip)
-        return out
+
+def stack(
+    clips: Row[Float[np.ndarray, "frames joints 3"]],
+    skeleton: Skeleton,
+    mirrored: Row[bool] | Bool[np.ndarray, " clips"] | None = None,
+) -> Float[np.ndarray, "clips frames joints 3"]:
+    """Copies of some clips of equal length in one array.
+
+    In those that are `mirrored` x is negated and left and right are exchanged: keypoints and targets alike.
+    """
+    first = clips[0]
+    out = np.empty((len(clips), first.shape[0] * first.shape[1], 3), first.dtype)
+    signs, partners = _reflection(skeleton, len(first))
+    turned = np.empty_like(out[0])
+    for i, clip in enumerate(clips):
+        points = clip.reshape(-1, 3)
+        if mirrored is not None and mirrored[i]:
+            # What comes from far away is read once in order, and put into its new order when it is near.
+            np.multiply(points, signs, out=turned)
+            turned.take(partners, axis=0, out=out[i], mode="clip")
+        else:
+            out[i] = points
+    return out.reshape(len(clips), *first.shape)
 
 
 @cache
-def _to_screen(
-    size: tuple[int, int], confidence: bool, turned: bool, shape: tuple[int, ...]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Factor and then subtrahend of every number of a window: NumPy is slow where axes are short."""
-    unit, sign = 2 / size[0], -1.0 if turned else 1.0
-    scale = np.array((sign * unit, unit, 1.0 if confidence else unit), np.float32)
-    shift = np.array((sign, size[1] / size[0], 0.0), np.float32)
-    return np.broadcast_to(scale, shape).copy(), np.broadcast_to(shift, shape).copy()
+def _reflection(skeleton: Skeleton, frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """For the points of a clip, all joints of all frames in a row: factors, and whose place each takes.
 
-
-def _cut(source: np.ndarray, window: Window, frames: int) -> np.ndarray:
-    sequence, start, stop = window
-    if stop - start == frames and sequence.start <= start and stop <= sequence.stop:
-        return source[start:stop]
-    return source[window.rows(frames)]
+    One factor a number, because NumPy is slow where axes are short.
+    """
+    joints = len(skeleton)
+    signs = np.tile(np.array([-1.0, 1.0, 1.0], np.float32), (frames * joints, 1))
+    partners = joints * np.arange(frames)[:, None] + np.array(skeleton.mirror)
+    return signs, partners.ravel()

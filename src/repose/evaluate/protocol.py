@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from repose.camera import ASSUMED_FOV_DEG, Camera
+from repose.camera import ASSUMED_FOV_DEG
 from repose.data.store import ClipStore
-from repose.data.windows import Sequence, Split, Window
+from repose.data.windows import Sequence, Split, Window, stack
 from repose.errors import UserError, expected
 from repose.evaluate.scores import Average, Clip, Predictions
-from repose.lift import ASSUMED_HEIGHT_M, Device, Lifter, fill_missing, load, normalise, to_rate
+from repose.lift import ASSUMED_HEIGHT_M, Device, Lifter, fill_missing, load, to_rate
 from repose.models import packaged_weights
 from repose.models.checkpoint import read_spec
 from repose.pose import Pose2D
@@ -169,7 +169,7 @@ def _full(
     above = 0
     for sequence in split.sequences:
         here = slice(sequence.start, sequence.stop)
-        keypoints = split.arrays["keypoints_px"][here]
+        keypoints = split.arrays["keypoints_norm"][here]
         above += int((keypoints[..., 2] > 1).sum())
         if not (keypoints[..., 2] > 0).any():
             raise UserError(
@@ -177,9 +177,10 @@ def _full(
                 "Look at the store with `repose doctor`.",
             )
         if spec.output == "m":
-            joints = _lift_metres(keypoints, sequence, lifter, fov_deg, image=store.target_kind == "image")
+            keypoints_px = split.keypoints_px(sequence)
+            joints = _lift_metres(keypoints_px, sequence, lifter, fov_deg, image=store.target_kind == "image")
         else:
-            joints = _lift_picture(keypoints, sequence, lifter) * _mm_per_unit(split, sequence, here)
+            joints = _lift_picture(keypoints, sequence.fps, lifter) * _mm_per_unit(split, sequence, here)
         predicted[here] = joints
         if progress:
             progress("predicting frames", sequence.stop, len(split))
@@ -224,9 +225,7 @@ def _lift_windows(
     size = max(1, _FRAMES_AT_ONCE // frames)
     for first in range(0, len(windows), size):
         group = windows[first : first + size]
-        clips = split.read("keypoints_px", group, frames)
-        for clip, window in zip(clips, group, strict=True):
-            clip[..., :2] = _screen(clip, window.sequence)
+        clips = stack([split.cut("keypoints_norm", window, frames) for window in group], split.skeleton)
         for window, joints in zip(group, lifter.lift_clips(torch.from_numpy(clips)).numpy(), strict=True):
             yield window, joints * _mm_per_unit(split, window.sequence, window.rows(frames))
         if progress:
@@ -234,22 +233,20 @@ def _lift_windows(
 
 
 def _lift_picture(
-    keypoints: Float[np.ndarray, "frames joints 3"], sequence: Sequence, lifter: Lifter
+    keypoints: Float[np.ndarray, "frames joints 3"], fps: float, lifter: Lifter
 ) -> Float[np.ndarray, "frames joints 3"]:
     """A whole video, joints minus the root in units of half the picture's width."""
     confidence = keypoints[..., 2]
     points = fill_missing(keypoints[..., :2].astype(np.float64), confidence > 0)
-    times_s = np.arange(len(keypoints)) / sequence.fps
-    points, confidence, at = to_rate(
-        _screen(points, sequence), confidence, times_s, lifter.spec.frame_rate_hz
-    )
+    times_s = np.arange(len(keypoints)) / fps
+    points, confidence, at = to_rate(points, confidence, times_s, lifter.spec.frame_rate_hz)
     steps = np.concatenate([points, confidence[..., None]], axis=-1).astype(np.float32)
     joints = lifter.lift_keypoints(torch.from_numpy(steps)).numpy()
     return interpolate(joints.astype(np.float64), at)
 
 
 def _lift_metres(
-    keypoints: Float[np.ndarray, "frames joints 3"],
+    keypoints_px: Float[np.ndarray, "frames joints 3"],
     sequence: Sequence,
     lifter: Lifter,
     fov_deg: float | None,
@@ -261,9 +258,9 @@ def _lift_metres(
     Truth of the "image" kind has x and y as they are seen, scaled as at the root's depth: X Z_root / Z.
     """
     pose = Pose2D(
-        points_px=keypoints[..., :2],
-        confidence=np.clip(keypoints[..., 2], 0.0, 1.0),
-        frames=np.arange(len(keypoints)),
+        points_px=keypoints_px[..., :2],
+        confidence=np.clip(keypoints_px[..., 2], 0.0, 1.0),
+        frames=np.arange(len(keypoints_px)),
         fps=sequence.fps,
         image_size=sequence.image_size,
         skeleton=lifter.skeleton,
@@ -277,23 +274,17 @@ def _lift_metres(
     return 1000 * (joints - joints[:, root : root + 1])
 
 
-def _screen(
-    keypoints: Float[np.ndarray, "frames joints _"], sequence: Sequence
-) -> Float[np.ndarray, "frames joints 2"]:
-    size = sequence.image_size
-    return normalise(keypoints[..., :2], keypoints[..., -1], size, "screen", Camera.assumed(size))
-
-
 def _mm_per_unit(
     split: Split, sequence: Sequence, rows: "slice | np.ndarray"
 ) -> "float | Float[np.ndarray, 'frames 1 1']":
     """Millimetres per unit of the model's output.
 
-    Half the picture's width is one unit. Where targets are in the camera frame, their millimetres are
-    normalised like pixels (MPI-INF-3DHP as MotionAGFormer trains on it).
+    Where targets are in the camera frame, their millimetres are normalised like pixels (MPI-INF-3DHP as
+    MotionAGFormer trains on it).
     """
-    half = sequence.image_size[0] / 2
-    return half * split.arrays["factor"][rows][:, None, None] if "factor" in split.arrays else half
+    if "factor" in split.arrays:
+        return split.arrays["factor"][rows][:, None, None]
+    return sequence.image_size[0] / 2
 
 
 def _valid(split: Split) -> Bool[np.ndarray, " frames"]:
@@ -335,7 +326,7 @@ def _outcome(
     predictions = Predictions(
         predicted_mm=predicted_mm[rows],
         truth_mm=truth - truth[:, root : root + 1],
-        confidence=split.arrays["keypoints_px"][rows, :, 2],
+        confidence=split.arrays["keypoints_norm"][rows, :, 2],
         rows=rows,
         clips=tuple(
             Clip(sequence.action, sequence.fps, int(position[start]), int(position[stop - 1]) + 1)
