@@ -22,7 +22,7 @@ from repose.data.mocap import read_mocap, resample
 from repose.data.synthetic import see
 from repose.data.virtual_camera import CameraConfig
 from repose.metrics import mpjpe, p_mpjpe, per_joint_error, procrustes_align
-from repose.models.frameformer import person_view
+from repose.models.person_view import person_view
 
 CONDITIONS = {
     "clean": DetectionConfig(p_clean=1.0, fast_noise=(1e-9, 1e-8), p_unsure=0.0),

@@ -38,8 +38,8 @@ class Examination:
         scores: dict[str, float] = {}
         for name, batch in self.batches.items():
             with torch.inference_mode():
-                predicted = model(batch.keypoints.to(device)).float().cpu().numpy()
-            target = batch.target.numpy()
+                output = model(batch.keypoints.to(device)).float().cpu().numpy()
+            predicted, target = output[..., :3], batch.target.numpy()
             poses, truth = (array.reshape(-1, *array.shape[2:]) for array in (predicted, target))
             scores[f"{name}_mpjpe_mm"] = 1000 * float(mpjpe(poses, truth).mean())
             scores[f"{name}_p_mpjpe_mm"] = 1000 * float(p_mpjpe(poses, truth).mean())
@@ -47,6 +47,11 @@ class Examination:
             lost = batch.keypoints[..., 2].numpy() == 0
             if lost.any():
                 scores[f"{name}_lost_mpjpe_mm"] = 1000 * float(error[lost].mean())
+            if output.shape[-1] == 4:
+                moving = error > 0  # the root is not
+                deviations = error[moving] / np.exp(output[..., 3][moving])
+                for count in (1, 2):
+                    scores[f"{name}_within_{count}_deviations"] = float((deviations <= count).mean())
         model.train()
         return scores
 

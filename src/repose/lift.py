@@ -16,7 +16,7 @@ from torch import Tensor
 from repose.camera import ASSUMED_FOV_DEG, Camera, solve_root
 from repose.errors import UserError, expected
 from repose.models import ModelSpec, PoseModel, load_checkpoint, packaged_weights
-from repose.models.frameformer import fill_gaps
+from repose.models.person_view import fill_gaps
 from repose.pose import Coordinates, Pose2D, Pose3D
 from repose.skeleton import H36M_17, get_skeleton, recipe, stature
 from repose.timeline import interpolate, low_pass
@@ -151,8 +151,9 @@ class Lifter:
                     on_progress(before + round(share * here), len(frames))
 
             lifted.append(self._lift_segment(segment, pose.image_size, camera, report))
-        joints = np.concatenate(lifted)
-        joints *= (height_m or ASSUMED_HEIGHT_M) / np.median(self._stature(joints))
+        columns = np.concatenate(lifted)
+        columns *= (height_m or ASSUMED_HEIGHT_M) / np.median(self._stature(columns[..., :3]))
+        joints, deviation = columns[..., :3], columns[..., 3] if columns.shape[-1] == 4 else None
 
         assumed = [*pose.assumed, *(["height"] if height_m is None else [])]
         record: dict[str, Any] = {
@@ -187,6 +188,7 @@ class Lifter:
             coordinates=coordinates,
             scale=f"given height {height_m:g} m" if height_m else f"assumed height {ASSUMED_HEIGHT_M:.2f} m",
             confidence=confidence.astype(np.float32),
+            deviation_m=None if deviation is None else deviation.astype(np.float32),
             points_px=points.astype(np.float32),
             times_s=times,
             image_size=pose.image_size,
@@ -201,15 +203,18 @@ class Lifter:
         image_size: tuple[int, int],
         camera: Camera,
         report: Callable[[float], None],
-    ) -> Float[np.ndarray, "frames joints 3"]:
-        """Root-relative joints at the segment's own times, in a unit that is the same for all frames."""
+    ) -> Float[np.ndarray, "frames joints _"]:
+        """Root-relative joints at the segment's own times, in a unit that is the same for all frames.
+
+        A fourth column is their deviation, where the model knows it.
+        """
         points = normalise(segment.points_px, segment.confidence, image_size, self.spec.normalisation, camera)
         points, confidence, at = to_rate(points, segment.confidence, segment.times_s, self.spec.frame_rate_hz)
         keypoints = np.concatenate([points, confidence[..., None]], axis=-1).astype(np.float32)
-        joints = self.lift_keypoints(torch.from_numpy(keypoints), report).numpy().astype(np.float64)
+        joints = self._lift_windows(torch.from_numpy(keypoints), report).numpy().astype(np.float64)
         if self.spec.output == "input":
             # In units of the picture a body shrinks as it walks away; its true size does not change.
-            size = np.log(self._stature(joints))
+            size = np.log(self._stature(joints[..., :3]))
             joints /= np.exp(low_pass(size, min(1.0, 2 / self.spec.frame_rate_hz)))[:, None, None]
         return interpolate(joints, at)
 
@@ -224,6 +229,23 @@ class Lifter:
         Windows overlap by a quarter, and blend there along a raised cosine. `report` is told what share is
         done.
         """
+        return self._lift_windows(keypoints, report)[..., :3]
+
+    def lift_with_deviation(
+        self, keypoints: Float[Tensor, "frames joints 3"]
+    ) -> tuple[Float[Tensor, "frames joints 3"], Float[Tensor, "frames joints"]]:
+        """As `lift_keypoints`, with the deviation of each joint (`Pose3D.deviation_m`) in the same unit.
+
+        Raises UserError for a model that gives none.
+        """
+        lifted = self._lift_windows(keypoints)
+        if lifted.shape[-1] == 3:
+            expected(f"model {self.name}", "one that gives a deviation", "joints alone")
+        return lifted[..., :3], lifted[..., 3]
+
+    def _lift_windows(
+        self, keypoints: Float[Tensor, "frames joints 3"], report: Callable[[float], None] | None = None
+    ) -> Float[Tensor, "frames joints _"]:
         frames, window = len(keypoints), self.spec.window_frames
         starts = window_starts(frames, window, overlap=window // 4)
         if frames < window and self.spec.fixed_window:
@@ -233,11 +255,13 @@ class Lifter:
         weight = torch.ones(length)
         if len(starts) > 1:
             weight[: len(fade)], weight[length - len(fade) :] = fade, fade.flip(0)
-        total = torch.zeros(len(keypoints), keypoints.shape[1], 3)
+        total = torch.zeros(())
         weights = torch.zeros(len(keypoints), 1, 1)
         for group in _groups(starts, max(1, _FRAMES_AT_ONCE // length)):
             clips = torch.stack([keypoints[start : start + length] for start in group])
-            lifted = self.lift_clips(clips)
+            lifted = self._lift_clips(clips)
+            if not total.ndim:
+                total = torch.zeros(*keypoints.shape[:2], lifted.shape[-1])
             for start, clip in zip(group, lifted, strict=True):
                 share = weight.clone()
                 if start == starts[0]:
@@ -250,11 +274,16 @@ class Lifter:
                 report(min(group[-1] + length, frames) / frames)
         return (total / weights)[:frames]
 
-    @torch.inference_mode()
     def lift_clips(
         self, clips: Float[Tensor, "batch frames joints 3"]
     ) -> Float[Tensor, "batch frames joints 3"]:
         """Lift whole windows in one pass, averaged with their mirror images; joints minus the root."""
+        return self._lift_clips(clips)[..., :3]
+
+    @torch.inference_mode()
+    def _lift_clips(
+        self, clips: Float[Tensor, "batch frames joints 3"]
+    ) -> Float[Tensor, "batch frames joints _"]:
         clips = clips.to(self.device)
         batch = torch.cat([clips, self._mirrored(clips)]) if self.flip else clips
         half = self.precision == "bfloat16"
@@ -264,17 +293,21 @@ class Lifter:
             straight, mirrored = lifted.chunk(2)
             lifted = (straight + self._mirrored(mirrored)) / 2
         root = self.skeleton.parents.index(-1)
+        if lifted.shape[-1] == 4:
+            lifted[..., 3] = lifted[..., 3].exp()
         if self.spec.root_relative:  # its root means nothing, the other joints are relative already
             lifted[:, :, root] = 0
         else:
-            lifted = lifted - lifted[:, :, root : root + 1]
+            lifted[..., :3] -= lifted[:, :, root : root + 1, :3].clone()
         return lifted.cpu()
 
     def _mirrored(
-        self, values: Float[Tensor, "batch frames joints 3"]
-    ) -> Float[Tensor, "batch frames joints 3"]:
+        self, values: Float[Tensor, "batch frames joints columns"]
+    ) -> Float[Tensor, "batch frames joints columns"]:
         """Left and right exchanged: x negated, which every normalisation has at 0 in the middle."""
-        return values[:, :, list(self.skeleton.mirror)] * values.new_tensor([-1.0, 1.0, 1.0])
+        signs = torch.ones(values.shape[-1], device=values.device)
+        signs[0] = -1
+        return values[:, :, list(self.skeleton.mirror)] * signs
 
 
 def check_scene(

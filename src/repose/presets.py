@@ -51,7 +51,9 @@ PRESETS: dict[str, TrainConfig] = {
     # The packaged model. Losses are in metres of a person 1.70 m tall at 30 frames/s.
     "default": TrainConfig(
         data=SyntheticConfig(mocap=Path("mocap")),
-        losses=LossWeights(position=1.0, scale=0.5, velocity=4.0, spatial_rank=0.02, temporal_rank=0.005),
+        losses=LossWeights(
+            position=1.0, scale=0.5, velocity=4.0, spatial_rank=0.02, temporal_rank=0.005, deviation=0.01
+        ),
         steps=9_000,
         batch=24,
         precision="bf16-mixed",
@@ -59,7 +61,9 @@ PRESETS: dict[str, TrainConfig] = {
     # Procedural motion alone, a minute on a laptop: to try the command, and for the tests.
     "tiny": TrainConfig(
         data=SyntheticConfig(procedural=ProceduralConfig(clips=40)),
-        losses=LossWeights(position=1.0, scale=0.5, velocity=4.0, spatial_rank=0.02, temporal_rank=0.005),
+        losses=LossWeights(
+            position=1.0, scale=0.5, velocity=4.0, spatial_rank=0.02, temporal_rank=0.005, deviation=0.01
+        ),
         steps=100,
         batch=8,
         warmup_steps=20,

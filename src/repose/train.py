@@ -162,7 +162,7 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False) -> Path:
             if confidence is None:
                 loss, parts = total_loss(predicted, target, config.losses, skeleton)
             else:  # x and y alone are known
-                loss = projection_2d(predicted, target, confidence)
+                loss = projection_2d(predicted[..., :3], target, confidence)
                 parts = {"projection_2d": loss.detach()}
             optimizer.zero_grad()
             fabric.backward(loss * batch.share)

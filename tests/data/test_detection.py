@@ -25,6 +25,7 @@ QUIET = DetectionConfig(
     p_limb_lost=0.0,
     p_frames_lost=0.0,
     p_wrong_place=0.0,
+    p_self_occlusion=0.0,
     p_unsure=0.0,
 )
 """Nothing goes wrong: switch on one thing at a time."""
@@ -199,13 +200,41 @@ def test_flicker_comes_and_goes(rays: Tensor) -> None:
     torch.testing.assert_close(changes, 2 * share * (1 - share), atol=0.05, rtol=0)
 
 
-def test_a_limb_in_a_wrong_place_is_reported_with_confidence(rays: Tensor) -> None:
-    keypoints = seen(rays, p_wrong_place=0.2, p_unsure=1.0)
-    wrong = relative_error(keypoints, rays) > 0.02
-    assert 0.05 < wrong.float().mean() < 0.9
-    assert keypoints[..., 2][wrong].mean().item() == pytest.approx(
-        keypoints[..., 2][~wrong].mean().item(), abs=0.02
-    )
+def test_a_guessed_limb_is_reported_with_confidence_unless_the_detector_knows(rays: Tensor) -> None:
+    for p_knows in (0.0, 1.0):
+        keypoints = seen(rays, p_wrong_place=0.2, p_knows=p_knows)
+        wrong = relative_error(keypoints, rays) > 0.02
+        assert 0.05 < wrong.float().mean() < 0.9
+        confidence = keypoints[..., 2]
+        assert (confidence[relative_error(keypoints, rays) < 1e-6] == 1).all()
+        assert (confidence[wrong] > 0).all()  # a guess is no loss
+        assert (confidence[wrong] == 1).all() if not p_knows else confidence[wrong].mean() < 0.6
+
+
+def test_what_hangs_on_a_guessed_joint_goes_with_it(rays: Tensor) -> None:
+    error = seen(rays, p_wrong_place=1.0)[..., :2] - rays
+    knee, ankle, elbow = (error[:, :, H36M_17.index(f"left_{j}")] for j in ("knee", "ankle", "elbow"))
+    both = (knee.norm(dim=-1) > 0.01) & (ankle.norm(dim=-1) > 0.01)
+
+    def agreement(one: Tensor, other: Tensor) -> float:
+        return torch.nn.functional.cosine_similarity(one[both], other[both], dim=-1).mean().item()
+
+    assert agreement(knee, ankle) > 0.4
+    assert abs(agreement(knee, elbow)) < 0.15
+
+
+def test_joints_behind_the_body_are_guessed(rays: Tensor) -> None:
+    hidden = torch.zeros(CLIPS, FRAMES, 17, dtype=torch.bool)
+    hidden[:, 20:40, H36M_17.index("right_wrist")] = True
+    config = replace(QUIET, p_self_occlusion=1.0, p_knows=1.0)
+    keypoints = detect(rays, HEIGHT, config, Generator().manual_seed(0), hidden)
+    error = relative_error(keypoints, rays)
+    assert (error[~hidden] < 1e-6).all()
+    assert 0.004 < error[hidden].median() < 0.1
+    assert (keypoints[..., 2][~hidden] == 1).all()
+    assert (keypoints[..., 2][hidden] < 1).float().mean() > 0.95
+    unaware = detect(rays, HEIGHT, replace(config, p_self_occlusion=0.0), Generator().manual_seed(0), hidden)
+    assert (relative_error(unaware, rays) < 1e-6).all()
 
 
 def test_confidence_goes_with_the_error(rays: Tensor) -> None:

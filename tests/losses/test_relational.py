@@ -19,9 +19,10 @@ def inversions_by_table(predicted, target):
     return wrong.sum(dim=-1) - wrong.sum(dim=-2)
 
 
-def loss_by_table(predicted, target, axis, mask=None):
+def loss_by_table(predicted, target, axis, mask=None, margin=0.0):
     z, truth = predicted[..., 2].movedim(axis, -1), target[..., 2].movedim(axis, -1)
-    charged = (z.unsqueeze(-1) - z.unsqueeze(-2)).clamp_min(0) * (truth.unsqueeze(-1) < truth.unsqueeze(-2))
+    gap = truth.unsqueeze(-2) - truth.unsqueeze(-1)
+    charged = (z.unsqueeze(-1) - z.unsqueeze(-2) + margin * gap).clamp_min(0) * (gap > 0)
     if mask is None:
         return charged.mean()
     known = mask.movedim(axis, -1)
@@ -56,6 +57,21 @@ def test_value_and_gradient_of_the_table(loss, axis):
     torch.testing.assert_close(
         *(torch.autograd.grad(value, predicted)[0] for value in (ours, table)), rtol=0, atol=1e-12
     )
+
+
+@LOSSES
+@pytest.mark.parametrize("margin", [0.5, 1.0, 2.0])
+def test_margin_is_a_share_of_the_true_gap(loss, axis, margin):
+    predicted = torch.randn(3, 20, 7, 3, dtype=torch.float64, requires_grad=True)
+    target = torch.randn(3, 20, 7, 3, dtype=torch.float64).round(decimals=1)
+    mask = torch.rand(3, 20, 7) > 0.3
+    for known in (None, mask):
+        ours = loss(predicted, target, known, margin=margin)
+        table = loss_by_table(predicted, target, axis, known, margin)
+        torch.testing.assert_close(ours, table)
+        torch.testing.assert_close(*(torch.autograd.grad(value, predicted)[0] for value in (ours, table)))
+    assert loss(margin * target, target, margin=margin).item() == pytest.approx(0, abs=1e-12)
+    assert loss(0.9 * margin * target, target, margin=margin) > 0.01
 
 
 @LOSSES

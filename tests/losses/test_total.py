@@ -42,3 +42,25 @@ def test_weights_are_finite_and_not_negative(bad):
 def test_some_weight_is_needed():
     with pytest.raises(UserError, match="at least one above 0, found all 0"):
         LossWeights(0.0, 0.0, 0.0)
+
+
+def test_margin_goes_to_the_relational_losses_and_is_no_loss_itself():
+    weights = LossWeights(0.0, 0.0, 0.0, spatial_rank=2.0, temporal_rank=3.0, rank_margin=0.5)
+    total, values = total_loss(PREDICTED, TARGET, weights)
+    spatial = losses.spatial_rank(PREDICTED, TARGET, margin=0.5)
+    temporal = losses.temporal_rank(PREDICTED, TARGET, margin=0.5)
+    torch.testing.assert_close(values, {"spatial_rank": spatial, "temporal_rank": temporal})
+    torch.testing.assert_close(total, 2 * spatial + 3 * temporal)
+    with pytest.raises(UserError, match="at least one above 0, found all 0"):
+        LossWeights(0.0, 0.0, 0.0, rank_margin=1.0)
+
+
+def test_a_fourth_column_is_the_deviation_and_touches_no_other_loss():
+    log_deviation = torch.randn(2, 9, 17, 1, dtype=torch.float64)
+    output = torch.cat([PREDICTED, log_deviation], dim=-1)
+    weights = LossWeights(deviation=0.1)
+    total, values = total_loss(output, TARGET, weights)
+    plain, _ = total_loss(PREDICTED, TARGET, LossWeights())
+    torch.testing.assert_close(total, plain + 0.1 * values["deviation"])
+    with pytest.raises(UserError, match="one that predicts a deviation, found joints alone"):
+        total_loss(PREDICTED, TARGET, weights)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from repose.data.procedural import ProceduralConfig, make_motion
 from repose.models import build, find_spec, load_checkpoint, save_checkpoint
-from repose.models.frameformer import FrameFormer, FrameFormerConfig, fill_gaps, person_view, rotate
+from repose.models.frameformer import FrameFormer, FrameFormerConfig
 from repose.models.registry import PoseModel
 from repose.skeleton import H36M_17
 
@@ -57,96 +57,7 @@ def turn(yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> Tensor:
     return about(2, roll) @ about(0, pitch) @ about(1, yaw)
 
 
-# The view
-
-
-def test_the_turned_camera_looks_at_the_person(keypoints: Tensor) -> None:
-    view = person_view(keypoints)
-    R = view.T_camera_view
-    torch.testing.assert_close(R.mT @ R, torch.eye(3, dtype=R.dtype).expand_as(R))
-    torch.testing.assert_close(torch.linalg.det(R), torch.ones(R.shape[:2], dtype=R.dtype))
-    trunk = H36M_17.indices("left_hip", "right_hip", "left_shoulder", "right_shoulder")
-    centre = keypoints[:, :, trunk, :2].mean(2)
-    ahead = R[..., 2]
-    torch.testing.assert_close(ahead[..., :2] / ahead[..., 2:], centre)
-    # The shortest way there: no roll about the line of sight.
-    trace = R.diagonal(dim1=-2, dim2=-1).sum(-1)
-    torch.testing.assert_close((trace - 1) / 2, ahead[..., 2])
-
-
-def test_the_view_shows_the_same_rays(keypoints: Tensor) -> None:
-    view = person_view(keypoints)
-    tangents = view.points * view.size[..., None, None]
-    back = rotate(view.T_camera_view, torch.nn.functional.pad(tangents, (0, 1), value=1.0))
-    torch.testing.assert_close(back[..., :2] / back[..., 2:], keypoints[..., :2])
-    spread = view.points.square().sum(-1).mean((1, 2)).sqrt()
-    torch.testing.assert_close(spread, torch.ones_like(spread))
-
-
-def test_the_view_does_not_depend_on_where_the_camera_points(bodies: Tensor) -> None:
-    """Panned cameras see the same person. What differs is small: a centre of tangents is not the tangent
-    of a centre, and the shortest rotation adds a little roll."""
-    straight = person_view(observe(bodies))
-    for R in (turn(yaw=0.3), turn(pitch=-0.3)):
-        panned = person_view(observe(bodies @ R.T))
-        torch.testing.assert_close(panned.points, straight.points, atol=0.1, rtol=0)
-        torch.testing.assert_close(panned.size, straight.size, rtol=0.05, atol=0)
-        raw = observe(bodies @ R.T)[..., :2] - observe(bodies)[..., :2]
-        assert raw.abs().max() > 0.3
-
-
-def test_a_person_in_the_middle_needs_no_turn() -> None:
-    points = torch.randn(1, 1, 17, 2, dtype=torch.float64) * 0.1
-    trunk = H36M_17.indices("left_hip", "right_hip", "left_shoulder", "right_shoulder")
-    points -= points[:, :, trunk].mean(2, keepdim=True)
-    view = person_view(torch.nn.functional.pad(points, (0, 1), value=1.0))
-    torch.testing.assert_close(view.T_camera_view[0, 0], torch.eye(3, dtype=torch.float64))
-    torch.testing.assert_close(view.points * view.size[..., None, None], points)
-
-
-def test_the_track_is_where_the_person_walks(bodies: Tensor) -> None:
-    still = bodies[:, :1].expand(-1, 12, -1, -1)
-    assert person_view(observe(still)).track.abs().max() < 1e-12
-    way = torch.linspace(0, 1, 12, dtype=torch.float64)[:, None, None] * torch.tensor([1.0, 0.0, 0.0])
-    track = person_view(observe(still + way)).track
-    torch.testing.assert_close(track.mean(1), torch.zeros(3, 2, dtype=torch.float64))
-    assert (track[..., 0].diff(dim=1) > 0).all()
-
-
-def test_joints_behind_the_turned_camera_stay_finite() -> None:
-    keypoints = torch.ones(1, 4, 17, 3)
-    keypoints[..., :2] = 8.0  # tangents: 83 degrees off, and one joint at the other side
-    keypoints[:, :, 16, :2] = -8.0
-    view = person_view(keypoints)
-    assert view.points.isfinite().all()
-
-
-# Gaps
-
-
-def fill_naively(points: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    filled = np.zeros_like(points)
-    frames = np.arange(points.shape[1])
-    for clip, joint in np.ndindex(points.shape[0], points.shape[2]):
-        known = observed[clip, :, joint]
-        if known.any():
-            for axis in range(points.shape[3]):
-                filled[clip, :, joint, axis] = np.interp(
-                    frames, frames[known], points[clip, known, joint, axis]
-                )
-    return filled
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    observed=hnp.arrays(bool, st.tuples(st.integers(1, 3), st.integers(1, 12), st.integers(1, 4))),
-    seed=st.integers(0, 1000),
-)
-def test_gaps_are_filled_linearly_and_held_at_the_ends(observed: np.ndarray, seed: int) -> None:
-    points = np.random.default_rng(seed).normal(size=(*observed.shape, 2))
-    filled = fill_gaps(torch.from_numpy(points), torch.from_numpy(observed))
-    np.testing.assert_allclose(filled.numpy(), fill_naively(points, observed), atol=1e-12)
-    np.testing.assert_array_equal(filled.numpy()[observed], points[observed])
+# The network
 
 
 def test_what_a_missing_joint_says_is_not_read(model: PoseModel, keypoints: Tensor) -> None:
@@ -162,35 +73,13 @@ def test_what_a_missing_joint_says_is_not_read(model: PoseModel, keypoints: Tens
     assert torch.equal(out, model(noise))
 
 
-def test_a_joint_never_seen_stands_at_the_centre(keypoints: Tensor) -> None:
-    wrist = H36M_17.index("left_wrist")
-    keypoints = keypoints.clone()
-    keypoints[:, :, wrist] = 0
-    assert (person_view(keypoints).points[:, :, wrist] == 0).all()
-
-
-def test_a_person_seen_only_in_part_has_a_centre(keypoints: Tensor) -> None:
-    keypoints = keypoints.clone()
-    keypoints[:, :, H36M_17.indices("left_hip", "right_hip", "left_shoulder", "right_shoulder"), 2] = 0
-    view = person_view(keypoints)
-    seen = keypoints[..., 2] > 0
-    torch.testing.assert_close(
-        (view.points.square().sum(-1) * seen).sum((1, 2)) / seen.sum((1, 2)),
-        torch.ones(3, dtype=torch.float64),
-    )
-    assert view.points.abs().max() < 10
-
-
-# The network
-
-
 @pytest.mark.parametrize("frames", [1, 2, 3, 27, 128, 300])
 def test_any_number_of_frames(frames: int, model: PoseModel) -> None:
     keypoints = torch.rand(2, frames, 17, 3, dtype=torch.float64)
     out = model(keypoints)
-    assert out.shape == (2, frames, 17, 3)
+    assert out.shape == (2, frames, 17, 4)  # with the logarithm of the deviation
     assert out.isfinite().all()
-    assert (out[:, :, 0] == 0).all()  # relative to the pelvis
+    assert (out[:, :, 0, :3] == 0).all()  # relative to the pelvis
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -222,24 +111,14 @@ def test_frames_are_told_apart_by_their_order(model: PoseModel, keypoints: Tenso
 def test_the_answer_turns_with_the_camera(model: PoseModel, bodies: Tensor) -> None:
     """Panning about its own centre turns the answer by the same angle, nearly (see the view above); the
     untrained network is no smoother than a trained one."""
-    straight = model(observe(bodies))
+    straight = model(observe(bodies))[..., :3]
     size = straight.norm(dim=-1).mean()
     for R in (turn(yaw=0.25), turn(pitch=0.25)):
-        panned = model(observe(bodies @ R.T))
+        panned = model(observe(bodies @ R.T))[..., :3]
         turned = (panned - straight @ R.T).norm(dim=-1).mean()
         unturned = (panned - straight).norm(dim=-1).mean()
         assert turned < 0.1 * size
         assert turned < 0.6 * unturned
-
-
-def test_magnifying_the_picture_changes_only_the_size_it_is_told(keypoints: Tensor) -> None:
-    points = keypoints[..., :2] - keypoints[..., :2].mean((1, 2), keepdim=True)
-    points = points[:, :1]
-    trunk = H36M_17.indices("left_hip", "right_hip", "left_shoulder", "right_shoulder")
-    points = points - points[:, :, trunk].mean(2, keepdim=True)
-    one, two = (person_view(torch.nn.functional.pad(k * points, (0, 1), value=1.0)) for k in (1.0, 2.0))
-    torch.testing.assert_close(one.points, two.points)
-    torch.testing.assert_close(2 * one.size, two.size)
 
 
 def test_training_and_evaluation_compute_the_same(model: PoseModel, keypoints: Tensor) -> None:
@@ -282,6 +161,20 @@ def test_gradients_are_right() -> None:
         return out.square().sum()
 
     assert torch.autograd.gradcheck(loss, (weight.detach().clone().requires_grad_(),))
+
+
+def test_the_deviation_starts_at_5_cm_and_leaves_the_joints_alone(keypoints: Tensor) -> None:
+    torch.manual_seed(0)
+    network = build(find_spec("frameformer").with_config(**CONFIG))
+    with torch.no_grad():
+        out = network(keypoints.float())
+        torch.testing.assert_close(out[..., 3].exp(), torch.full(out.shape[:3], 0.05), rtol=0.5, atol=0)
+        plain = build(find_spec("frameformer").with_config(**CONFIG, deviation=False))
+        weights = network.state_dict()
+        rows = torch.arange(weights["head.bias"].numel())
+        joints = (rows < 51) | (rows == len(rows) - 1)
+        plain.load_state_dict(weights | {k: weights[k][joints] for k in ("head.weight", "head.bias")})
+        torch.testing.assert_close(plain(keypoints.float()), out[..., :3])
 
 
 def test_it_goes_through_a_checkpoint_in_half_precision(

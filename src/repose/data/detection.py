@@ -14,6 +14,9 @@ ARMS = H36M_17.indices(*(f"{s}_{j}" for s in ("left", "right") for j in ("should
 LEGS = H36M_17.indices(*(f"{s}_{j}" for s in ("left", "right") for j in ("hip", "knee", "ankle")))
 # Joints that detectors place by convention rather than by sight, each in its own way.
 CONVENTIONAL = H36M_17.indices("pelvis", "spine", "thorax", "nose", "head_top")
+# The end of a limb and what it hangs on.
+OUTER = H36M_17.indices("left_wrist", "right_wrist", "left_ankle", "right_ankle")
+INNER = H36M_17.indices("left_elbow", "right_elbow", "left_knee", "right_knee")
 LIMBS = {
     "left arm": H36M_17.indices("left_elbow", "left_wrist"),
     "right arm": H36M_17.indices("right_elbow", "right_wrist"),
@@ -55,7 +58,15 @@ class DetectionConfig:
     p_frames_lost: float = 0.12
     frames_lost: tuple[int, int] = (1, 45)
     p_wrong_place: float = 0.05
-    """A limb seen in a wrong place by a detector that does not know it."""
+    """A limb that the detector did not see and guesses somewhere else."""
+    wrong_place: tuple[float, float] = (0.03, 0.25)
+    """How far off such guesses are, log-uniform over clips."""
+    p_self_occlusion: float = 0.6
+    """Clips in which joints behind the person's own body are guessed, too."""
+    self_occlusion: tuple[float, float] = (0.004, 0.06)
+    """How far off these are, log-uniform over clips."""
+    p_knows: float = 0.7
+    """Clips whose detector gives its guesses a lower confidence."""
     p_unsure: float = 0.8
     """Clips whose confidence goes with the error; in the others it is 1."""
 
@@ -65,10 +76,12 @@ def detect(
     height: Float[Tensor, " batch"],
     config: DetectionConfig,
     generator: Generator,
+    hidden: Bool[Tensor, "batch frames joints"] | None = None,
 ) -> Float[Tensor, "batch frames joints 3"]:
     """What a detector makes of true `rays`: x, y and confidence, which is 0 where a joint is lost.
 
-    `height` is the person's apparent height in the rays' unit. A lost joint's x and y are 0.
+    `height` is the person's apparent height in the rays' unit; `hidden` joints are those that the
+    person's own body is in front of. A lost joint's x and y are 0.
     """
     batch, frames, joints = rays.shape[:3]
     shape = (batch, frames, joints)
@@ -119,15 +132,25 @@ def detect(
         for p, into in ((config.p_limb_lost, lost), (config.p_wrong_place, wrong)):
             when = episodes(chance(p, batch, 1) & messy[:, None], frames, config.limb_lost_frames, generator)
             into[:, :, limb] |= when
-    # A guessed limb drifts about a place of its own, and the detector is sure of it.
-    guess = 0.06 * torch.randn(batch, 1, joints, 2, generator=generator) + 0.05 * drift(shape, 12, generator)
-    seen = seen + unit * (error + wrong[..., None] * guess)
+    # A guess drifts about a place of its own, and what hangs on a guessed joint goes with it.
+    guess = torch.randn(batch, 1, joints, 2, generator=generator) + 0.8 * drift(shape, 12, generator)
+    guess[:, :, OUTER] += guess[:, :, INNER]
+    off = wrong[..., None] * log_uniform(*config.wrong_place)
+    if hidden is not None:
+        guessed = hidden & (chance(config.p_self_occlusion) & messy)[:, None, None]
+        wrong = wrong | guessed
+        off = torch.maximum(off, guessed[..., None] * log_uniform(*config.self_occlusion))
+    seen = seen + unit * (error + off * guess)
 
     size = error.norm(dim=-1)
     slope = torch.rand(batch, 1, 1, generator=generator) * 12
     whim = 0.25 * torch.rand(batch, 1, 1, generator=generator)
     doubt = slope * size + whim * torch.rand(shape, generator=generator)
     confidence = torch.where(chance(config.p_unsure)[:, None, None], (1 - doubt).clamp(0.05, 1.0), 1.0)
+    trust = 0.05 + 0.75 * torch.rand(batch, 1, joints, generator=generator)
+    trust = (trust + 0.15 * drift(shape, 12, generator)[..., 0]).clamp(0.05, 1)
+    knows = wrong & chance(config.p_knows)[:, None, None]
+    confidence = torch.where(knows, (confidence * trust).clamp(min=0.05), confidence)
     confidence = confidence * ~lost
     return torch.cat([seen * ~lost[..., None], confidence[..., None]], dim=-1)
 

@@ -6,6 +6,7 @@ lets every process of a distributed run take its own rows of the same batch.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,11 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
-from repose.data.augment import exchange_arms, mirror, resize_bones
+from repose.data.augment import exchange_arms, mirror, resize_bones, shift_joints
 from repose.data.batch import Batch
 from repose.data.detection import DetectionConfig, detect
 from repose.data.mocap import MocapClip, read_cmu, read_mocap, resample
+from repose.data.occlusion import self_occluded
 from repose.data.procedural import ProceduralConfig, make_motion
 from repose.data.virtual_camera import CameraConfig, film
 from repose.errors import UserError
@@ -44,6 +46,8 @@ class SyntheticConfig:
     p_reverse: float = 0.1
     p_exchange_arms: float = 0.3
     bone_spread: float = 0.10
+    shift_m: float = 0.025
+    """How differently the joints of trunk and head are defined (`repose.data.augment.shift_joints`)."""
     short_clips: float = 0.15
     """Share of batches with clips of fewer frames than the window, down to a single one."""
     camera: CameraConfig = field(default_factory=CameraConfig)
@@ -101,7 +105,7 @@ class SyntheticClips(Dataset[Batch]):
         self.rows = slice(rank * batch // ranks, (rank + 1) * batch // ranks)
         training, self.validation = mocap_split(config.mocap)
         self.mocap = MotionBank.of([c.joints_m for c in training]) if training else None
-        self.procedural = MotionBank.of(list(make_motion(config.procedural, seed)))
+        self.procedural = _procedural_bank(config.procedural, seed)
 
     def __getitem__(self, step: int) -> Batch:
         config = self.config
@@ -124,6 +128,7 @@ class SyntheticClips(Dataset[Batch]):
         exchanged = torch.rand(self.batch, generator=generator) < config.p_exchange_arms
         joints = exchange_arms(joints, exchanged, generator)
         joints = resize_bones(joints, config.bone_spread, generator)
+        joints = shift_joints(joints, config.shift_m, generator)
         batch = see(joints, config.camera, config.detection, generator)
         return Batch(batch.keypoints[self.rows], batch.target[self.rows])
 
@@ -136,16 +141,24 @@ def see(
 ) -> Batch:
     """World joints as a detector behind a virtual camera reports them, and the truth to learn.
 
-    Keypoints are rays x/z, y/z and confidence (see `repose.models.frameformer`); targets are joints minus
+    Keypoints are rays x/z, y/z and confidence (see `repose.models.person_view`); targets are joints minus
     the pelvis in the camera frame, in metres of a person 1.70 m tall.
     """
     rays, joints = film(joints_m, camera, generator)
     height = stature(joints_m).mean(dim=1)
-    keypoints = detect(rays, height / joints[..., 2].mean(dim=(1, 2)), detection, generator)
+    hidden = self_occluded(joints)
+    keypoints = detect(rays, height / joints[..., 2].mean(dim=(1, 2)), detection, generator, hidden)
     relative = (joints - joints[:, :, :1]) * (STATURE_M / height)[:, None, None, None]
     return Batch(keypoints, relative)
 
 
+@cache
+def _procedural_bank(config: ProceduralConfig, seed: int) -> MotionBank:
+    """Made once in a process, which may train many models."""
+    return MotionBank.of(list(make_motion(config, seed)))
+
+
+@cache
 def mocap_split(folder: Path | None) -> tuple[list[MocapClip], list[MocapClip]]:
     """Training and validation clips at 60 Hz; both empty without a folder.
 

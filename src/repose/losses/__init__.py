@@ -1,5 +1,6 @@
 """Losses for lifting: plain tensors in, a scalar out, nothing known of the model."""
 
+from repose.losses.deviation import deviation
 from repose.losses.position import (
     angle,
     angle_velocity,
@@ -19,6 +20,7 @@ __all__ = [
     "LossWeights",
     "angle",
     "angle_velocity",
+    "deviation",
     "joint_l1",
     "limb_length",
     "limb_variance",

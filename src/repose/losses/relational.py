@@ -4,6 +4,10 @@ For every ordered pair (i, j) whose true depths satisfy z_i < z_j, the loss char
 the predicted depths, and takes the mean over all pairs, the uncharged ones included. `spatial_rank`
 pairs the joints of one frame, `temporal_rank` the frames of one joint (RePOSE, its relational loss).
 
+With a `margin` m, a pair is charged max(ẑ_i − ẑ_j + m (z_j − z_i), 0): its depths have to lie apart by that
+share of the true gap. The published form has m = 0, which a prediction without any depth meets as well;
+with m = 1 every gap predicted too small is charged by what it lacks.
+
 Written down, this is a frames × frames table. Here it is three sorts of each row, O(n log n) time and
 O(n) memory, and exact: docs/relational-loss.md has the derivation.
 """
@@ -19,7 +23,9 @@ Mask = Bool[Tensor, "batch frames joints"]
 Scalar = Float[Tensor, ""]
 
 
-def spatial_rank(predicted: Joints, target: Joints, mask: Mask | None = None) -> Scalar:
+def spatial_rank(
+    predicted: Joints, target: Joints, mask: Mask | None = None, *, margin: float = 0.0
+) -> Scalar:
     """Charge for joints of one frame whose predicted depths are in the wrong order.
 
     Depth is the third coordinate, in any unit; the loss is in that unit. `mask` is true where the target
@@ -33,10 +39,12 @@ def spatial_rank(predicted: Joints, target: Joints, mask: Mask | None = None) ->
     Raises UserError when the shapes differ.
     """
     predicted, target = match(predicted, target)
-    return _rank(predicted[..., 2], target[..., 2], mask)
+    return _rank(predicted[..., 2], target[..., 2], mask, margin)
 
 
-def temporal_rank(predicted: Joints, target: Joints, mask: Mask | None = None) -> Scalar:
+def temporal_rank(
+    predicted: Joints, target: Joints, mask: Mask | None = None, *, margin: float = 0.0
+) -> Scalar:
     """Charge for frames in which one joint's predicted depths are in the wrong order.
 
     As `spatial_rank`, with pairs of frames of one joint in place of pairs of joints of one frame.
@@ -44,11 +52,14 @@ def temporal_rank(predicted: Joints, target: Joints, mask: Mask | None = None) -
     predicted, target = match(predicted, target)
     if mask is not None:
         mask = mask.transpose(1, 2)
-    return _rank(predicted[..., 2].transpose(1, 2), target[..., 2].transpose(1, 2), mask)
+    return _rank(predicted[..., 2].transpose(1, 2), target[..., 2].transpose(1, 2), mask, margin)
 
 
-def _rank(predicted: Tensor, target: Tensor, mask: Tensor | None) -> Tensor:
+def _rank(predicted: Tensor, target: Tensor, mask: Tensor | None, margin: float) -> Tensor:
     """The loss over pairs along the last axis."""
+    if margin:
+        # ẑ_i − ẑ_j + m (z_j − z_i) = (ẑ − m z)_i − (ẑ − m z)_j: the published form, of other numbers.
+        predicted = predicted - margin * target
     if mask is None:
         pairs: Tensor | int = predicted.numel() * predicted.shape[-1]
         wrong = count_inversions(predicted, target)

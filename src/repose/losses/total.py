@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from repose.errors import expected
+from repose.losses.deviation import deviation
 from repose.losses.position import (
     angle,
     angle_velocity,
@@ -25,8 +26,8 @@ from repose.skeleton import H36M_17, Skeleton
 class LossWeights:
     """Factor of each loss in the total; a loss with factor 0 is not computed.
 
-    The defaults are those published for MotionBERT. Raises UserError for a factor that is negative or
-    not finite, and when all are 0.
+    The defaults are those published for MotionBERT. Raises UserError for a number that is negative or
+    not finite, and when all factors are 0.
     """
 
     position: float = 1.0
@@ -40,22 +41,37 @@ class LossWeights:
     angle_velocity: float = 0.0
     spatial_rank: float = 0.0
     temporal_rank: float = 0.0
+    rank_margin: float = 0.0
+    """No factor: the share of the true gap by which the two relational losses want depths apart."""
+    deviation: float = 0.0
+    """Of `deviation`, for models that predict one."""
 
     def __post_init__(self) -> None:
         for name, weight in asdict(self).items():
             if not (weight >= 0 and math.isfinite(weight)):
                 expected(f"loss weight {name}", "a finite number, 0 or more", weight)
-        if not any(asdict(self).values()):
+        if not self.factors():
             expected("loss weights", "at least one above 0", "all 0")
+
+    def factors(self) -> dict[str, float]:
+        """The losses that count, by name, with their factors."""
+        return {name: value for name, value in asdict(self).items() if value and name != "rank_margin"}
 
 
 def total_loss(
-    predicted: Float[Tensor, "batch frames joints 3"],
+    output: Float[Tensor, "batch frames joints 3"] | Float[Tensor, "batch frames joints 4"],
     target: Float[Tensor, "batch frames joints 3"],
     weights: LossWeights,
     skeleton: Skeleton = H36M_17,
 ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
-    """The weighted sum, and by name each loss in it: unweighted, without gradient, for the curves."""
+    """The weighted sum, and by name each loss in it: unweighted, without gradient, for the curves.
+
+    A fourth column of a model's `output` is the logarithm of its deviation. Raises UserError where a
+    deviation is to be learnt and the model has none.
+    """
+    predicted, margin = output[..., :3], weights.rank_margin
+    if weights.deviation and output.shape[-1] == 3:
+        expected("model", "one that predicts a deviation", "joints alone", "Use --losses.deviation 0.")
     losses: dict[str, Callable[[], Tensor]] = {
         "position": lambda: mpjpe(predicted, target),
         "scale": lambda: n_mpjpe(predicted, target),
@@ -64,9 +80,10 @@ def total_loss(
         "limb_length": lambda: limb_length(predicted, target, skeleton),
         "angle": lambda: angle(predicted, target, skeleton),
         "angle_velocity": lambda: angle_velocity(predicted, target, skeleton),
-        "spatial_rank": lambda: spatial_rank(predicted, target),
-        "temporal_rank": lambda: temporal_rank(predicted, target),
+        "spatial_rank": lambda: spatial_rank(predicted, target, margin=margin),
+        "temporal_rank": lambda: temporal_rank(predicted, target, margin=margin),
+        "deviation": lambda: deviation(output[..., 3], predicted, target),
     }
-    values = {name: losses[name]() for name, weight in asdict(weights).items() if weight}
+    values = {name: losses[name]() for name in weights.factors()}
     total = sum(getattr(weights, name) * value for name, value in values.items())
     return total, {name: value.detach() for name, value in values.items()}

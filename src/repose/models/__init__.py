@@ -23,6 +23,7 @@ from repose.models.registry import (
     register_architecture,
     registered,
 )
+from repose.models.viewed import Viewed, ViewedConfig
 
 __all__ = [
     "AGFormer",
@@ -34,6 +35,8 @@ __all__ = [
     "ListedModel",
     "ModelSpec",
     "PoseModel",
+    "Viewed",
+    "ViewedConfig",
     "build",
     "find_spec",
     "list_models",

@@ -1,24 +1,22 @@
 """FrameFormer: the project's own lifter, one token a frame, small and quick.
 
 All 17 joints of a frame share one token and attention runs over time alone, so that a frame costs a
-hundredth of what a token per joint costs. Before the network sees a clip, a virtual camera is turned
-to look straight at the person in every frame (the idea of perspective crop layers, Yu et al., CVPR
-2021): where the person stands in the picture then no longer matters, and the answer is turned back.
+hundredth of what a token per joint costs. The network sees the clip by a camera that looks straight at
+the person (`repose.models.person_view`), and its answer is turned back.
 Positions in time enter attention by rotation (RoPE, Su et al. 2021), so any number of frames will do.
 """
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, replace
 from typing import cast
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from repose.models.person_view import USUAL_SIZE_M, person_view, rotate
 from repose.models.registry import ModelSpec, PoseModel, register, register_architecture
-from repose.skeleton import H36M_17
-
-TRUNK = H36M_17.indices("left_hip", "right_hip", "left_shoulder", "right_shoulder")
 
 
 @dataclass(frozen=True)
@@ -28,82 +26,8 @@ class FrameFormerConfig:
     heads: int = 8
     mlp_ratio: float = 3.0
     joints: int = 17
-
-
-@dataclass(frozen=True)
-class PersonView:
-    """A clip as virtual cameras see it that look straight at the person."""
-
-    points: Float[Tensor, "batch frames joints 2"]
-    """Rays of the turned camera, divided by the clip's `size`; gaps interpolated over time."""
-    track: Float[Tensor, "batch frames 2"]
-    """Where the person's centre moves in the picture, from its mean over the clip, divided by `size`."""
-    size: Float[Tensor, "batch 1"]
-    """Apparent size: root mean square distance of the joints from their centre, as a tangent."""
-    T_camera_view: Float[Tensor, "batch frames 3 3"]
-    """Rotation from the turned camera back to the real one."""
-
-
-def person_view(keypoints: Float[Tensor, "batch frames joints 3"]) -> PersonView:
-    """Turn the camera to the person, frame by frame.
-
-    `keypoints` are rays x/z, y/z of the real camera (OpenCV axes) and a confidence that is 0 for a
-    missing joint. A joint missing for a while is interpolated over time, one that is missing for the
-    whole clip stands at the person's centre.
-    """
-    observed = keypoints[..., 2] > 0
-    points = fill_gaps(keypoints[..., :2], observed)
-    known = observed.any(dim=1, keepdim=True)  # batch 1 joints
-    trunk = torch.zeros_like(known)
-    trunk[..., TRUNK] = known[..., TRUNK]
-    anchor = torch.where(trunk.any(dim=-1, keepdim=True), trunk, known).to(points.dtype)[..., None]
-    centre = (points * anchor).sum(dim=2) / anchor.sum(dim=2).clamp(min=1)  # batch frames 2
-
-    x, y = centre.unbind(-1)
-    norm = torch.sqrt(x * x + y * y + 1)
-    # The shortest rotation that takes the optical axis z to d = (x, y, 1) / norm, written out:
-    # R = I + [v]× + [v]×² / (1 + cos) with v = z × d and cos = 1 / norm.
-    dx, dy, dz = x / norm, y / norm, 1 / norm
-    k = 1 / (1 + dz)
-    rows = (1 - k * dx * dx, -k * dx * dy, dx, -k * dx * dy, 1 - k * dy * dy, dy, -dx, -dy, dz)
-    T_camera_view = torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
-
-    rays = rotate(T_camera_view.transpose(-1, -2), F.pad(points, (0, 1), value=1.0))
-    points = rays[..., :2] / rays[..., 2:].clamp(min=0.1)
-    points = torch.where(known[..., None], points, torch.zeros_like(points))
-    weight = observed.to(points.dtype)
-    square = (points.square().sum(-1) * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1)
-    size = square.sqrt().clamp(min=1e-4)[:, None]
-    track = (centre - centre.mean(dim=1, keepdim=True)) / size[..., None]
-    return PersonView(points / size[..., None, None], track, size, T_camera_view)
-
-
-def fill_gaps(
-    points: Float[Tensor, "batch frames joints axes"], observed: Bool[Tensor, "batch frames joints"]
-) -> Float[Tensor, "batch frames joints axes"]:
-    """Interpolate each joint linearly over time where it is not observed; hold it at the ends.
-
-    A joint that is never observed becomes 0.
-    """
-    frames = points.shape[1]
-    time = torch.arange(frames, device=points.device)[None, :, None].expand(observed.shape)
-    before = torch.where(observed, time, -1).cummax(dim=1).values
-    after = torch.where(observed, time, frames).flip(1).cummin(dim=1).values.flip(1)
-    known = (before >= 0) | (after < frames)
-    first = torch.where(before >= 0, before, after).clamp(max=frames - 1)
-    last = torch.where(after < frames, after, before).clamp(min=0)
-    span = (last - first).clamp(min=1)
-    share = ((time - first).to(points.dtype) / span)[..., None]
-    index = [i[..., None].expand(points.shape) for i in (first, last)]
-    filled = torch.lerp(points.gather(1, index[0]), points.gather(1, index[1]), share)
-    return torch.where(known[..., None], filled, torch.zeros_like(filled))
-
-
-def rotate(
-    rotation: Float[Tensor, "batch frames 3 3"], points: Float[Tensor, "batch frames joints 3"]
-) -> Float[Tensor, "batch frames joints 3"]:
-    """Rotate the points of each frame; written out, because autocast would round a matrix product."""
-    return (rotation[:, :, None] * points[..., None, :]).sum(-1)
+    deviation: bool = False
+    """Whether the model says how far off each joint may be."""
 
 
 class FrameFormer(PoseModel):
@@ -116,17 +40,18 @@ class FrameFormer(PoseModel):
         self.embed = nn.Linear(config.joints * 3 + 3, config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width)
-        self.head = nn.Linear(config.width, config.joints * 3 + 1)
+        self.head = nn.Linear(config.width, config.joints * (4 if config.deviation else 3) + 1)
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(cast(Tensor, module.bias))
 
-    def forward(self, keypoints: Float[Tensor, "batch frames 17 3"]) -> Float[Tensor, "batch frames 17 3"]:
+    def forward(self, keypoints: Float[Tensor, "batch frames 17 3"]) -> Float[Tensor, "batch frames 17 _"]:
         """Lift a clip.
 
         `keypoints`: rays x/z, y/z of the camera (x right, y down) and confidence, 0 where missing.
-        Returns joints minus the pelvis in the camera frame, in metres of a person 1.70 m tall.
+        Returns joints minus the pelvis in the camera frame, in metres of a person 1.70 m tall, and with
+        `config.deviation` the logarithm of each joint's deviation as a fourth column.
         """
         view = person_view(keypoints)
         batch, frames = keypoints.shape[:2]
@@ -137,11 +62,17 @@ class FrameFormer(PoseModel):
         for block in self.blocks:
             x = block(x, turn)
         out = self.head(self.norm(x)).to(view.points.dtype)
-        joints = out[..., :-1].unflatten(-1, (self.config.joints, 3))
-        # Most of x and y is the picture itself, magnified: 0.6 m is the usual size of `view.size`.
-        magnified = view.points * (0.6 * out[..., -1:, None].exp())
+        count = self.config.joints
+        joints = out[..., : 3 * count].unflatten(-1, (count, 3))
+        # Most of x and y is the picture itself, magnified.
+        magnified = view.points * (USUAL_SIZE_M * out[..., -1:, None].exp())
         joints = joints + F.pad(magnified, (0, 1))
-        return rotate(view.T_camera_view, joints - joints[..., :1, :])
+        joints = rotate(view.T_camera_view, joints - joints[..., :1, :])
+        if not self.config.deviation:
+            return joints
+        # 5 cm is the usual deviation: training starts from there.
+        log_deviation = out[..., 3 * count : 4 * count, None] + math.log(0.05)
+        return torch.cat([joints, log_deviation], dim=-1)
 
 
 class Block(nn.Module):
@@ -189,16 +120,16 @@ def turn_in_time(x: Float[Tensor, "batch heads frames width"], turn: tuple[Tenso
 
 
 register_architecture("frameformer", FrameFormerConfig, FrameFormer)
-register(
-    ModelSpec(
-        name="frameformer",
-        architecture="frameformer",
-        config=asdict(FrameFormerConfig()),
-        skeleton="h36m-17",
-        frame_rate_hz=30.0,
-        window_frames=128,
-        normalisation="rays",
-        output="m",
-        root_relative=True,
-    )
+_SPEC = ModelSpec(
+    name="frameformer",
+    architecture="frameformer",
+    config=asdict(FrameFormerConfig(deviation=True)),
+    skeleton="h36m-17",
+    frame_rate_hz=30.0,
+    window_frames=128,
+    normalisation="rays",
+    output="m",
+    root_relative=True,
 )
+register(_SPEC)
+register(replace(_SPEC.with_config(width=128, depth=4), name="frameformer-small"))

@@ -109,7 +109,9 @@ class PoseModel(nn.Module):
 
     `forward` maps `(batch, frames, joints, 3)`, where the last axis is the normalised x and y and the
     detector's confidence, to `(batch, frames, joints, 3)`, x right, y down and z away from the camera,
-    in the unit that `spec.output` names. `build` and `load_checkpoint` set `spec`.
+    in the unit that `spec.output` names. A model that knows its own error adds a fourth column, the
+    natural logarithm of its deviation in that unit (`repose.losses.deviation`). `build` and
+    `load_checkpoint` set `spec`.
     """
 
     spec: ModelSpec

@@ -1,0 +1,94 @@
+"""A clip as a virtual camera sees it that is turned, frame by frame, to look straight at the person.
+
+Where the person stands in the picture then no longer matters, and a network need not learn that a place
+in the picture means a direction of view (the idea of perspective crop layers, Yu et al., CVPR 2021).
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from repose.skeleton import H36M_17
+
+TRUNK = H36M_17.indices("left_hip", "right_hip", "left_shoulder", "right_shoulder")
+USUAL_SIZE_M = 0.6
+"""What a `PersonView.size` of 1 at a distance of 1 usually is, of a person 1.70 m tall."""
+
+
+@dataclass(frozen=True)
+class PersonView:
+    """A clip as virtual cameras see it that look straight at the person."""
+
+    points: Float[Tensor, "batch frames joints 2"]
+    """Rays of the turned camera, divided by the clip's `size`; gaps interpolated over time."""
+    track: Float[Tensor, "batch frames 2"]
+    """Where the person's centre moves in the picture, from its mean over the clip, divided by `size`."""
+    size: Float[Tensor, "batch 1"]
+    """Apparent size: root mean square distance of the joints from their centre, as a tangent."""
+    T_camera_view: Float[Tensor, "batch frames 3 3"]
+    """Rotation from the turned camera back to the real one."""
+
+
+def person_view(keypoints: Float[Tensor, "batch frames joints 3"]) -> PersonView:
+    """Turn the camera to the person, frame by frame.
+
+    `keypoints` are rays x/z, y/z of the real camera (OpenCV axes) and a confidence that is 0 for a
+    missing joint. A joint missing for a while is interpolated over time, one that is missing for the
+    whole clip stands at the person's centre.
+    """
+    observed = keypoints[..., 2] > 0
+    points = fill_gaps(keypoints[..., :2], observed)
+    known = observed.any(dim=1, keepdim=True)  # batch 1 joints
+    trunk = torch.zeros_like(known)
+    trunk[..., TRUNK] = known[..., TRUNK]
+    anchor = torch.where(trunk.any(dim=-1, keepdim=True), trunk, known).to(points.dtype)[..., None]
+    centre = (points * anchor).sum(dim=2) / anchor.sum(dim=2).clamp(min=1)  # batch frames 2
+
+    x, y = centre.unbind(-1)
+    norm = torch.sqrt(x * x + y * y + 1)
+    # The shortest rotation that takes the optical axis z to d = (x, y, 1) / norm, written out:
+    # R = I + [v]× + [v]×² / (1 + cos) with v = z × d and cos = 1 / norm.
+    dx, dy, dz = x / norm, y / norm, 1 / norm
+    k = 1 / (1 + dz)
+    rows = (1 - k * dx * dx, -k * dx * dy, dx, -k * dx * dy, 1 - k * dy * dy, dy, -dx, -dy, dz)
+    T_camera_view = torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
+
+    rays = rotate(T_camera_view.transpose(-1, -2), F.pad(points, (0, 1), value=1.0))
+    points = rays[..., :2] / rays[..., 2:].clamp(min=0.1)
+    points = torch.where(known[..., None], points, torch.zeros_like(points))
+    weight = observed.to(points.dtype)
+    square = (points.square().sum(-1) * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1)
+    size = square.sqrt().clamp(min=1e-4)[:, None]
+    track = (centre - centre.mean(dim=1, keepdim=True)) / size[..., None]
+    return PersonView(points / size[..., None, None], track, size, T_camera_view)
+
+
+def fill_gaps(
+    points: Float[Tensor, "batch frames joints axes"], observed: Bool[Tensor, "batch frames joints"]
+) -> Float[Tensor, "batch frames joints axes"]:
+    """Interpolate each joint linearly over time where it is not observed; hold it at the ends.
+
+    A joint that is never observed becomes 0.
+    """
+    frames = points.shape[1]
+    time = torch.arange(frames, device=points.device)[None, :, None].expand(observed.shape)
+    before = torch.where(observed, time, -1).cummax(dim=1).values
+    after = torch.where(observed, time, frames).flip(1).cummin(dim=1).values.flip(1)
+    known = (before >= 0) | (after < frames)
+    first = torch.where(before >= 0, before, after).clamp(max=frames - 1)
+    last = torch.where(after < frames, after, before).clamp(min=0)
+    span = (last - first).clamp(min=1)
+    share = ((time - first).to(points.dtype) / span)[..., None]
+    index = [i[..., None].expand(points.shape) for i in (first, last)]
+    filled = torch.lerp(points.gather(1, index[0]), points.gather(1, index[1]), share)
+    return torch.where(known[..., None], filled, torch.zeros_like(filled))
+
+
+def rotate(
+    rotation: Float[Tensor, "batch frames 3 3"], points: Float[Tensor, "batch frames joints 3"]
+) -> Float[Tensor, "batch frames joints 3"]:
+    """Rotate the points of each frame; written out, because autocast would round a matrix product."""
+    return (rotation[:, :, None] * points[..., None, :]).sum(-1)
