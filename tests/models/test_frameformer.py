@@ -6,16 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from torch import Tensor
 
 from repose.data.procedural import ProceduralConfig, make_motion
 from repose.models import build, find_spec, load_checkpoint, save_checkpoint
 from repose.models.frameformer import FrameFormer, FrameFormerConfig
 from repose.models.registry import PoseModel
-from repose.skeleton import H36M_17
 
 CONFIG = {"width": 64, "depth": 2, "heads": 4}
 
