@@ -1,24 +1,35 @@
 """What the relational losses do: the same backbone, data, cameras and seeds with and without them.
 
     python benchmarks/experiment.py train RUNS --mocap MOCAP --backbone frameformer-small --steps 1000
-    python benchmarks/experiment.py report RUNS --held-out FOLDER
+    python benchmarks/experiment.py train RUNS --mocap MOCAP --backbone frameformer --operations 2.5e13
+    python benchmarks/experiment.py report RUNS --motion MOCAP FOLDER...
 
-`train` makes a run for every variant and seed, RUNS/BACKBONE/VARIANT/SEED; runs that are there already are
-kept, and one that was interrupted goes on, so the command may be stopped and given again. All runs of a
-seed see the same batches. `report` scores each of them on motion that none was trained on and prints how
-much every variant differs from the one without relational terms, with 95 % intervals over seeds and clips
-(docs/experiment.md).
+`train` makes a run for every variant and seed, RUNS/BACKBONE/VARIANT/SEED; runs that are there already
+are kept, and one that was interrupted goes on, so the command may be stopped and given again. All runs of
+a seed see the same batches. With `--operations` in place of `--steps`, backbones are compared: each gets
+as many steps as so many floating-point operations allow (three times those of the forward pass).
+
+`report` scores each of them on motion that none was trained on (of the CMU pack, the validation
+recordings) under conditions of the occlusion benchmark, and prints how much every variant differs from
+the one without relational terms: the same clips, cameras, hidden joints and seeds, paired, with 95 %
+intervals of a bootstrap over seeds and clips (docs/experiment.md).
 """
 
 import argparse
-from dataclasses import replace
+from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
+import repose
+from repose.benchmark.conditions import CONDITIONS
+from repose.benchmark.occlusion import OcclusionBenchmark, lift
+from repose.benchmark.scores import measure
 from repose.data.synthetic import SyntheticConfig
 from repose.losses import LossWeights
-from repose.models import find_spec
+from repose.models import build, find_spec
 from repose.train import TrainConfig, train
 
 # Weights of the spatial and the temporal term, and their margin.
@@ -34,8 +45,6 @@ VARIANTS: dict[str, tuple[float, float, float]] = {
     "spatial, margin 1": (0.2, 0.0, 1.0),
     "temporal, margin 1": (0.0, 0.05, 1.0),
 }
-SHORT = ("none", "published", "margin 1")
-"""For backbones that learn slowly on a CPU."""
 
 
 def configure(backbone: str, variant: str, seed: int, steps: int, batch: int, mocap: Path) -> TrainConfig:
@@ -63,16 +72,124 @@ def configure(backbone: str, variant: str, seed: int, steps: int, batch: int, mo
     )
 
 
+def forward_operations(backbone: str) -> float:
+    """Floating-point operations of lifting one frame, of a window."""
+    model = build(backbone).eval()
+    frames = model.spec.window_frames
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.rand(1, frames, 17, 3))
+    return counter.get_total_flops() / frames
+
+
 def train_all(options: argparse.Namespace) -> None:
     torch.set_num_threads(1)
+    if options.operations:
+        frames = options.operations / (3 * forward_operations(options.backbone))
+        clip = find_spec(options.backbone).window_frames
+        options.steps = round(frames / (options.batch * clip))
+        print(f"{options.backbone}: {frames:,.0f} frames, {options.steps} steps", flush=True)
     for seed in range(options.seeds):
         for variant in options.variants or VARIANTS:
-            folder = options.runs / options.backbone / variant.replace(" ", "-").replace(",", "") / str(seed)
+            folder = options.runs / options.backbone / short(variant) / str(seed)
             if (folder / "model.safetensors").exists():
                 continue
             config = configure(options.backbone, variant, seed, options.steps, options.batch, options.mocap)
             print(f"{folder}", flush=True)
-            train(replace(config), folder, resume=(folder / "state.pt").exists())
+            train(config, folder, resume=(folder / "state.pt").exists())
+
+
+def short(variant: str) -> str:
+    """Name of the variant's folder."""
+    return variant.replace(" ", "-").replace(",", "")
+
+
+SEEN_AS = ("detector", "legs lost 40 frames", "own body", "own body, unaware")
+METRICS = {
+    "hidden": ("p_mpjpe_mm", 1),
+    "visible": ("p_mpjpe_mm", 2),
+    "order of joints, hidden": ("depth_order_joints_percent", 1),
+    "order of joints": ("depth_order_joints_percent", 0),
+    "order of frames": ("depth_order_frames_percent", 0),
+    "depth spread": ("depth_spread_percent", 0),
+}
+"""Column -> metric of `repose.benchmark.scores.measure`, and which joints: all, hidden, visible."""
+DRAWS = 2000
+
+
+def score(model: Path, motion: Path, frames: int) -> dict[str, np.ndarray]:
+    """Sums and counts of every column: (clips, 2). All conditions together, one view a clip."""
+    torch.set_num_threads(1)
+    lifter = repose.load(model)
+    bench = OcclusionBenchmark([motion], [lifter], quick=frames > 0)
+    columns: dict[str, np.ndarray] = defaultdict(lambda: np.zeros((len(bench.views), 2)))
+    for clip, (view, *_) in enumerate(bench.views):
+        for condition in CONDITIONS:
+            if condition.label not in SEEN_AS or (seen := condition.see(view, bench.seed)) is None:
+                continue
+            joints_mm = lift(view, seen, lifter, undo_swaps=True).joints_mm
+            sums = measure(joints_mm, view.truth_mm, seen.hidden.numpy(), 30.0)
+            sums["depth_spread_percent"] = spread(joints_mm, view.truth_mm)
+            for name, (metric, joints) in METRICS.items():
+                total = sums[metric][joints]
+                # Depth orders come by range of the true difference: all ranges together.
+                columns[name][clip] += total.sum(axis=-1) if total.ndim > 1 else total
+    return dict(columns)
+
+
+def spread(predicted_mm: np.ndarray, truth_mm: np.ndarray) -> np.ndarray:
+    """Deviation of the predicted depths within a frame in percent of that of the true ones: (1, 2)."""
+    ours, true = (joints[..., 2].std(axis=-1) for joints in (predicted_mm, truth_mm))
+    return np.array([[100 * ours.sum(), true.sum()]])
+
+
+def report(options: argparse.Namespace) -> None:
+    for motion in options.motion:
+        for backbone in sorted(path for path in options.runs.iterdir() if path.is_dir()):
+            scores: dict[str, list[dict[str, np.ndarray]]] = {}
+            for variant in VARIANTS:
+                models = sorted((backbone / short(variant)).glob("*/model.safetensors"))
+                if models:
+                    scores[variant] = [score(model, motion, options.frames) for model in models]
+            if "none" in scores:
+                show(motion, backbone.name, scores)
+
+
+def show(motion: Path, backbone: str, scores: dict[str, list[dict[str, np.ndarray]]]) -> None:
+    """A table in Markdown: means without relational terms, and differences from them."""
+    clips = len(next(iter(scores["none"][0].values())))
+    print(f"\n{backbone}, {motion.name}: {clips} clips, {len(scores['none'])} seeds\n")
+    print("| variant | seeds | " + " | ".join(METRICS) + " |")
+    print("|---|---|" + "---|" * len(METRICS))
+    for variant, runs in scores.items():
+        seeds = min(len(runs), len(scores["none"]))
+        cells = []
+        for name in METRICS:
+            ours = np.stack([run[name] for run in runs[:seeds]])
+            base = np.stack([run[name] for run in scores["none"][:seeds]])
+            if variant == "none":
+                cells.append(f"{mean(ours):.1f}")
+            else:
+                low, high = interval(ours, base)
+                cells.append(f"{mean(ours) - mean(base):+.1f} ({low:+.1f} to {high:+.1f})")
+        print(f"| {variant} | {seeds} | " + " | ".join(cells) + " |", flush=True)
+
+
+def mean(sums: np.ndarray) -> float:
+    """Of (seeds, clips, sum and count): the mean over seeds of the mean over clips."""
+    total = sums.sum(axis=1)
+    return float((total[:, 0] / total[:, 1]).mean())
+
+
+def interval(ours: np.ndarray, base: np.ndarray) -> tuple[float, float]:
+    """95 % interval of the paired difference, seeds and clips drawn with replacement."""
+    rng = np.random.default_rng(0)
+    seeds, clips = ours.shape[:2]
+    draws = []
+    for _ in range(DRAWS):
+        which = np.ix_(rng.integers(seeds, size=seeds), rng.integers(clips, size=clips))
+        draws.append(mean(ours[which]) - mean(base[which]))
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return float(low), float(high)
 
 
 def main() -> None:
@@ -87,8 +204,14 @@ def main() -> None:
     training.add_argument("--variants", nargs="*", choices=VARIANTS)
     training.add_argument("--seeds", type=int, default=3)
     training.add_argument("--steps", type=int, default=1000)
+    training.add_argument("--operations", type=float, help="in place of steps")
     training.add_argument("--batch", type=int, default=16)
     training.set_defaults(run=train_all)
+    reporting = commands.add_parser("report")
+    reporting.add_argument("runs", type=Path)
+    reporting.add_argument("--motion", type=Path, nargs="+", required=True)
+    reporting.add_argument("--frames", type=int, default=2500, help="of the motion; 0 takes all of it")
+    reporting.set_defaults(run=report)
     options = parser.parse_args()
     options.run(options)
 
