@@ -80,6 +80,39 @@ class PrepareMocap:
 
 
 @dataclass(frozen=True)
+class PrepareKeypoints:
+    """2D keypoints alone, to pretrain on: files of any format that `repose estimate` reads, one a video."""
+
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Keypoint files, or folders with one JSON file a frame."""
+    out: Folder
+    """Folder for the store."""
+    fps: float | None = None
+    """Frames per second, where files do not say."""
+    size: tuple[int, int] | None = None
+    """Width and height of the pictures, where files do not say."""
+    skeleton: str | None = None
+    """Layout of the joints, where their number does not tell."""
+    force: bool = False
+    """Replace a store that is there."""
+
+    def prepare(self, progress: "Report") -> "ClipStore":
+        from repose.data.prepare import prepare_keypoints
+
+        if not self.files:
+            raise UserError("no keypoint files to prepare", "repose prepare keypoints FILE... -o STORE")
+        return prepare_keypoints(
+            self.files,
+            self.out,
+            fps=self.fps,
+            image_size=self.size,
+            skeleton=self.skeleton,
+            force=self.force,
+            progress=progress,
+        )
+
+
+@dataclass(frozen=True)
 class PrepareSample:
     """A small store of procedural motion in the form of Human3.6M, to try everything that needs one."""
 
@@ -104,6 +137,7 @@ class Prepare:
         Annotated[PrepareHuman36m, tyro.conf.subcommand("human36m")]
         | Annotated[PrepareMpiInf3dhp, tyro.conf.subcommand("mpi-inf-3dhp")]
         | Annotated[PrepareMocap, tyro.conf.subcommand("mocap")]
+        | Annotated[PrepareKeypoints, tyro.conf.subcommand("keypoints")]
         | Annotated[PrepareSample, tyro.conf.subcommand("sample")],
         tyro.conf.arg(name=""),
     ]

@@ -47,7 +47,8 @@ class StoreConfig:
     mask_frames: float = 0.0
     """Share of whole frames that are hidden."""
     stores_2d: tuple[Path, ...] = ()
-    """Stores of which only the keypoints are used: the model learns to return them where they are sure."""
+    """Stores of which only the keypoints are used (`repose prepare keypoints` makes some that have no more):
+    the model learns to return them where they are sure."""
     first_epoch_2d: int = 30
     """Epochs before that train on 3D alone."""
     frames_2d: int = 81
@@ -74,12 +75,22 @@ class StoreClips(Dataset[Batch]):
         if config.store is None:
             raise UserError("no data set to train on", "Name a prepared one: --data.store STORE.")
         self.config, self.seed, self.batch, self.rank, self.ranks = config, seed, batch, rank, ranks
-        self.store = ClipStore.open(config.store)
+        stores = [ClipStore.open(path) for path in (config.store, *config.more)]
+        self.store = stores[0]
+        for store in stores:
+            if store.target_kind is None:
+                expected(
+                    f"{store.path}: targets", "3D joints", "a store of 2D", "It serves as --data.stores-2d."
+                )
+            if store.target_kind != self.store.target_kind:
+                expected(
+                    f"{store.path}: targets", f'of the kind "{self.store.target_kind}"', store.target_kind
+                )
         self.skeleton = get_skeleton(spec.skeleton)
         self.spec = taught_by(self.store, spec)
         self.frames = spec.window_frames
         self.full = Pool.of(
-            [self.store, *map(ClipStore.open, config.more)],
+            stores,
             self.skeleton,
             self.frames,
             config.stride or max(self.frames // 3, 1),
@@ -214,10 +225,6 @@ class Pool:
                     store.skeleton.name,
                     f"Choose a preset for {store.dataset}, or let the model learn it: --skeleton "
                     f"{store.skeleton.name}.",
-                )
-            if store.target_kind != stores[0].target_kind:
-                expected(
-                    f"{store.path}: targets", f'of the kind "{stores[0].target_kind}"', store.target_kind
                 )
             split = store.split("train")
             found = split.windows(frames, stride, tail=tail)

@@ -5,7 +5,7 @@ the second a problem. Real data have some of everything; the limits are for wron
 mixed-up layouts and broken files.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,13 +47,21 @@ class _View:
 
     sequence: Sequence
     skeleton: Skeleton
-    kind: Target
-    keypoints: Float[np.ndarray, "frames joints 3"]
-    target: Float[np.ndarray, "frames joints 3"]
-    truth_mm: Float[np.ndarray, "frames joints 3"] | None
-    factor: Float[np.ndarray, " frames"] | None
-    counts: Bool[np.ndarray, " frames"]
-    """Frames that count."""
+    kind: Target | None
+    arrays: Mapping[str, np.ndarray]
+
+    @property
+    def keypoints(self) -> Float[np.ndarray, "frames joints 3"]:
+        return self.arrays["keypoints_norm"]
+
+    @property
+    def target(self) -> Float[np.ndarray, "frames joints 3"]:
+        return self.arrays["target"]
+
+    @property
+    def counts(self) -> Bool[np.ndarray, " frames"]:
+        """Frames that count."""
+        return self.arrays.get("valid", np.ones(len(self.keypoints), dtype=bool))
 
     @property
     def edge(self) -> Float[np.ndarray, "2"]:
@@ -92,25 +100,27 @@ class _Check:
     warning: float
     problem: float
     text: str
+    needs_target: bool = True
 
 
 def examine(store: ClipStore, *, progress: Progress | None = None) -> list[Finding]:
     """Check every frame of a store; findings in the order of checks, then of splits."""
-    findings: dict[str, list[Finding]] = {check.name: [] for check in _CHECKS}
+    checks = [check for check in _CHECKS if store.target_kind is not None or not check.needs_target]
+    findings: dict[str, list[Finding]] = {check.name: [] for check in checks}
     rates = []
     count = counter("examining frames", sum(map(len, store.splits.values())), progress)
     for split in store.splits.values():
-        totals = {check.name: [0.0, 0.0] for check in _CHECKS}
-        worst = {check.name: (0.0, "") for check in _CHECKS}
+        totals = {check.name: [0.0, 0.0] for check in checks}
+        worst = {check.name: (0.0, "") for check in checks}
         for view in _views(store, split):
-            for check in _CHECKS:
+            for check in checks:
                 bad, of = check.measure(view)
                 totals[check.name][0] += bad
                 totals[check.name][1] += of
                 if of and bad / of > worst[check.name][0]:
                     worst[check.name] = (bad / of, view.sequence.name)
-            count(len(view.target))
-        for check in _CHECKS:
+            count(len(view.sequence))
+        for check in checks:
             bad, of = totals[check.name]
             findings[check.name].append(_judge(check, split.name, bad, of, worst[check.name]))
         rates.append(_frame_rates(split))
@@ -140,18 +150,11 @@ def _percent(share: float) -> str:
 def _views(store: ClipStore, split: Split) -> Iterator[_View]:
     for sequence in split.sequences:
         rows = slice(sequence.start, sequence.stop)
-        arrays = {name: array[rows] for name, array in split.arrays.items()}
-        factor = arrays.get("factor")
-        yield _View(
-            sequence,
-            store.skeleton,
-            store.target_kind,
-            arrays["keypoints_norm"].astype(np.float64),
-            arrays["target"].astype(np.float64),
-            arrays["truth_mm"].astype(np.float64) if "truth_mm" in arrays else None,
-            None if factor is None else factor.astype(np.float64),
-            arrays.get("valid", np.ones(len(sequence), dtype=bool)),
-        )
+        arrays = {
+            name: array[rows] if name == "valid" else array[rows].astype(np.float64)
+            for name, array in split.arrays.items()
+        }
+        yield _View(sequence, store.skeleton, store.target_kind, arrays)
 
 
 def _frame_rates(split: Split) -> Finding:
@@ -171,12 +174,11 @@ def _frame_rates(split: Split) -> Finding:
 
 
 def _not_finite(view: _View) -> tuple[float, float]:
-    broken = ~np.isfinite(view.keypoints) | ~np.isfinite(view.target)
-    if view.truth_mm is not None:
-        broken |= ~np.isfinite(view.truth_mm)
-    if view.factor is not None:
-        broken |= ~np.isfinite(view.factor)[:, None, None]
-    return float(broken.any(axis=2).sum()), float(broken.shape[0] * broken.shape[1])
+    broken = np.zeros(view.keypoints.shape[:2], dtype=bool)
+    for array in view.arrays.values():
+        finite = np.isfinite(array)
+        broken |= ~(finite.all(axis=2) if array.ndim == 3 else finite[:, None])
+    return float(broken.sum()), float(broken.size)
 
 
 def _outside_picture(view: _View) -> tuple[float, float]:
@@ -203,19 +205,20 @@ def _place(view: _View) -> tuple[float, float]:
 
 def _truth(view: _View) -> tuple[float, float]:
     """Frames whose truth is not target × factor, up to their place."""
-    if view.truth_mm is None or view.factor is None:
+    if not {"truth_mm", "factor"} <= view.arrays.keys():
         return 0.0, 0.0
-    made = view.relative * view.factor[:, None, None]
-    truth = view.truth_mm - view.truth_mm[:, view.skeleton.indices("pelvis")]
+    made = view.relative * view.arrays["factor"][:, None, None]
+    truth = view.arrays["truth_mm"]
+    truth = truth - truth[:, view.skeleton.indices("pelvis")]
     return float((np.abs(made - truth).max(axis=(1, 2)) > 1.0).sum()), float(len(truth))
 
 
 def _size(view: _View) -> tuple[float, float]:
     leg_m = view.leg()
     if view.kind == "image":
-        if view.factor is None:
+        if "factor" not in view.arrays:
             return 0.0, 0.0
-        leg_m = leg_m * view.factor / 1000
+        leg_m = leg_m * view.arrays["factor"] / 1000
     leg_m = leg_m[view.counts]
     return float(((leg_m < _LEG_M[0]) | (leg_m > _LEG_M[1])).sum()), float(len(leg_m))
 
@@ -329,9 +332,9 @@ def _repeated(view: _View) -> tuple[float, float]:
 
 
 _CHECKS = (
-    _Check("finite values", _not_finite, 0.0, 0.0, "of joints with NaN or infinity"),
-    _Check("2D in the picture", _outside_picture, 0.05, 0.5, "of seen 2D joints outside the picture"),
-    _Check("confidence", _confidence, 0.0, 0.5, "of confidences outside 0 to 1"),
+    _Check("finite values", _not_finite, 0.0, 0.0, "of joints with NaN or infinity", False),
+    _Check("2D in the picture", _outside_picture, 0.05, 0.5, "of seen 2D joints outside the picture", False),
+    _Check("confidence", _confidence, 0.0, 0.5, "of confidences outside 0 to 1", False),
     _Check("place in 3D", _place, 0.001, 0.05, "of joints where no camera sees them"),
     _Check("truth", _truth, 0.0, 0.01, "of frames whose truth is not target × factor"),
     _Check("body size", _size, 0.01, 0.2, "of frames with impossible legs"),

@@ -1,13 +1,14 @@
 """From published files and motion capture to a clip store."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from repose.data.filmed import FilmConfig, make_sample, read_filmed_mocap
 from repose.data.human36m import read_human36m
+from repose.data.keypoints import read_keypoint_files
 from repose.data.mpi_inf_3dhp import read_mpi_inf_3dhp
 from repose.data.source import Source
 from repose.data.store import ClipStore, Progress, StoreInfo, check_place, write_store
@@ -75,6 +76,29 @@ def prepare_mocap(
     )
 
 
+def prepare_keypoints(
+    files: Sequence[str | Path],
+    out: str | Path,
+    *,
+    fps: float | None = None,
+    image_size: tuple[int, int] | None = None,
+    skeleton: str | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> ClipStore:
+    """A store of 2D alone, from keypoint files; options as in `repose.read_keypoints`.
+
+    Raises UserError for files without keypoints, and for places that cannot be written.
+    """
+
+    def read() -> Source:
+        return read_keypoint_files(
+            files, fps=fps, image_size=image_size, skeleton=skeleton, progress=progress
+        )
+
+    return _prepare("keypoints", map(Path, files), read, out, force, progress)
+
+
 def prepare_sample(
     out: str | Path, *, seed: int = 0, force: bool = False, progress: Progress | None = None
 ) -> ClipStore:
@@ -108,14 +132,16 @@ def _prepare(
 
 
 def _describe(path: Path, progress: Progress | None) -> dict[str, Any]:
-    """Name, size and SHA-256 of a file."""
-    digest, done, size = hashlib.sha256(), 0, path.stat().st_size
-    with path.open("rb") as file:
-        while piece := file.read(1 << 22):
-            digest.update(piece)
-            done += len(piece)
-            if progress:
-                progress("checksum (MB)", done >> 20, size >> 20)
+    """Name, size and SHA-256 of a file, or of a folder's files one after the other."""
+    files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+    digest, done, size = hashlib.sha256(), 0, sum(file.stat().st_size for file in files)
+    for part in files:
+        with part.open("rb") as file:
+            while piece := file.read(1 << 22):
+                digest.update(piece)
+                done += len(piece)
+                if progress:
+                    progress("checksum (MB)", done >> 20, size >> 20)
     return {"name": path.name, "bytes": size, "sha256": digest.hexdigest()}
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from repose.data.store import ClipStore
 from repose.data.windows import Sequence, Split
 from repose.errors import UserError
+from repose.skeleton import Skeleton
 
 _SAMPLES = 4
 _COLOURS = {"left": "#d1495b", "right": "#2e86ab", "middle": "#444444"}
@@ -18,7 +19,7 @@ def draw_sheet(store: ClipStore, path: str | Path) -> None:
     """Draw samples of every split, evenly spread over its sequences, as a PNG.
 
     For each: the 2D joints in their picture, whose edge is grey (hollow where the confidence is under a
-    half), and the target as the camera sees it and from the camera's left. Left limbs
+    half), and the target, where there is one, as the camera sees it and from the camera's right. Left limbs
     are red, right ones blue.
     Raises UserError where Matplotlib is not installed or the file cannot be written.
     """
@@ -30,9 +31,10 @@ def draw_sheet(store: ClipStore, path: str | Path) -> None:
             "Install it with: pip install 'repose[data]'",
         ) from None
     samples = [(split, sequence) for split in store.splits.values() for sequence in _spread(split.sequences)]
-    rows = -(-len(samples) // 2)
+    wanted = 1 if store.target_kind is None else 3  # panels for a sample
+    rows = -(-len(samples) * wanted // 6)
     figure = Figure(figsize=(16, 2.9 * rows + 0.5))
-    panels = figure.subplots(rows, 6, squeeze=False).reshape(-1, 3)
+    panels = figure.subplots(rows, 6, squeeze=False).reshape(-1, wanted)
     for (split, sequence), row in zip(samples, panels, strict=False):
         _draw_sample(store, split, sequence, row)
     for panel in panels[len(samples) :].flat:
@@ -56,33 +58,39 @@ def _draw_sample(store: ClipStore, split: Split, sequence: Sequence, row: Any) -
     frame = (sequence.start + sequence.stop) // 2
     width, height = sequence.image_size
     keypoints = split.keypoints_px(sequence)[frame - sequence.start]
-    target = split.arrays["target"][frame]
-    relative = target - target[store.skeleton.index("pelvis")]
-    flat, front, side = row
-    _draw_bones(flat, store, keypoints[:, :2], keypoints[:, 2])
+    flat = row[0]
+    draw_bones(flat, store.skeleton, keypoints[:, :2], keypoints[:, 2])
     flat.plot([0, width, width, 0, 0], [0, 0, height, height, 0], color="#999999", linewidth=0.8)
     seen = keypoints[keypoints[:, 2] > 0, :2]
     middle, span = (np.median(seen, axis=0), np.ptp(seen, axis=0).max() * 0.75) if len(seen) else (0, width)
     (left, top), (right, bottom) = np.broadcast_to(middle - span, 2), np.broadcast_to(middle + span, 2)
     flat.set(xlim=(left, right), ylim=(bottom, top), title=f"{split.name}: {sequence.name}")
-    reach = float(np.abs(relative).max()) * 1.1 or 1.0
-    unit = "half widths" if store.target_kind == "image" else "m"
-    names = f"{sequence.subject} {sequence.action}: x, y", f"row {frame}: z, y"
-    for panel, axis, title in ((front, 0, names[0]), (side, 2, names[1])):
-        _draw_bones(panel, store, relative[:, [axis, 1]], np.ones(len(relative)))
-        panel.set(xlim=(-reach, reach), ylim=(reach, -reach), title=f"{title} ({unit})")
     for panel in row:
         panel.set_aspect("equal")
         panel.tick_params(labelsize=7)
         panel.title.set_fontsize(8)
+    if store.target_kind is None:
+        return
+    target = split.arrays["target"][frame]
+    relative = target - target[store.skeleton.index("pelvis")]
+    reach = float(np.abs(relative).max()) * 1.1 or 1.0
+    unit = "half widths" if store.target_kind == "image" else "m"
+    names = f"{sequence.subject} {sequence.action}: x, y", f"row {frame}: z, y"
+    for panel, axis, title in zip(row[1:], (0, 2), names, strict=True):
+        draw_bones(panel, store.skeleton, relative[:, [axis, 1]], np.ones(len(relative)))
+        panel.set(xlim=(-reach, reach), ylim=(reach, -reach), title=f"{title} ({unit})")
 
 
-def _draw_bones(panel: Any, store: ClipStore, points: np.ndarray, confidence: np.ndarray) -> None:
-    joints = store.skeleton.joints
+def draw_bones(panel: Any, skeleton: Skeleton, points: np.ndarray, confidence: np.ndarray) -> None:
+    """Draw a pose, joints (joints, 2), on Matplotlib axes: left red, right blue, nothing without confidence.
+
+    Joints are hollow where the confidence is under a half.
+    """
+    joints = skeleton.joints
     for side, colour in _COLOURS.items():
         bones = [
             (child, parent)
-            for child, parent in store.skeleton.bones
+            for child, parent in skeleton.bones
             if _side(joints[child]) == side and confidence[child] > 0 and confidence[parent] > 0
         ]
         # Three points a bone, the third of them nowhere, so that one line draws them all.

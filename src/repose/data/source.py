@@ -16,7 +16,7 @@ class Source:
 
     dataset: str
     skeleton: str
-    target: Target
+    target: Target | None
     licence: str
     splits: Mapping[str, Iterator[Recording]]
     notes: tuple[str, ...] = ()

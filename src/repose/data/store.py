@@ -2,7 +2,7 @@
 
     STORE/manifest.json               what it is, where it comes from, its sequences
     STORE/<split>/keypoints_norm.npy  (frames, joints, 3) float32: x, y and the detector's confidence
-    STORE/<split>/target.npy          (frames, joints, 3) float32: what a model learns
+    STORE/<split>/target.npy          (frames, joints, 3) float32: what a model learns; none in a store of 2D
     STORE/<split>/truth_mm.npy        (frames, joints, 3), optional: what errors are measured against
     STORE/<split>/factor.npy          (frames,), optional: millimetres per unit of an image target
     STORE/<split>/valid.npy           (frames,) bool, optional: frames that count
@@ -49,14 +49,13 @@ _LAYOUT: dict[str, tuple[str, tuple[str | int, ...]]] = {
     "factor": ("float64", ()),
     "valid": ("bool", ()),
 }
-_REQUIRED = ("keypoints_norm", "target")
 _UNITS = {
     "keypoints_norm": "x, y: half the picture's width, from its middle; third: confidence",
     "truth_mm": "millimetres",
     "factor": "millimetres per unit of target",
     "valid": "true where a frame counts",
 }
-_TARGET_UNITS: dict[Target, str] = {
+_TARGET_UNITS: dict[Target | None, str] = {
     "image": "half the picture's width; x, y from its middle, z relative to the pelvis",
     "camera": "metres, camera frame",
 }
@@ -81,10 +80,12 @@ class ClipStore:
         manifest = _read_manifest(path)
         try:
             skeleton = get_skeleton(manifest["skeleton"])
-            if manifest["target"] not in get_args(Target):
+            if manifest["target"] not in (None, *get_args(Target)):
                 raise ValueError(f"target {manifest['target']!r}")
+            required = ["keypoints_norm", *([] if manifest["target"] is None else ["target"])]
             splits = {
-                name: _open_split(path, name, part, skeleton) for name, part in manifest["splits"].items()
+                name: _open_split(path, name, part, skeleton, required)
+                for name, part in manifest["splits"].items()
             }
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)
@@ -96,13 +97,13 @@ class ClipStore:
 
     @property
     def dataset(self) -> str:
-        """ "human36m", "mpi-inf-3dhp", "mocap" or "sample"."""
+        """ "human36m", "mpi-inf-3dhp", "mocap", "sample" or "keypoints"."""
         return str(self.manifest["dataset"])
 
     @property
-    def target_kind(self) -> Target:
-        """Whether targets are in "image" units or in metres in the "camera" frame."""
-        kind: Target = self.manifest["target"]
+    def target_kind(self) -> Target | None:
+        """Whether targets are in "image" units or in metres in the "camera" frame; None in a store of 2D."""
+        kind: Target | None = self.manifest["target"]
         return kind
 
     def split(self, name: str) -> Split:
@@ -124,8 +125,8 @@ class Recording:
     fps: float
     keypoints_px: np.ndarray
     """(frames, joints, 3): x, y and confidence."""
-    target: np.ndarray
-    """(frames, joints, 3): metres in the camera frame, or x, y and z in pixels."""
+    target: np.ndarray | None
+    """(frames, joints, 3): metres in the camera frame, or x, y and z in pixels; None in a store of 2D."""
     optional: Mapping[str, np.ndarray] = field(default_factory=dict)
     """`truth_mm`, `factor` (millimetres per pixel), `valid`: the same ones for all recordings of a split."""
 
@@ -136,7 +137,7 @@ class StoreInfo:
 
     dataset: str
     skeleton: str
-    target: Target
+    target: Target | None
     licence: str
     sources: tuple[Mapping[str, Any], ...] = ()
     """Name, size and SHA-256 of the files it was made from."""
@@ -167,7 +168,7 @@ def write_store(
             name: _write_split(partial / name, parts, skeleton, info.target) for name, parts in splits.items()
         }
         stored = {array for part in parts.values() for array in part["arrays"]}
-        units = {"target": _TARGET_UNITS[info.target], **_UNITS}
+        units = {"target": _TARGET_UNITS.get(info.target), **_UNITS}
         manifest = {
             "format": _FORMAT,
             "version": VERSION,
@@ -227,7 +228,7 @@ def _remove_abandoned(beside: Path, name: str) -> None:
 
 
 def _write_split(
-    folder: Path, recordings: Iterable[Recording], skeleton: Skeleton, kind: Target
+    folder: Path, recordings: Iterable[Recording], skeleton: Skeleton, kind: Target | None
 ) -> dict[str, Any]:
     folder.mkdir()
     writers: dict[str, _ArrayWriter] = {}
@@ -240,7 +241,7 @@ def _write_split(
                 writers = {name: _ArrayWriter(folder, name, skeleton) for name in arrays}
             if set(arrays) != set(writers):
                 expected(recording.name, f"the arrays {', '.join(writers)}", ", ".join(arrays))
-            start = writers["target"].rows
+            start = writers["keypoints_norm"].rows
             for name, array in arrays.items():
                 writers[name].append(array)
             sequence = Sequence(
@@ -251,7 +252,7 @@ def _write_split(
                 recording.image_size,
                 float(recording.fps),
                 start,
-                writers["target"].rows,
+                writers["keypoints_norm"].rows,
             )
             sequences.append(asdict(sequence))
     finally:
@@ -264,8 +265,7 @@ def _write_split(
 
 def _check_recording(recording: Recording, skeleton: Skeleton) -> None:
     frames = len(recording.keypoints_px)
-    arrays = {"keypoints_norm": recording.keypoints_px, "target": recording.target, **recording.optional}
-    for name, array in arrays.items():
+    for name, array in _arrays(recording).items():
         shape = (frames, *_axes(name, skeleton))
         if not frames or array.shape != shape:
             expected(f"{recording.name}: {name}", f"the shape {shape}, with frames", array.shape)
@@ -273,7 +273,12 @@ def _check_recording(recording: Recording, skeleton: Skeleton) -> None:
         expected(f"{recording.name}: fps", "a positive number of frames per second", recording.fps)
 
 
-def _in_store_units(recording: Recording, kind: Target) -> dict[str, np.ndarray]:
+def _arrays(recording: Recording) -> dict[str, np.ndarray]:
+    target = {} if recording.target is None else {"target": recording.target}
+    return {"keypoints_norm": recording.keypoints_px, **target, **recording.optional}
+
+
+def _in_store_units(recording: Recording, kind: Target | None) -> dict[str, np.ndarray]:
     """The arrays of a recording as they are stored."""
     size = recording.image_size
 
@@ -284,10 +289,10 @@ def _in_store_units(recording: Recording, kind: Target) -> dict[str, np.ndarray]
         out[..., 2] = array[..., 2] * unit
         return out
 
-    arrays = {"keypoints_norm": in_picture(recording.keypoints_px, 1.0), "target": recording.target}
-    arrays.update(recording.optional)
+    arrays = _arrays(recording)
+    arrays["keypoints_norm"] = in_picture(recording.keypoints_px, 1.0)
     if kind == "image":
-        arrays["target"] = in_picture(recording.target, 2 / size[0])
+        arrays["target"] = in_picture(arrays["target"], 2 / size[0])
         if "factor" in arrays:
             arrays["factor"] = arrays["factor"] * (size[0] / 2)
     return arrays
@@ -358,9 +363,11 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _open_split(path: Path, name: str, part: Mapping[str, Any], skeleton: Skeleton) -> Split:
+def _open_split(
+    path: Path, name: str, part: Mapping[str, Any], skeleton: Skeleton, required: list[str]
+) -> Split:
     frames = int(part["frames"])
-    if missing := [array for array in _REQUIRED if array not in part["arrays"]]:
+    if missing := [array for array in required if array not in part["arrays"]]:
         raise ValueError(f"split {name} has no {', '.join(missing)}")
     arrays = {array: _map(path / name / f"{array}.npy", array, frames, skeleton) for array in part["arrays"]}
     sequences = tuple(

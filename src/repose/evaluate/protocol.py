@@ -92,6 +92,8 @@ def predict(
             spec.skeleton,
             "Evaluate it on a store of its own joints, or train it on this one.",
         )
+    if store.target_kind is None:
+        raise UserError(f"{store.path}: expected 3D joints to score against, found a store of 2D")
     if store.target_kind == "image" and not {"truth_mm", "factor"} <= split.arrays.keys():
         raise UserError(
             f"{store.path}: split {split.name}: expected the truth in millimetres, found image units only",
