@@ -12,6 +12,8 @@ from repose.errors import UserError
 from repose.skeleton import Skeleton
 
 _SAMPLES = 4
+_LONGEST = 36
+"""Letters of a title that fit over a panel."""
 _COLOURS = {"left": "#d1495b", "right": "#2e86ab", "middle": "#444444"}
 
 
@@ -64,11 +66,12 @@ def _draw_sample(store: ClipStore, split: Split, sequence: Sequence, row: Any) -
     seen = keypoints[keypoints[:, 2] > 0, :2]
     middle, span = (np.median(seen, axis=0), np.ptp(seen, axis=0).max() * 0.75) if len(seen) else (0, width)
     (left, top), (right, bottom) = np.broadcast_to(middle - span, 2), np.broadcast_to(middle + span, 2)
-    flat.set(xlim=(left, right), ylim=(bottom, top), title=f"{split.name}: {sequence.name}")
+    flat.set(xlim=(left, right), ylim=(bottom, top))
+    name = f"{split.name}: {sequence.name}"
+    flat.set_title(name if len(name) <= _LONGEST else "…" + name[1 - _LONGEST :], fontsize=8)
     for panel in row:
         panel.set_aspect("equal")
         panel.tick_params(labelsize=7)
-        panel.title.set_fontsize(8)
     if store.target_kind is None:
         return
     target = split.arrays["target"][frame]
@@ -78,7 +81,8 @@ def _draw_sample(store: ClipStore, split: Split, sequence: Sequence, row: Any) -
     names = f"{sequence.subject} {sequence.action}: x, y", f"row {frame}: z, y"
     for panel, axis, title in zip(row[1:], (0, 2), names, strict=True):
         draw_bones(panel, store.skeleton, relative[:, [axis, 1]], np.ones(len(relative)))
-        panel.set(xlim=(-reach, reach), ylim=(reach, -reach), title=f"{title} ({unit})")
+        panel.set(xlim=(-reach, reach), ylim=(reach, -reach))
+        panel.set_title(f"{title} ({unit})", fontsize=8)
 
 
 def draw_bones(panel: Any, skeleton: Skeleton, points: np.ndarray, confidence: np.ndarray) -> None:
