@@ -6,6 +6,7 @@ from typing import Any
 import tyro
 from rich.markup import escape
 
+from repose.cli.benchmark import Benchmark
 from repose.cli.datasets import Doctor, Evaluate, Prepare
 from repose.cli.poses import Demo, Estimate, Models
 from repose.cli.terminal import complaints, console
@@ -25,6 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
         "prepare": Prepare,
         "doctor": Doctor,
         "evaluate": Evaluate,
+        "benchmark": Benchmark,
         "compare": Compare,
     }
     try:

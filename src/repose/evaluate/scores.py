@@ -185,7 +185,7 @@ def _measure(predictions: Predictions, block: Sequence[Clip], frame_pairs: bool)
 
     i, j = _pairs(len(skeleton))
     guess, depth = (np.ascontiguousarray(joints[..., 2].T) for joints in (predicted, truth))
-    sums["depth_order_joints_percent"] = _order(
+    sums["depth_order_joints_percent"] = depth_order_sums(
         guess[i] - guess[j], depth[i] - depth[j], seen.T[i] & seen.T[j]
     )
     if frame_pairs:
@@ -214,8 +214,14 @@ def _sum(
     return np.array([sums, [len(seen) - among, among]], dtype=np.float64)
 
 
-def _order(guess: np.ndarray, depth: np.ndarray, seen: np.ndarray) -> Float[np.ndarray, "2 2 ranges"]:
-    """Pairs in the right order (in percent) and all pairs, by range of the true difference."""
+def depth_order_sums(
+    guess: np.ndarray, depth: np.ndarray, seen: np.ndarray
+) -> Float[np.ndarray, "2 2 ranges"]:
+    """Pairs in the right order (in percent) and all pairs, hidden and seen, by range of the true difference.
+
+    `guess` and `depth`: differences of a pair's depths, predicted and true, in millimetres; `seen`: both ends
+    seen. The ranges begin at `GAPS_MM`.
+    """
     size = np.abs(depth)
     right = guess * depth > 0
     right_seen = right & seen
@@ -235,7 +241,7 @@ def _frame_order(
     seen: Bool[np.ndarray, "frames joints"],
 ) -> Float[np.ndarray, "2 2 ranges"]:
     i, j = _pairs(len(depth))
-    return _order(guess[i] - guess[j], depth[i] - depth[j], seen[i] & seen[j])
+    return depth_order_sums(guess[i] - guess[j], depth[i] - depth[j], seen[i] & seen[j])
 
 
 @cache

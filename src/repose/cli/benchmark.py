@@ -1,0 +1,138 @@
+"""`repose benchmark`."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from repose.cli.terminal import Bars, Input, Modules, console, import_modules, say
+from repose.lift import Device
+
+
+@dataclass(frozen=True)
+class BenchmarkOcclusion:
+    """Motion seen by virtual cameras, with noise and with joints hidden in many ways: how far off is 3D?"""
+
+    motion: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
+    """BVH, ASF/AMC or joint files, folders of them, or prepared stores; procedural motion unless given."""
+    model: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Name of packaged weights (`repose models`) or path of a checkpoint; may be given several times. The
+    first one is what the others are compared with."""
+    cameras: Literal["ordinary", "hard"] = "ordinary"
+    """Where virtual cameras stand: as somebody films a person, or as in training."""
+    quick: bool = False
+    """Some 2500 frames of the motion from one side each: a minute for a small model."""
+    conditions: tuple[str, ...] = ()
+    """Only these, by their names in the table, such as "clean" "legs lost 40 frames"."""
+    undo_swaps: bool = True
+    """Put exchanged sides back before lifting, as `repose estimate` does."""
+    seed: int = 0
+    json: Path | None = None
+    """File for all numbers and the protocol in words."""
+    figure: Path | None = None
+    """File for a figure (PNG)."""
+    worst: Path | None = None
+    """Folder for pictures of the first model's ten worst clips."""
+    device: Device = "auto"
+    imports: Modules = ()
+    """Modules that register models of your own; they are looked for in this folder, too."""
+
+    def run(self) -> None:
+        from repose.benchmark import OcclusionBenchmark, draw_figure, draw_worst
+        from repose.evaluate import check_plot
+        from repose.formats.output import check_file, check_output
+
+        import_modules(self.imports)
+        for path in filter(None, (self.json, self.figure)):
+            check_file(path)
+        if self.figure or self.worst:
+            check_plot()
+        if self.worst:
+            check_output(self.worst, ())
+        started = time.monotonic()
+        benchmark = OcclusionBenchmark(
+            self.motion,
+            self.model or ("default",),
+            cameras=self.cameras,
+            quick=self.quick,
+            conditions=self.conditions,
+            undo_swaps=self.undo_swaps,
+            seed=self.seed,
+            device=self.device,
+        )
+        with Bars() as bars:
+            report = benchmark.run(bars.report)
+        say(report.summary())
+        _show(report.table())
+        if self.json:
+            report.write_json(self.json)
+            say(f"All numbers: {self.json}")
+        if self.figure:
+            draw_figure(report, self.figure)
+            say(f"Figure: {self.figure}")
+        if self.worst:
+            draw_worst(benchmark, report, self.worst, force=True)
+            say(f"The worst clips: {self.worst}")
+        say(f"{time.monotonic() - started:.0f} s")
+
+
+@dataclass(frozen=True)
+class BenchmarkVideo:
+    """Real clips with 3D truth, beside MediaPipe's own world landmarks."""
+
+    folder: Input
+    """Folder with gt_*.npz, a video of each camera, and MediaPipe's results (docs/benchmark.md)."""
+    model: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Name of packaged weights (`repose models`) or path of a checkpoint; may be given several times."""
+    keypoints: Literal["video", "stored"] = "video"
+    """Detect them in the video as `repose estimate` does, or take MediaPipe's that lie beside it."""
+    json: Path | None = None
+    """File for all numbers."""
+    device: Device = "auto"
+    imports: Modules = ()
+    """Modules that register models of your own; they are looked for in this folder, too."""
+
+    def run(self) -> None:
+        from repose.benchmark import benchmark_video
+        from repose.formats.output import check_file
+
+        import_modules(self.imports)
+        if self.json:
+            check_file(self.json)
+        with Bars() as bars:
+            report = benchmark_video(
+                self.folder,
+                self.model or ("default",),
+                keypoints=self.keypoints,
+                device=self.device,
+                progress=bars.report,
+            )
+        say(report.summary())
+        _show(report.table())
+        if self.json:
+            report.write_json(self.json)
+            say(f"All numbers: {self.json}")
+
+
+def _show(table: Table) -> None:
+    """As wide as it is, whatever the terminal: a number that is cut off says nothing."""
+    natural = Console(width=1000).measure(table).maximum
+    Console(width=max(natural, console.width)).print(table)
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Measure models where joints are hidden."""
+
+    what: Annotated[
+        Annotated[BenchmarkOcclusion, tyro.conf.subcommand("occlusion")]
+        | Annotated[BenchmarkVideo, tyro.conf.subcommand("video")],
+        tyro.conf.arg(name=""),
+    ]
+
+    def run(self) -> None:
+        self.what.run()
