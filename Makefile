@@ -4,6 +4,8 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+# The checker of GLB files, from npm where there is npm.
+GLTF_VALIDATOR := gltf-validator@2.0.0-dev.3.10
 # Conflicts would be reported for mediapipe alone, whose metadata asks for more than it uses (constraints.txt).
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --no-warn-conflicts --constraint constraints.txt
 
@@ -39,5 +41,6 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.installed-for-development: $(VENV)/.installed
-	$(PIP_INSTALL) --no-build-isolation --editable ".[train,data]" --group dev
+	$(PIP_INSTALL) --no-build-isolation --editable ".[train,data,export]" --group dev
+	@npm install --silent --no-save --no-package-lock --prefix $(VENV) $(GLTF_VALIDATOR) || echo "No npm: the tests do without Khronos' validator of GLB files."
 	@touch $@

@@ -11,6 +11,7 @@ from repose import losses, metrics, models
 from repose.errors import UserError
 from repose.estimate import EstimateOptions, estimate
 from repose.formats import read_keypoints, read_poses, write_poses
+from repose.formats.export import export_opensim, export_poses
 from repose.lift import Lifter, load
 from repose.pose import Pose2D, Pose3D
 from repose.skeleton import SKELETONS, Skeleton
@@ -24,6 +25,8 @@ __all__ = [
     "Skeleton",
     "UserError",
     "estimate",
+    "export_opensim",
+    "export_poses",
     "load",
     "losses",
     "metrics",

@@ -7,7 +7,7 @@ the test run leave them alone (`no_type_check`).
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
-from typing import Any, Literal, cast, get_args, no_type_check
+from typing import Any, Literal, TypeVar, cast, get_args, no_type_check
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -241,7 +241,10 @@ def _times(times_s: object, frames: np.ndarray, fps: float) -> np.ndarray:
     return _readonly(times)
 
 
-def one_track(tracks: Sequence[Pose2D], track_id: int) -> Pose2D:
+Track = TypeVar("Track", Pose2D, Pose3D)
+
+
+def one_track(tracks: Sequence[Track], track_id: int) -> Track:
     """The track with that id; raises UserError that names the ids there are."""
     for track in tracks:
         if track.track_id == track_id:

@@ -8,6 +8,7 @@ from rich.markup import escape
 
 from repose.cli.benchmark import Benchmark
 from repose.cli.datasets import Doctor, Evaluate, Prepare
+from repose.cli.export import Export
 from repose.cli.poses import Demo, Estimate, Models
 from repose.cli.terminal import complaints, console
 from repose.cli.training import Compare, train_command
@@ -22,6 +23,7 @@ def main(arguments: list[str] | None = None) -> None:
     commands: dict[str, Any] = {
         "estimate": Estimate,
         "demo": Demo,
+        "export": Export,
         "models": Models,
         "prepare": Prepare,
         "doctor": Doctor,

@@ -1,6 +1,7 @@
 """BVH: a joint hierarchy with offsets, and Euler angles (and positions) per frame."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,9 +11,17 @@ from jaxtyping import Float
 
 from repose.errors import expected
 from repose.formats.plain_text import beginning, parse_numbers, read_text
-from repose.rotation import euler_to_matrix, forward_kinematics
+from repose.formats.rig import Rig, fit_rig
+from repose.formats.upright import at_constant_rate, y_up
+from repose.pose import Pose3D
+from repose.rotation import euler_to_matrix, forward_kinematics, matrix_to_euler
 
 PositionChannels = Literal["auto", "add", "replace"]
+Unit = Literal["cm", "m"]
+
+_PER_METRE = {"cm": 100.0, "m": 1.0}
+# Bones without a joint at their end, so that programs have something to draw: feet, hands, crown.
+_TIP_M = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +84,57 @@ def read_bvh(
         places = offsets + np.nan_to_num(shifts)
     positions, rotations = forward_kinematics(local, places * unit_m, parents, np.zeros(3))
     return BvhMotion(tuple(joints), tuple(parents), offsets * unit_m, fps, positions, rotations)
+
+
+def write_bvh(pose: Pose3D, path: Path, unit: Unit = "cm") -> None:
+    """Write a person in a world frame (`repose.formats.upright.to_world`) as the motion of a skeleton.
+
+    y up; at rest the figure stands in a T, facing +z, its left at +x. The joints are those of
+    `repose.formats.rig`, with constant bones, metres or centimetres (the format has no word for either).
+    Ankles, wrists and head top do not turn; the short bones after them are drawn, not measured. The frame
+    rate is constant, and frames that the pose lacks are passed through in a straight line.
+
+    Raises UserError where a joint of H36M-17 cannot be made from those of the pose.
+    """
+    pose = at_constant_rate(pose)
+    slots = np.arange(pose.frames[0], pose.frames[-1] + 1)
+    flat = y_up(pose.joints_m).reshape(len(pose), -1)
+    filled = np.column_stack([np.interp(slots, pose.frames, column) for column in flat.T])
+    rig = fit_rig(filled.reshape(len(slots), -1, 3), pose.skeleton, pose.fps)
+    columns = [rig.root_m * _PER_METRE[unit]]
+    for node, name in enumerate(rig.names):
+        turns = matrix_to_euler(rig.rotations[:, node], _turning_order(name))
+        columns.append(np.degrees(np.unwrap(turns, axis=0)))
+    with path.open("w", encoding="ascii", newline="\n") as file:
+        file.write("HIERARCHY\n" + "".join(_branch(rig, 0, 0, _PER_METRE[unit])))
+        file.write(f"MOTION\nFrames: {len(slots)}\nFrame Time: {1 / pose.fps:.8f}\n")
+        np.savetxt(file, np.column_stack(columns), fmt="%.5f")
+
+
+def _turning_order(name: str) -> str:
+    """Order of a joint's angles: the middle one, which must stay below 90°, is the one that moves least."""
+    return "XZY" if name.endswith(("_hip", "_knee", "_ankle")) else "ZXY"
+
+
+def _branch(rig: Rig, node: int, depth: int, scale: float) -> Iterator[str]:
+    name, indent = rig.names[node], "\t" * depth
+    channels = [f"{axis}rotation" for axis in _turning_order(name)]
+    if depth == 0:
+        channels = ["Xposition", "Yposition", "Zposition", *channels]
+
+    def offset(vector_m: np.ndarray) -> str:
+        return "OFFSET " + " ".join(f"{value * scale + 0.0:.6f}" for value in vector_m)
+
+    yield f"{indent}{'JOINT' if depth else 'ROOT'} {name}\n{indent}{{\n"
+    yield f"{indent}\t{offset(rig.offsets_m[node])}\n"
+    yield f"{indent}\tCHANNELS {len(channels)} {' '.join(channels)}\n"
+    children = [child for child, parent in enumerate(rig.parents) if parent == node]
+    for child in children:
+        yield from _branch(rig, child, depth + 1, scale)
+    if not children:
+        tip = offset(_TIP_M * rig.rest[node])
+        yield f"{indent}\tEnd Site\n{indent}\t{{\n{indent}\t\t{tip}\n{indent}\t}}\n"
+    yield f"{indent}}}\n"
 
 
 def _position_rule(shifts: np.ndarray, offsets: np.ndarray, parents: list[int]) -> PositionChannels:

@@ -29,7 +29,7 @@ FILES = ("poses.npz", "poses.json", "poses.csv")
 
 _UNITS = {"joints": "m", "deviation": "m", "points": "px", "times": "s", "intrinsics": "px"}
 _CAMERA_AXES, _WORLD_AXES = "x right, y down, z forward", "right-handed, z up"
-_FRAMES = {
+FRAMES = {
     "camera": "camera: the origin is the camera",
     "camera-root-relative": "camera axes: the origin is the root joint of every frame",
     "world": "world: T_cam_world takes it to the camera",
@@ -100,7 +100,7 @@ def describe(pose: Pose3D) -> dict[str, Any]:
         "units": _UNITS,
         "axes": _WORLD_AXES if pose.coordinates == "world" else _CAMERA_AXES,
         "coordinates": pose.coordinates,
-        "coordinate_frame": _FRAMES[pose.coordinates],
+        "coordinate_frame": FRAMES[pose.coordinates],
         "fps": pose.fps,
         "scale": pose.scale,
         "model": pose.model,
@@ -118,7 +118,7 @@ def write_npz(poses: Sequence[Pose3D], path: Path) -> None:
     (NaN for a track without them). For the file: `format`, `version`, `skeleton`, `joints`, `parents`
     (indices), `units`, `coordinates`, `fps` and `about`, one account per track.
     """
-    skeleton = _one_skeleton(poses)
+    skeleton = one_skeleton(poses)
     stops = np.cumsum([len(pose) for pose in poses])
     dtypes = [
         {
@@ -160,7 +160,7 @@ def write_json(poses: Sequence[Pose3D], path: Path) -> None:
     A frame has `frame`, `time_s`, and in the order of `joints` `joints_m`, `seen` (true seen, false
     inferred), `confidence` and, for a track that has them, `deviation_m` and the 2D keypoints `points_px`.
     """
-    _one_skeleton(poses)
+    one_skeleton(poses)
     with path.open("w", encoding="utf-8") as file:
         file.write(f'{{"format": {json.dumps(FORMAT)}, "version": {VERSION}, "tracks": [')
         for number, pose in enumerate(poses):
@@ -178,7 +178,7 @@ def write_csv(poses: Sequence[Pose3D], path: Path) -> None:
     The columns of a joint are `left_knee_x_m`, `_y_m`, `_z_m`, `_deviation_m`, `_seen` (1 seen, 0
     inferred), `_confidence`, and the 2D keypoint `_u_px`, `_v_px`. What a track lacks stays empty.
     """
-    skeleton = _one_skeleton(poses)
+    skeleton = one_skeleton(poses)
     columns = ("x_m", "y_m", "z_m", "deviation_m", "seen", "confidence", "u_px", "v_px")
     header = [f"{joint}_{column}" for joint in skeleton.joints for column in columns]
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -257,7 +257,7 @@ def _take(about: dict[str, Any], arrays: dict[str, np.ndarray], rows: slice) -> 
     )
 
 
-def _one_skeleton(poses: Sequence[Pose3D]) -> Skeleton:
+def one_skeleton(poses: Sequence[Pose3D]) -> Skeleton:
     if not poses:
         raise UserError("no poses to write: expected at least one track, found none")
     names = sorted({pose.skeleton.name for pose in poses})

@@ -1,0 +1,49 @@
+"""`repose export`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from repose.cli.terminal import say
+from repose.formats import read_poses
+from repose.pose import one_track
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a result for other programs: Blender, OpenSim, Mokka, three.js, spreadsheets.
+
+    The suffix of the file names the format: .bvh, .glb, .usd and .usda are skeletons that move; .trc and
+    .c3d are markers at the joints; .csv, .parquet and .json are tables.
+    """
+
+    result: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+    """Folder of a result, or its poses.npz."""
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
+    """The file to write; with --to opensim the folder."""
+    to: Literal["opensim"] | None = None
+    """Write the folder that OpenSim's scaling and inverse kinematics ask for."""
+    model: str = "Rajagopal2016.osim"
+    """With --to opensim: the generic model to scale, as seen from the folder. It comes with OpenSim."""
+    person: int | None = None
+    """Write this person alone."""
+    unit: Literal["cm", "m"] | None = None
+    """Unit of a BVH file, which cannot say it: centimetres unless given."""
+    force: bool = False
+    """Overwrite files that are there."""
+
+    def run(self) -> None:
+        from repose.formats.export import export_opensim, export_poses
+
+        poses = read_poses(self.result)
+        if self.person is not None:
+            poses = [one_track(poses, self.person)]
+        if self.to == "opensim":
+            export = export_opensim(poses, self.out, model=self.model, force=self.force)
+        else:
+            export = export_poses(poses, self.out, unit=self.unit, force=self.force)
+        for note in export.notes:
+            say(note)
+        say(f"Written: {', '.join(map(str, export.files))}")

@@ -1,0 +1,43 @@
+"""TRC: marker places as text, as OpenSim and Pose2Sim have them."""
+
+from pathlib import Path
+
+from repose.formats.markers import marker_names
+from repose.formats.upright import at_constant_rate, y_up
+from repose.pose import Pose3D
+
+
+def write_trc(pose: Pose3D, path: Path, *, every_frame: bool = True) -> None:
+    """Write a person in a world frame (`repose.formats.upright.to_world`) as markers at the joints.
+
+    Metres, which the header states, and y up, which it cannot; markers as Pose2Sim names them. The rate is
+    constant. Frames count from 1 with the first of the source, times are the source's own. A frame that the
+    pose lacks has empty cells, or no row at all unless `every_frame`.
+    """
+    pose = at_constant_rate(pose)
+    markers = marker_names(pose.skeleton)
+    first, last = int(pose.frames[0]), int(pose.frames[-1])
+    frames = range(first, last + 1) if every_frame else pose.frames.tolist()
+    places = y_up(pose.joints_m).reshape(len(pose), -1)
+    rows = dict(zip(pose.frames.tolist(), places.tolist(), strict=True))
+    header = {
+        "DataRate": f"{pose.fps:g}",
+        "CameraRate": f"{pose.fps:g}",
+        "NumFrames": len(frames),
+        "NumMarkers": len(markers),
+        "Units": "m",
+        "OrigDataRate": f"{pose.fps:g}",
+        "OrigDataStartFrame": first + 1,
+        "OrigNumFrames": len(frames),
+    }
+    axes = [f"{axis}{number}" for number in range(1, len(markers) + 1) for axis in "XYZ"]
+    with path.open("w", encoding="ascii", newline="\n") as file:
+        file.write(f"PathFileType\t4\t(X/Y/Z)\t{path.name}\n")
+        file.write("\t".join(header) + "\n" + "\t".join(map(str, header.values())) + "\n")
+        file.write("Frame#\tTime\t" + "\t\t\t".join(markers) + "\t\t\n")
+        file.write("\t\t" + "\t".join(axes) + "\n\n")
+        for frame in frames:
+            time_s = pose.times_s[0] + (frame - first) / pose.fps
+            # The last of several empty cells needs a tab after it, or readers take it for none.
+            cells = [f"{value:.6f}" for value in rows[frame]] if frame in rows else [""] * (len(axes) + 1)
+            file.write("\t".join([str(frame + 1), f"{time_s:.6f}", *cells]) + "\n")

@@ -1,0 +1,111 @@
+"""Poses as the programs of others want them: upright on the ground, y up, and at a constant rate."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+
+from repose.pose import Pose3D
+from repose.skeleton import H36M_17, recipe, stature
+
+# Takes the axes of a level camera (x right, y down, z forward) to a world with z up, y away from the camera.
+_R_WORLD_CAM = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
+
+# Share of the stature between the sole and the ankle (Winter, Biomechanics and Motor Control, 2009).
+_ANKLE_HEIGHT = 0.039
+
+
+def to_world(poses: Sequence[Pose3D]) -> tuple[Pose3D, ...]:
+    """The same people in a world whose z axis points up; `record["world"]` says where that is from.
+
+    What is in a world stays as it is, and a known `T_cam_world` is used. Otherwise the camera is taken to
+    be level. Then the ground lies where the feet are: all these people are moved together, so that their
+    lowest joint is on the ground in the middle of all frames (median; the ankle is 0.039 of the stature
+    above the ground where the layout has no heels), and the root of the first of them begins above the
+    origin. Where a pose says nothing of the place (`camera-root-relative`), the root stays put.
+    """
+    level = [pose for pose in poses if pose.coordinates != "world" and pose.T_cam_world is None]
+    shift = _to_the_ground(level) if level else np.zeros(3)
+    return tuple(_in_world(pose, shift) for pose in poses)
+
+
+def y_up(points: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3"]:
+    """World coordinates, z up, as the right-handed axes with y up: x stays, the world's −y becomes z.
+
+    A person who faced a level camera faces +z, with their left at +x.
+    """
+    return np.stack([points[..., 0], points[..., 2], -points[..., 1]], axis=-1)
+
+
+def at_constant_rate(pose: Pose3D) -> Pose3D:
+    """The pose at times `fps` apart, for files that hold a rate instead of times.
+
+    Frame numbers count on from the first; frames that the pose lacks are lacking still. What is at
+    constant times already is returned as it is. Otherwise positions are interpolated between frames; a
+    joint is seen where it is in the frames before and after. 2D points are left out.
+    """
+    steps = (pose.times_s - pose.times_s[0]) * pose.fps
+    if np.abs(steps - (pose.frames - pose.frames[0])).max() < 0.1:
+        return pose
+    slots = np.arange(int(np.floor(steps[-1] + 1e-6)) + 1)
+    at = np.interp(slots, steps, np.arange(len(pose)))
+    before, after = np.floor(at + 1e-6).astype(int), np.ceil(at - 1e-6).astype(int)
+    there = pose.frames[after] - pose.frames[before] <= 1
+    slots, at, before, after = slots[there], at[there], before[there], after[there]
+    share = (at - before)[:, None, None]
+    return replace(
+        pose,
+        joints_m=(1 - share) * pose.joints_m[before] + share * pose.joints_m[after],
+        seen=pose.seen[before] & pose.seen[after],
+        frames=pose.frames[0] + slots,
+        times_s=pose.times_s[0] + slots / pose.fps,
+        deviation_m=None
+        if pose.deviation_m is None
+        else np.maximum(pose.deviation_m[before], pose.deviation_m[after]),
+        confidence=np.minimum(pose.confidence[before], pose.confidence[after]),
+        points_px=None,
+    )
+
+
+def gaps(pose: Pose3D) -> list[tuple[int, int]]:
+    """First and last frame of each stretch between the pose's own frames that it lacks."""
+    ends = np.flatnonzero(np.diff(pose.frames) > 1)
+    return [(int(pose.frames[i]) + 1, int(pose.frames[i + 1]) - 1) for i in ends]
+
+
+def _in_world(pose: Pose3D, shift_m: np.ndarray) -> Pose3D:
+    placed = pose.coordinates != "camera-root-relative"
+    if pose.coordinates == "world":
+        said = "the result's own world"
+        T_world_cam, joints = None, pose.joints_m
+    elif pose.T_cam_world is not None:
+        said = "the result's own world" + ("" if placed else ", but the root stays at its origin")
+        T_world_cam = np.linalg.inv(pose.T_cam_world.astype(np.float64))
+        joints = pose.joints_m @ T_world_cam[:3, :3].T + T_world_cam[:3, 3] * placed
+    else:
+        said = "up is that of the camera, as if it were level; the ground is where the feet are" + (
+            "" if placed else "; the root stays above the origin"
+        )
+        T_world_cam = np.eye(4)
+        T_world_cam[:3, :3], T_world_cam[:3, 3] = _R_WORLD_CAM, shift_m
+        joints = pose.joints_m @ _R_WORLD_CAM.T + shift_m
+    return replace(
+        pose,
+        joints_m=joints,
+        coordinates="world",
+        T_cam_world=pose.T_cam_world if T_world_cam is None else np.linalg.inv(T_world_cam),
+        record={**pose.record, "world": said},
+    )
+
+
+def _to_the_ground(poses: Sequence[Pose3D]) -> Float[np.ndarray, "3"]:
+    """What brings poses of level cameras to the ground and the first of them to the origin."""
+    lowest: list[np.ndarray] = []
+    for pose in poses:
+        soles = (pose.joints_m @ _R_WORLD_CAM.T)[..., 2].min(axis=1)
+        if "left_heel" not in pose.skeleton.joints:
+            soles -= _ANKLE_HEIGHT * np.median(stature(recipe(pose.skeleton, H36M_17) @ pose.joints_m))
+        lowest.append(soles)
+    x, y, _ = _R_WORLD_CAM @ poses[0].joints_m[0, poses[0].skeleton.parents.index(-1)]
+    return np.array([-x, -y, -np.median(np.concatenate(lowest))])
