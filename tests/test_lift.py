@@ -441,6 +441,64 @@ def test_an_unknown_normalisation_is_refused() -> None:
         Lifter(Fake(body, normalisation="fancy")).lift(filmed(walk(3)))
 
 
+# Deviation
+
+
+def uncertain(keypoints: Tensor) -> Tensor:
+    """`BODY`, 2 cm uncertain in the right half of the picture, and 8 cm in the left one."""
+    mirrored = keypoints[..., :1].mean(dim=(1, 2), keepdim=True) < 0
+    deviation = torch.where(mirrored, 0.08, 0.02).expand(*keypoints.shape[:3], 1)
+    return torch.cat([body(keypoints), deviation.log()], dim=-1)
+
+
+def test_a_deviation_goes_with_the_joints_and_with_their_size() -> None:
+    pose = filmed(walk(60))
+    lifter = Lifter(Fake(uncertain), flip=False)
+    found = lifter.lift(pose, height_m=HEIGHT_M / 2)
+    one = lifter.lift(pose, height_m=HEIGHT_M)
+    for lifted, size in ((found, 0.5), (one, 1.0)):
+        assert lifted.deviation_m is not None
+        moving = lifted.deviation_m[:, 1:]
+        np.testing.assert_allclose(moving, moving[0, 0], rtol=1e-5)
+        assert moving[0, 0] in (pytest.approx(0.02 * size, rel=1e-4), pytest.approx(0.08 * size, rel=1e-4))
+    both = Lifter(Fake(uncertain)).lift(pose, height_m=HEIGHT_M)
+    np.testing.assert_allclose(both.deviation_m[:, 1:], 0.05, rtol=1e-4)  # type: ignore[index]
+    assert Lifter(Fake(body)).lift(pose).deviation_m is None
+
+
+def test_the_root_is_where_it_is_by_definition() -> None:
+    relative = Lifter(Fake(uncertain, root_relative=True)).lift(filmed(walk(9)))
+    assert relative.deviation_m is not None
+    assert (relative.deviation_m[:, 0] == 0).all()
+    assert (relative.deviation_m[:, 1:] > 0).all()
+
+
+def test_factors_apply_to_what_was_seen_and_what_was_hidden() -> None:
+    knee = 5
+    confidence = np.full((40, 17), 0.9)
+    confidence[10:20, knee] = 0
+    pose = filmed(walk(40), confidence=confidence)
+    plain, scaled = (
+        Lifter(Fake(uncertain, deviation_factors=factors)).lift(pose, height_m=HEIGHT_M).deviation_m
+        for factors in ({}, {"seen": 2.0, "hidden": 5.0})
+    )
+    assert plain is not None
+    assert scaled is not None
+    factor = scaled[:, 1:] / plain[:, 1:]
+    np.testing.assert_allclose(factor[10:20, knee - 1], 5.0, rtol=1e-5)
+    np.testing.assert_allclose(factor[:10], 2.0, rtol=1e-5)
+    np.testing.assert_allclose(np.delete(factor, knee - 1, axis=1), 2.0, rtol=1e-5)
+
+
+def test_keypoints_are_lifted_with_deviation_on_demand() -> None:
+    keypoints = torch.rand(70, 17, 3)
+    joints, deviation = Lifter(Fake(uncertain)).lift_with_deviation(keypoints)
+    assert torch.equal(joints, Lifter(Fake(uncertain)).lift_keypoints(keypoints))
+    assert deviation.shape == (70, 17)
+    with pytest.raises(UserError, match="one that gives a deviation, found joints alone"):
+        Lifter(Fake(body)).lift_with_deviation(keypoints)
+
+
 # Size and place
 
 

@@ -19,7 +19,7 @@ from repose.data.procedural import ProceduralConfig, make_motion
 from repose.data.synthetic import Batch, SyntheticClips, SyntheticConfig
 from repose.errors import UserError
 from repose.losses import LossWeights
-from repose.models import build, find_spec, load_checkpoint, register, registry
+from repose.models import PoseModel, build, find_spec, load_checkpoint, register, registry
 from repose.train import Examination, TrainConfig, schedule, train
 
 pytest.importorskip("lightning_fabric")
@@ -125,7 +125,7 @@ def test_its_checkpoints_rebuild_the_model_and_tell_how_it_was_trained(run: Path
     assert record["config"]["losses"]["spatial_rank"] == 0.02
     best = json.loads((run / "validation.jsonl").read_text().splitlines()[record["step"] // 4 - 1])
     assert record["validation"]["noisy_p_mpjpe_mm"] == pytest.approx(best["noisy_p_mpjpe_mm"], abs=1e-3)
-    assert model(torch.rand(1, 5, 17, 3)).shape == (1, 5, 17, 3)
+    assert model(torch.rand(1, 5, 17, 3)).shape == (1, 5, 17, 4)
 
 
 def test_curves_are_written(run: Path) -> None:
@@ -145,6 +145,38 @@ def test_the_loss_falls(tmp_path: Path) -> None:
     exam = Examination(SyntheticClips(config.data, seed=0, batch=2, frames=12), clips=16)
     scores = [exam.score(model, torch.device("cpu"))["clean_mpjpe_mm"] for model in (fresh, trained)]
     assert scores[1] < 0.8 * scores[0]
+
+
+class Sure(PoseModel):
+    """Right but for 3 cm along x where a joint is seen and 9 cm where it is not; sure of 1 cm."""
+
+    def __init__(self, target: torch.Tensor) -> None:
+        super().__init__()
+        self.target = target
+
+    def forward(self, keypoints: torch.Tensor) -> torch.Tensor:
+        off = torch.where(keypoints[..., 2] > 0, 0.03, 0.09)
+        joints = self.target.clone()
+        joints[:, :, 1:, 0] += off[:, :, 1:]
+        return torch.cat([joints, torch.full_like(joints[..., :1], 0.01).log()], dim=-1)
+
+
+def test_the_deviation_is_set_right_for_seen_and_hidden_joints() -> None:
+    exam = Examination(SyntheticClips(CONFIG.data, seed=0, batch=2, frames=12), clips=16)
+    factors = exam.deviation_factors(Sure(exam.other_bodies.target), torch.device("cpu"))
+    # Errors of one size are within one deviation where this is as large, and within two at half of it.
+    assert factors == {
+        "seen": pytest.approx(3 / 2**0.5, abs=0.01),
+        "hidden": pytest.approx(9 / 2**0.5, abs=0.01),
+    }
+    plain = build(find_spec("frameformer").with_config(width=32, depth=1, heads=2, deviation=False))
+    assert exam.deviation_factors(plain, torch.device("cpu")) == {}
+
+
+def test_a_trained_model_carries_its_factors(run: Path) -> None:
+    factors = load_checkpoint(run / "model.safetensors").spec.deviation_factors
+    assert set(factors) == {"seen", "hidden"}
+    assert load_checkpoint(run / "best.safetensors").spec.deviation_factors == {}
 
 
 def test_an_interrupted_run_resumes_as_if_nothing_had_happened(

@@ -4,12 +4,14 @@ import numpy as np
 import torch
 from torch import Generator
 
+from repose.data.augment import resize_bones, shift_joints
 from repose.data.clips import StoreClips
 from repose.data.detection import DetectionConfig
 from repose.data.procedural import ProceduralConfig, make_motion
 from repose.data.synthetic import MotionBank, SyntheticClips, see
 from repose.errors import expected
 from repose.evaluate import evaluate
+from repose.losses import WITHIN
 from repose.metrics import mpjpe, p_mpjpe
 from repose.models import PoseModel
 
@@ -31,6 +33,9 @@ class Examination:
             "clean": see(joints, data.config.camera, clean, generator),
             "noisy": see(joints, data.config.camera, DetectionConfig(p_clean=0.0), generator),
         }
+        others = resize_bones(joints, data.config.bone_spread, generator)
+        others = shift_joints(others, data.config.shift_m, generator)
+        self.other_bodies = see(others, data.config.camera, data.config.detection, generator)
 
     def score(self, model: PoseModel, device: torch.device) -> dict[str, float]:
         """Errors in millimetres of a person 1.70 m tall; lost joints apart for the noisy clips."""
@@ -54,6 +59,29 @@ class Examination:
                     scores[f"{name}_within_{count}_deviations"] = float((deviations <= count).mean())
         model.train()
         return scores
+
+    def deviation_factors(self, model: PoseModel, device: torch.device) -> dict[str, float]:
+        """`ModelSpec.deviation_factors`; none for a model without a deviation.
+
+        Measured on the validation motion with other bodies: those of the training's own body would make
+        the model too sure of everybody else's.
+        """
+        model.eval()
+        with torch.inference_mode():
+            output = model(self.other_bodies.keypoints.to(device)).float().cpu()
+        model.train()
+        if output.shape[-1] == 3:
+            return {}
+        error = (output[..., :3] - self.other_bodies.target).norm(dim=-1)
+        seen = self.other_bodies.keypoints[..., 2] > 0
+        moving = error > 0  # the root is not
+        ratio = error / output[..., 3].exp()
+        factors = {}
+        for name, which in (("seen", seen & moving), ("hidden", ~seen & moving)):
+            if which.any():
+                bounds = [ratio[which].quantile(share) / count for count, share in WITHIN]
+                factors[name] = round(float(torch.stack(bounds).log().mean().exp()), 3)
+        return factors
 
 
 class StoreExamination:

@@ -294,7 +294,11 @@ class Lifter:
             lifted = (straight + self._mirrored(mirrored)) / 2
         root = self.skeleton.parents.index(-1)
         if lifted.shape[-1] == 4:
-            lifted[..., 3] = lifted[..., 3].exp()
+            factors = self.spec.deviation_factors
+            seen = clips[..., 2] > 0
+            lifted[..., 3] = lifted[..., 3].exp() * torch.where(
+                seen, factors.get("seen", 1.0), factors.get("hidden", 1.0)
+            )
         if self.spec.root_relative:  # its root means nothing, the other joints are relative already
             lifted[:, :, root] = 0
         else:

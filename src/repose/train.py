@@ -196,7 +196,11 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False) -> Path:
                     best = scores[examination.decides]
                     save_checkpoint(folder / "best.safetensors", model, trained(model, config, done, scores))
                 if last:
-                    save_checkpoint(folder / "model.safetensors", model, trained(model, config, done, scores))
+                    spec = trained(model, config, done, scores)
+                    if isinstance(examination, Examination):
+                        factors = examination.deviation_factors(model, fabric.device)
+                        spec = replace(spec, deviation_factors=factors)
+                    save_checkpoint(folder / "model.safetensors", model, spec)
             if fabric.is_global_zero and (last or done % config.save_every == 0):
                 journal.flush()
                 save_state(folder / STATE, model, optimizer, done, best)

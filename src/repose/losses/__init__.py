@@ -1,6 +1,6 @@
 """Losses for lifting: plain tensors in, a scalar out, nothing known of the model."""
 
-from repose.losses.deviation import deviation
+from repose.losses.deviation import WITHIN, deviation
 from repose.losses.position import (
     angle,
     angle_velocity,
@@ -17,6 +17,7 @@ from repose.losses.relational import spatial_rank, temporal_rank
 from repose.losses.total import LossWeights, total_loss
 
 __all__ = [
+    "WITHIN",
     "LossWeights",
     "angle",
     "angle_velocity",

@@ -50,6 +50,9 @@ class ModelSpec:
     """Whether every clip must have exactly `window_frames` frames."""
     training: dict[str, Any] = field(default_factory=dict)
     """Record of the training: data, licence, seed, errors reached."""
+    deviation_factors: dict[str, float] = field(default_factory=dict)
+    """What the model's deviation is multiplied by for joints that were `seen` and for those that were
+    `hidden`, so that it holds for motion the model was not trained on; 1 where there is none."""
 
     def with_config(self, **changes: Any) -> "ModelSpec":
         """The same model with some fields of its configuration changed; `frames` sets the window, too."""
@@ -81,7 +84,8 @@ class ModelSpec:
                 f"model description: unknown field {unknown[0]!r}",
                 "The file was probably written by a newer version of repose: update repose.",
             )
-        if missing := sorted(asdict(_EXAMPLE).keys() - values.keys()):
+        optional = {"deviation_factors"}  # came later
+        if missing := sorted(known.keys() - values.keys() - optional):
             raise UserError(f"model description: the field {missing[0]!r} is missing")
         for name, value in values.items():
             _check_type(name, value, known[name].type)
