@@ -462,7 +462,8 @@ def test_a_deviation_goes_with_the_joints_and_with_their_size() -> None:
         np.testing.assert_allclose(moving, moving[0, 0], rtol=1e-5)
         assert moving[0, 0] in (pytest.approx(0.02 * size, rel=1e-4), pytest.approx(0.08 * size, rel=1e-4))
     both = Lifter(Fake(uncertain)).lift(pose, height_m=HEIGHT_M)
-    np.testing.assert_allclose(both.deviation_m[:, 1:], 0.05, rtol=1e-4)  # type: ignore[index]
+    # Averaged as logarithms are.
+    np.testing.assert_allclose(both.deviation_m[:, 1:], 0.04, rtol=1e-2)  # type: ignore[index]
     assert Lifter(Fake(body)).lift(pose).deviation_m is None
 
 
