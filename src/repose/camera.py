@@ -85,7 +85,9 @@ def to_screen(
 ) -> Float[np.ndarray, "*batch 2"]:
     """Pixels in units of the picture: its width goes from -1 to 1, height is in the same unit, 0 amid both
     (the normalisation `screen`, published by VideoPose3D, Pavllo et al. 2019)."""
-    return (points_px * 2 - np.array(image_size)) / image_size[0]
+    # One axis at a time: NumPy is slow where the last one is short.
+    axes = [(points_px[..., i] * 2 - side) / image_size[0] for i, side in enumerate(image_size)]
+    return np.stack(axes, axis=-1)
 
 
 def from_screen(

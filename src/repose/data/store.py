@@ -283,7 +283,6 @@ def _in_store_units(recording: Recording, kind: Target | None) -> dict[str, np.n
     size = recording.image_size
 
     def in_picture(array: np.ndarray, unit: float) -> np.ndarray:
-        # Made in double precision and rounded once, so that pixels come back to a ten-thousandth.
         out = np.empty(array.shape, np.float32)
         out[..., :2] = to_screen(array[..., :2], size)
         out[..., 2] = array[..., 2] * unit
