@@ -1,6 +1,6 @@
 """The occlusion benchmark: the same views and the same hidden joints for every model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -26,12 +26,10 @@ from repose.benchmark.views import (
 )
 from repose.data.synthetic import STATURE_M
 from repose.errors import UserError, expected
-from repose.estimate import estimate
+from repose.estimate import Progress, estimate
 from repose.lift import Device, Lifter, load
 from repose.models.person_view import fill_gaps, person_view
 from repose.skeleton import H36M_17, recipe, stature
-
-Progress = Callable[[str, int, int | None], None]
 
 QUICK_FRAMES = 2500
 VIEWS = 2

@@ -199,7 +199,7 @@ class OcclusionReport:
             "camera": asdict(CAMERAS[self.cameras]),
             "conditions": [_result(result) for result in self.results],
         }
-        return json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False)
+        return to_json(content)
 
     def write_json(self, path: str | Path) -> None:
         """Raises UserError where the file cannot be written."""
@@ -243,8 +243,12 @@ def _number(value: float, digits: int = 1) -> str:
     return f"{value:.{digits}f}" if math.isfinite(value) else "–"
 
 
+def to_json(content: Mapping[str, Any]) -> str:
+    """Without NaN, and with no more digits than mean something."""
+    return json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False)
+
+
 def _plain(value: Any) -> Any:
-    """As JSON has it: no NaN, no more digits than mean something."""
     if isinstance(value, dict):
         return {key: _plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

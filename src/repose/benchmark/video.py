@@ -7,9 +7,8 @@ optional, NAME_occluded.mp4 (the same film with joints covered) with NAME_occlus
 detected, size, fps).
 """
 
-import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,16 +20,16 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from repose.benchmark.occlusion import load_models
+from repose.benchmark.report import to_json
 from repose.camera import Camera
 from repose.errors import UserError, expected
-from repose.estimate import EstimateOptions, estimate, find_tracks
+from repose.estimate import EstimateOptions, Progress, estimate, find_tracks
 from repose.formats.output import stage_file
 from repose.lift import Device, Lifter
 from repose.metrics import per_joint_error, procrustes_align
 from repose.pose import Pose2D
 from repose.skeleton import SKELETONS, Skeleton
 
-Progress = Callable[[str, int, int | None], None]
 Keypoints = Literal["video", "stored"]
 
 MEDIAPIPE = "MediaPipe"
@@ -116,16 +115,8 @@ class VideoReport:
 
     def write_json(self, path: str | Path) -> None:
         """Raises UserError where the file cannot be written."""
-        scores = [
-            {
-                key: None if isinstance(value, float) and math.isnan(value) else value
-                for key, value in row.items()
-            }
-            for row in map(asdict, self.scores)
-        ]
-        content = {**vars(self), "benchmark": "video", "scores": scores}
         with stage_file(path) as partial:
-            partial.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+            partial.write_text(to_json({"benchmark": "video", **asdict(self)}), encoding="utf-8")
 
 
 @dataclass(frozen=True, eq=False)
