@@ -2,7 +2,7 @@
 
     python benchmarks/experiment.py train RUNS --mocap MOCAP --backbone frameformer-small --steps 1000
     python benchmarks/experiment.py train RUNS --mocap MOCAP --backbone frameformer --operations 2.5e13
-    python benchmarks/experiment.py report RUNS --motion MOCAP FOLDER...
+    python benchmarks/experiment.py report RUNS --motion MOCAP FOLDER... --figure docs/images/experiment.png
 
 `train` makes a run for every variant and seed, RUNS/BACKBONE/VARIANT/SEED; runs that are there already
 are kept, and one that was interrupted goes on, so the command may be stopped and given again. All runs of
@@ -18,9 +18,11 @@ intervals of a bootstrap over seeds and clips (docs/experiment.md).
 import argparse
 from collections import defaultdict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from torch.utils.flop_counter import FlopCounterMode
 
 import repose
@@ -116,11 +118,9 @@ METRICS = {
 DRAWS = 2000
 
 
-def score(model: Path, motion: Path, frames: int) -> dict[str, np.ndarray]:
+def score(model: Path, bench: OcclusionBenchmark) -> dict[str, np.ndarray]:
     """Sums and counts of every column: (clips, 2). All conditions together, one view a clip."""
-    torch.set_num_threads(1)
     lifter = repose.load(model)
-    bench = OcclusionBenchmark([motion], [lifter], quick=frames > 0)
     columns: dict[str, np.ndarray] = defaultdict(lambda: np.zeros((len(bench.views), 2)))
     for clip, (view, *_) in enumerate(bench.views):
         for condition in CONDITIONS:
@@ -143,19 +143,37 @@ def spread(predicted_mm: np.ndarray, truth_mm: np.ndarray) -> np.ndarray:
 
 
 def report(options: argparse.Namespace) -> None:
+    torch.set_num_threads(1)
+    found: list[Difference] = []
     for motion in options.motion:
+        bench = OcclusionBenchmark([motion], quick=not options.all)
         for backbone in sorted(path for path in options.runs.iterdir() if path.is_dir()):
             scores: dict[str, list[dict[str, np.ndarray]]] = {}
             for variant in VARIANTS:
                 models = sorted((backbone / short(variant)).glob("*/model.safetensors"))
                 if models:
-                    scores[variant] = [score(model, motion, options.frames) for model in models]
+                    scores[variant] = [score(model, bench) for model in models]
             if "none" in scores:
-                show(motion, backbone.name, scores)
+                found += show(motion, backbone.name, scores)
+    if options.figure:
+        draw(found, options.figure)
 
 
-def show(motion: Path, backbone: str, scores: dict[str, list[dict[str, np.ndarray]]]) -> None:
+class Difference(NamedTuple):
+    """Of a variant from the one without relational terms, with its interval."""
+
+    backbone: str
+    motion: str
+    variant: str
+    column: str
+    mean: float
+    low: float
+    high: float
+
+
+def show(motion: Path, backbone: str, scores: dict[str, list[dict[str, np.ndarray]]]) -> list[Difference]:
     """A table in Markdown: means without relational terms, and differences from them."""
+    found = []
     clips = len(next(iter(scores["none"][0].values())))
     print(f"\n{backbone}, {motion.name}: {clips} clips, {len(scores['none'])} seeds\n")
     print("| variant | seeds | " + " | ".join(METRICS) + " |")
@@ -170,8 +188,35 @@ def show(motion: Path, backbone: str, scores: dict[str, list[dict[str, np.ndarra
                 cells.append(f"{mean(ours):.1f}")
             else:
                 low, high = interval(ours, base)
-                cells.append(f"{mean(ours) - mean(base):+.1f} ({low:+.1f} to {high:+.1f})")
+                difference = mean(ours) - mean(base)
+                found.append(Difference(backbone, motion.name, variant, name, difference, low, high))
+                cells.append(f"{difference:+.1f} ({low:+.1f} to {high:+.1f})")
         print(f"| {variant} | {seeds} | " + " | ".join(cells) + " |", flush=True)
+    return found
+
+
+def draw(found: list[Difference], path: Path) -> None:
+    """Each variant's difference and interval, a panel a column, a colour for each backbone and data set."""
+    columns = {"hidden": "hidden joints: mm", "visible": "visible joints: mm", "depth spread": "depth: %"}
+    variants = list(dict.fromkeys(d.variant for d in found))
+    series = list(dict.fromkeys((d.backbone, d.motion) for d in found))
+    figure = Figure(figsize=(11, 1.6 + 0.28 * len(variants) * len(series)), layout="constrained")
+    panels = figure.subplots(1, len(columns), sharey=True)
+    for panel, (column, title) in zip(panels, columns.items(), strict=True):
+        for k, key in enumerate(series):
+            rows = [d for d in found if d.column == column and (d.backbone, d.motion) == key]
+            y = [variants.index(d.variant) + 0.8 * ((k + 0.5) / len(series) - 0.5) for d in rows]
+            x = [d.mean for d in rows]
+            spread = [[d.mean - d.low for d in rows], [d.high - d.mean for d in rows]]
+            panel.errorbar(x, y, xerr=spread, fmt="o", ms=5, color=f"C{k}", label=", ".join(key))
+        panel.axvline(0, color="black", lw=0.8)
+        panel.set_title(f"{title} more than without", loc="left", fontsize=11)
+        panel.grid(axis="x", color="#dddddd")
+        panel.spines[["top", "right", "left"]].set_visible(False)
+    panels[0].set_yticks(range(len(variants)), variants)
+    panels[0].invert_yaxis()
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    figure.savefig(path, dpi=120)
 
 
 def mean(sums: np.ndarray) -> float:
@@ -210,7 +255,8 @@ def main() -> None:
     reporting = commands.add_parser("report")
     reporting.add_argument("runs", type=Path)
     reporting.add_argument("--motion", type=Path, nargs="+", required=True)
-    reporting.add_argument("--frames", type=int, default=2500, help="of the motion; 0 takes all of it")
+    reporting.add_argument("--figure", type=Path, help="PNG")
+    reporting.add_argument("--all", action="store_true", help="all of the motion, not some 2500 frames")
     reporting.set_defaults(run=report)
     options = parser.parse_args()
     options.run(options)
