@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from repose.camera import ASSUMED_FOV_DEG, Camera, solve_root
+from repose.camera import ASSUMED_FOV_DEG, Camera, solve_root, to_screen
 from repose.errors import UserError, expected
 from repose.models import ModelSpec, PoseModel, load_checkpoint, packaged_weights
 from repose.models.person_view import fill_gaps
@@ -351,7 +351,7 @@ def normalise(
         case "rays":
             return camera.rays(points_px.astype(np.float64))
         case "screen":
-            return (points_px * 2 - (width, height)) / width
+            return to_screen(points_px, image_size)
         case "pixel-scaled":
             return (points_px * 2 - (width, height)) / min(width, height)
         case "crop-scaled":
