@@ -41,6 +41,7 @@ class Pose2D:
     skeleton: Skeleton
     """The layout of the joints; its name is accepted too."""
     track_id: int = 0
+    """Number of the person, from 0."""
     times_s: Float[np.ndarray, " frames"] = cast(np.ndarray, None)
     """Time of each frame in seconds; `frames / fps` unless given (variable frame rates)."""
     assumed: tuple[str, ...] = ()
@@ -100,13 +101,19 @@ class Pose3D:
     """
 
     joints_m: Float[np.ndarray, "frames joints 3"]
+    """Places of the joints in metres."""
     seen: Bool[np.ndarray, "frames joints"]
     """True where the detector saw the joint, False where its place was inferred."""
     frames: Int[np.ndarray, " frames"]
+    """0-based frame numbers of the source, strictly increasing."""
     fps: float
+    """Frames per second of the source."""
     skeleton: Skeleton
+    """The layout of the joints; its name is accepted too."""
     track_id: int = 0
+    """Number of the person, from 0."""
     coordinates: Coordinates = "camera-root-relative"
+    """Where the origin is and where the axes point: "camera", "camera-root-relative" or "world"."""
     scale: str = "relative"
     """How the size in metres was obtained, in words; "relative" if it was not."""
     confidence: Float[np.ndarray, "frames joints"] = cast(np.ndarray, None)
@@ -114,7 +121,9 @@ class Pose3D:
     points_px: Float[np.ndarray, "frames joints 2"] | None = None
     """The 2D keypoints that were lifted (this skeleton's joints); gaps are filled, see `seen`."""
     times_s: Float[np.ndarray, " frames"] = cast(np.ndarray, None)
+    """Time of each frame in seconds; `frames / fps` unless given."""
     image_size: tuple[int, int] | None = None
+    """Width and height of the source in pixels."""
     intrinsics_px: tuple[float, float, float, float] | None = None
     """fx, fy, cx, cy that the root was solved with."""
     deviation_m: Float[np.ndarray, "frames joints"] | None = None
