@@ -8,12 +8,14 @@ Units, axes and joint orders: docs/conventions.md.
 """
 
 from repose import losses, metrics, models
+from repose.angles import joint_angles, write_angles
 from repose.errors import UserError
 from repose.estimate import EstimateOptions, estimate
 from repose.formats import read_keypoints, read_poses, write_poses
 from repose.formats.export import export_opensim, export_poses
 from repose.lift import Lifter, load
 from repose.pose import Pose2D, Pose3D
+from repose.refine import RefineConfig, refine
 from repose.skeleton import SKELETONS, Skeleton
 
 __all__ = [
@@ -22,16 +24,20 @@ __all__ = [
     "Lifter",
     "Pose2D",
     "Pose3D",
+    "RefineConfig",
     "Skeleton",
     "UserError",
     "estimate",
     "export_opensim",
     "export_poses",
+    "joint_angles",
     "load",
     "losses",
     "metrics",
     "models",
     "read_keypoints",
     "read_poses",
+    "refine",
+    "write_angles",
     "write_poses",
 ]

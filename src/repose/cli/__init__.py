@@ -10,6 +10,7 @@ from repose.cli.benchmark import Benchmark
 from repose.cli.datasets import Doctor, Evaluate, Prepare
 from repose.cli.export import Export
 from repose.cli.poses import Demo, Estimate, Models
+from repose.cli.refine import Angles, Refine
 from repose.cli.terminal import complaints, console
 from repose.cli.training import Compare, train_command
 from repose.errors import UserError
@@ -23,6 +24,8 @@ def main(arguments: list[str] | None = None) -> None:
     commands: dict[str, Any] = {
         "estimate": Estimate,
         "demo": Demo,
+        "refine": Refine,
+        "angles": Angles,
         "export": Export,
         "models": Models,
         "prepare": Prepare,

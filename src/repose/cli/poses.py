@@ -6,11 +6,13 @@ from pathlib import Path
 
 import tyro
 
+from repose.cli.refine import summarise_refined
 from repose.cli.terminal import Bars, Folder, Input, console, few, say, table
 from repose.estimate import EstimateOptions, estimate
 from repose.formats import check_output, write_poses
 from repose.formats.results import FILES
 from repose.pose import Pose3D
+from repose.refine import refine
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Estimate:
     out: Folder
     """Folder for the results: poses.npz, poses.json, poses.csv."""
     estimation: tyro.conf.OmitArgPrefixes[EstimateOptions] = field(default_factory=EstimateOptions)
+    refine: bool = False
+    """Clean the motion, too, as `repose refine` does by default."""
     force: bool = False
     """Overwrite results that are there."""
 
@@ -30,8 +34,12 @@ class Estimate:
         started = time.monotonic()
         with Bars() as bars:
             poses = estimate(self.input, self.estimation, progress=bars.report)
+        if self.refine:
+            poses = refine(poses)
         write_poses(poses, self.out, force=self.force)
         summarise(poses)
+        if self.refine:
+            summarise_refined(poses)
         frames = sum(len(pose) for pose in poses)
         say(
             f"{frames} frames of {people(poses)} in {time.monotonic() - started:.1f} s. "
@@ -136,6 +144,7 @@ def notes(poses: list[Pose3D]) -> list[str]:
         "camera": "Joints in metres in the camera frame (x right, y down, z forward)",
         "camera-root-relative": "Joints in metres relative to the pelvis, camera axes "
         "(x right, y down, z forward)",
+        "world": "Joints in metres in the world frame (z up)",
     }[first.coordinates]
     lines = [f"{place}; scale: {first.scale}."]
     options = {

@@ -1,0 +1,118 @@
+"""`repose refine` and `repose angles`."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from repose.cli.terminal import Folder, console, say, table
+from repose.formats import check_output, read_poses, write_poses
+from repose.formats.results import FILES
+from repose.pose import Pose3D
+from repose.refine import RefineConfig, refine
+
+Result = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+
+_MEASURES = {
+    "acceleration_m_s2": ("acceleration, m/s²", 1),
+    "bone_variation": ("bone length varies by, %", 100),
+    "foot_skating_m_s": ("feet on the ground slide, cm/s", 100),
+    "foot_height_m": ("feet on the ground are off it, cm", 100),
+    "tilt_deg": ("leans against up, degrees", 1),
+}
+
+
+@dataclass(frozen=True)
+class Refine:
+    """Clean the motion of a result: no jitter, constant bones, upright on the ground, feet that do not slide.
+
+    The camera is taken to stand still. Every step can be left out.
+    """
+
+    result: Result
+    """Folder of a result, or its poses.npz."""
+    out: Folder
+    """Folder for the refined result: poses.npz, poses.json, poses.csv."""
+    steps: tyro.conf.OmitArgPrefixes[RefineConfig] = field(default_factory=RefineConfig)
+    force: bool = False
+    """Overwrite results that are there."""
+
+    def run(self) -> None:
+        check_output(self.out, FILES, force=self.force)
+        poses = refine(read_poses(self.result), self.steps)
+        write_poses(poses, self.out, force=self.force)
+        summarise_refined(poses)
+        say(f"Results: {', '.join(str(self.out / name) for name in FILES)}")
+
+
+@dataclass(frozen=True)
+class Angles:
+    """Write the joint angles of a result: a table, and a plot for each person.
+
+    Hip, knee, shoulder and elbow; the trunk's where up is known (refine the result first); the ankle's where
+    the layout has heels and toes.
+    """
+
+    result: Result
+    """Folder of a result, or its poses.npz."""
+    out: Annotated[Path | None, tyro.conf.arg(aliases=("-o",))] = None
+    """Folder for angles.csv and angles-PERSON.png; that of the result unless given."""
+    plot: bool = True
+    """Draw the angles over time."""
+    force: bool = False
+    """Overwrite files that are there."""
+
+    def run(self) -> None:
+        from repose.angles import angle_files, joint_angles, write_angles
+
+        tracks = [joint_angles(pose) for pose in read_poses(self.result)]
+        folder = self.out or (self.result if self.result.is_dir() else self.result.parent)
+        write_angles(tracks, folder, plot=self.plot, force=self.force)
+        for angles in tracks[:1]:
+            for why in dict.fromkeys(angles.missing.values()):
+                lacking = [name for name, reason in angles.missing.items() if reason == why]
+                say(f"Not there: {', '.join(lacking)}; {why}.")
+        names = angle_files(tracks, plot=self.plot)
+        say(f"{len(tracks[0].names)} angles. Written: {', '.join(str(folder / name) for name in names)}")
+
+
+def summarise_refined(poses: list[Pose3D]) -> None:
+    """Before and after; how up was found; what was left out."""
+    rows = table("person", "", "before", "after", right=("person", "before", "after"))
+    for pose in poses:
+        refined = pose.record["refined"]
+        for number, (measure, (words, factor)) in enumerate(_MEASURES.items()):
+            before, after = (refined[when][measure] for when in ("before", "after"))
+            if before is not None:
+                name = str(pose.track_id) if number == 0 else ""
+                rows.add_row(name, words, f"{factor * before:.1f}", f"{factor * after:.1f}")
+    console.print(rows)
+    for line in refine_notes(poses):
+        say(line)
+
+
+def refine_notes(poses: list[Pose3D]) -> list[str]:
+    """What a user must know to read the refined numbers rightly."""
+    lines: list[str] = []
+    for pose in poses:
+        refined = pose.record["refined"]
+        if "gravity" in refined["steps"] and not lines:
+            wrong = refined["up_deviation_deg"]
+            lines.append(
+                "Joints in metres in the world frame (z up, the ground at 0). "
+                f"Up is from {refined['steps']['gravity']}: the camera looks down by "
+                f"{refined['camera_pitch_deg']:.1f}°, uprights lean right by "
+                f"{refined['camera_roll_deg']:.1f}°"
+                + ("." if wrong is None else f", give or take {wrong:.0f}° (--camera-pitch, --camera-roll).")
+            )
+        if refined.get("ground_m"):
+            lines.append(
+                f"Person {pose.track_id} stands {refined['ground_m']:+.2f} m from the others' ground: "
+                "on something else, or not of the height that was assumed."
+            )
+        lines += [
+            f"Left out for person {pose.track_id}: {step}; {why}."
+            for step, why in refined["left_out"].items()
+        ]
+    return lines
