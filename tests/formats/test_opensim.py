@@ -116,6 +116,22 @@ def test_it_reads_the_markers(halting: Pose3D, tmp_path: Path) -> None:
     assert np.isnan(places[25]).all()
 
 
+def test_people_face_x(walker: Pose3D, tmp_path: Path) -> None:
+    turn = np.array([[0, 0, -1], [0, 1, 0], [1, 0, 0]])  # about the vertical of a level camera
+    export_opensim([walker, replace(walker, track_id=5, joints_m=walker.joints_m @ turn.T)], tmp_path)
+    both = []
+    for person in (3, 5):
+        lines = (tmp_path / f"person_{person}.trc").read_text().splitlines()
+        places = np.array([line.split("\t")[2:] for line in lines[5:] if line], dtype=float).reshape(
+            90, -1, 3
+        )
+        across = places[:, walker.skeleton.index("left_hip")] - places[:, walker.skeleton.index("right_hip")]
+        forward = np.cross(across, [0, 1, 0]).mean(axis=0)
+        assert forward[0] > 10 * abs(forward[2])
+        both.append(places - places[:1, :1])
+    np.testing.assert_allclose(both[0], both[1], atol=1e-5)
+
+
 def test_setups_name_the_model_and_only_markers_that_are_there(walker: Pose3D, tmp_path: Path) -> None:
     export_opensim([walker, replace(walker, track_id=5)], tmp_path / "out", model="../models/mine.osim")
     scaling = ElementTree.parse(tmp_path / "out" / "person_5_scale.xml")

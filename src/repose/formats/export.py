@@ -118,7 +118,8 @@ def export_opensim(
     names = opensim_files(poses)
     with stage(folder, names, force=force) as partial:
         write_opensim(poses, partial, model)
-    return Export(tuple(Path(folder) / name for name in names), tuple(_notes(poses, _OPENSIM)))
+    notes = (*_notes(poses, _OPENSIM), "Each person is turned to face +x, as OpenSim's models do.")
+    return Export(tuple(Path(folder) / name for name in names), notes)
 
 
 def _check(poses: Sequence[Pose3D]) -> None:

@@ -68,9 +68,9 @@ def _limbs(
 
     up, forward = tall * np.eye(3)[1:]
     limbs = [
-        ("pelvis", at("right_hip"), at("left_hip"), 0.055, 0.055, 0.9),
-        (*bone("lumbar"), 0.075, 0.072, 0.75),
-        (*bone("spine"), 0.076, 0.060, 0.75),
+        ("pelvis", at("right_hip"), at("left_hip"), 0.052, 0.052, 1.0),
+        (*bone("lumbar"), 0.074, 0.074, 0.75),
+        (*bone("spine"), 0.074, 0.060, 0.75),
         (*bone("neck"), 0.034, 0.030, 1.0),
         ("nose", at("nose"), at("head_top") - 0.050 * up, 0.045, 0.050, 1.1),
     ]
@@ -81,7 +81,7 @@ def _limbs(
             (*bone(f"{side}_shoulder"), 0.029, 0.024, 1.0),
             (*bone(f"{side}_elbow"), 0.024, 0.017, 1.0),
             (f"{side}_wrist", wrist, wrist + outward * 0.07 * tall * np.eye(3)[0], 0.018, 0.014, 1.3),
-            (*bone(f"{side}_hip"), 0.050, 0.034, 1.0),
+            (*bone(f"{side}_hip"), 0.044, 0.034, 1.0),
             (*bone(f"{side}_knee"), 0.034, 0.022, 1.0),
             (f"{side}_ankle", ankle - 0.020 * up, ankle - 0.023 * up + 0.09 * forward, 0.019, 0.016, 1.0),
         ]

@@ -6,13 +6,18 @@ Simulation of Human Gait", IEEE Transactions on Biomedical Engineering 63 (10), 
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 from xml.etree.ElementTree import Element, ElementTree, indent
+
+import numpy as np
 
 from repose.formats.markers import marker_names
 from repose.formats.trc import write_trc
 from repose.formats.upright import at_constant_rate
 from repose.pose import Pose3D
+from repose.rotation import axis_to_matrix
 
 MODEL = "Rajagopal2016.osim"
 _MARKER_SET = "markers.xml"
@@ -64,14 +69,28 @@ def write_opensim(poses: Sequence[Pose3D], folder: Path, model: str = MODEL) -> 
     `markers.xml` puts markers on the model's joints. Of each person there is `person_0.trc` (metres, y up),
     `person_0_scale.xml`, which makes `person_0.osim` of the file `model` by the lengths between the markers,
     and `person_0_ik.xml`, which moves that to follow the markers and writes `person_0.mot`. Paths in the
-    setups are relative to `folder`. Frames that a pose lacks are left out: OpenSim stops at one without any
-    marker.
+    setups are relative to `folder`. Each person is turned about the vertical to face +x on average, as
+    OpenSim's models do: some of them cannot turn round. Frames that a pose lacks are left out, since OpenSim
+    stops at one without any marker.
     """
     _write(folder / _MARKER_SET, _marker_set())
-    for pose in poses:
+    for pose in map(_facing_x, poses):
         write_trc(pose, folder / f"{_name(pose)}.trc", every_frame=False)
         _write(folder / f"{_name(pose)}_scale.xml", _scaling(pose, model))
         _write(folder / f"{_name(pose)}_ik.xml", _inverse_kinematics(pose))
+
+
+def _facing_x(pose: Pose3D) -> Pose3D:
+    right, left = np.moveaxis(pose.joints_m[:, pose.skeleton.indices("right_hip", "left_hip")], 1, 0)
+    forward = np.cross(left - right, [0, 0, 1])[:, :2]
+    x, y = (forward / np.maximum(np.linalg.norm(forward, axis=1, keepdims=True), 1e-9)).sum(axis=0)
+    T_new_world = np.eye(4)
+    T_new_world[:3, :3] = axis_to_matrix("Z", np.array(-np.arctan2(y, x)))
+    return replace(
+        pose,
+        joints_m=pose.joints_m @ T_new_world[:3, :3].T,
+        T_cam_world=cast(np.ndarray, pose.T_cam_world) @ T_new_world.T,
+    )
 
 
 def _name(pose: Pose3D) -> str:
