@@ -17,6 +17,7 @@ from repose.lift import Lifter, load
 from repose.pose import Pose2D, Pose3D
 from repose.refine import RefineConfig, refine
 from repose.skeleton import SKELETONS, Skeleton
+from repose.view import render_sheet, render_video, view, write_page
 
 __all__ = [
     "SKELETONS",
@@ -38,6 +39,10 @@ __all__ = [
     "read_keypoints",
     "read_poses",
     "refine",
+    "render_sheet",
+    "render_video",
+    "view",
     "write_angles",
+    "write_page",
     "write_poses",
 ]

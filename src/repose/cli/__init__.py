@@ -13,6 +13,7 @@ from repose.cli.poses import Demo, Estimate, Models
 from repose.cli.refine import Angles, Refine
 from repose.cli.terminal import complaints, console
 from repose.cli.training import Compare, train_command
+from repose.cli.view import Render, View
 from repose.errors import UserError
 
 __all__ = ["console", "main"]
@@ -26,6 +27,8 @@ def main(arguments: list[str] | None = None) -> None:
         "demo": Demo,
         "refine": Refine,
         "angles": Angles,
+        "view": View,
+        "render": Render,
         "export": Export,
         "models": Models,
         "prepare": Prepare,

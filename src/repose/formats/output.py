@@ -64,8 +64,11 @@ def stage(folder: str | Path, names: Iterable[str], *, force: bool = False) -> I
                 parent.rmdir()
 
 
-def check_file(path: str | Path) -> None:
-    """Raise UserError where a file cannot be written; meant to be called before long work."""
+def check_file(path: str | Path, *, force: bool = True) -> None:
+    """Raise UserError where a file cannot be written, or is there unless `force` is set.
+
+    Meant to be called before long work.
+    """
     path = Path(path)
     if path.is_dir():
         expected(str(path), "the name of a file to write", "a folder", "Add a file name.")
@@ -73,6 +76,8 @@ def check_file(path: str | Path) -> None:
         expected(str(path), "a folder to write to", f"none called {path.parent}", "Make it first.")
     if not os.access(path.parent, os.W_OK):
         raise UserError(f"{path}: {path.parent} cannot be written to", "Choose another folder.")
+    if path.exists() and not force:
+        raise UserError(f"{path}: is there already", "Choose another name, or overwrite with --force.")
 
 
 @contextmanager

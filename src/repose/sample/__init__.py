@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
+from repose.pose import Pose3D
 from repose.skeleton import H36M_17, Skeleton
 
 _FOLDER = Path(__file__).parent
@@ -35,6 +36,22 @@ class SampleTruth:
         """The joints in the picture."""
         image = self.joints_m.astype(np.float64) @ self.K.T
         return image[..., :2] / image[..., 2:]
+
+    def pose(self) -> Pose3D:
+        """The truth as a track, to be looked at beside a result."""
+        return Pose3D(
+            joints_m=self.joints_m,
+            seen=~self.hidden,
+            frames=np.arange(len(self.joints_m)),
+            fps=self.fps,
+            skeleton=self.skeleton,
+            coordinates="camera",
+            scale="the truth",
+            image_size=self.image_size,
+            intrinsics_px=(self.K[0, 0], self.K[1, 1], self.K[0, 2], self.K[1, 2]),
+            points_px=self.points_px,
+            T_cam_world=self.T_cam_world,
+        )
 
 
 def sample_video() -> Path:

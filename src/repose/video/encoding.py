@@ -28,13 +28,15 @@ def write_video(
     *,
     preset: str = "medium",
     keyframe_s: float | None = None,
+    most_kbit_s: float | None = None,
     sound: str | os.PathLike[str] | None = None,
 ) -> int:
     """Encode RGB pictures of one size as H.264; returns their number.
 
     Bare pictures follow each other at `fps`; a `VideoFrame` is shown at its own time. `crf` is x264's
     constant rate factor (lower is better and larger), `preset` its choice between speed and size,
-    `keyframe_s` the seconds from one picture that stands alone to the next. `sound`: a video whose sound
+    `keyframe_s` the seconds from one picture that stands alone to the next, `most_kbit_s` a bound of the
+    rate, at the cost of quality. `sound`: a video whose sound
     goes along, as it is where the container holds it. A side of odd length is continued by one pixel,
     which 4:2:0 colour needs. The file appears under its name only when it is complete.
 
@@ -47,6 +49,8 @@ def write_video(
     options = {"crf": str(crf), "preset": preset}
     if keyframe_s is not None:
         options["g"] = str(max(1, round(keyframe_s * fps)))
+    if most_kbit_s is not None:
+        options |= {"maxrate": f"{most_kbit_s:.0f}k", "bufsize": f"{2 * most_kbit_s:.0f}k"}
     try:
         with av.open(str(partial), "w", options={"movflags": "faststart"}) as container:
             count = _encode(container, path, pictures, fps, options, sound)

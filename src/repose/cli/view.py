@@ -1,0 +1,125 @@
+"""`repose view` and `repose render`."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from repose.cli.terminal import Bars, say
+from repose.errors import UserError
+
+Result = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+Compared = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
+
+
+@dataclass(frozen=True)
+class View:
+    """Look at a result: in the browser, or as one page to send to somebody."""
+
+    result: Result
+    """Folder of a result, or its poses.npz."""
+    compare: Compared = None
+    """A second result of the same video, or the ground truth, to be shown beside the first."""
+    html: Path | None = None
+    """Write this one page instead, which needs no server and no network."""
+    source: Path | None = None
+    """The video, where it is no longer at its place."""
+    picture: bool = True
+    """Put a small copy of the video into the page."""
+    browser: bool = True
+    """Open the browser; without, only its address is said."""
+    host: str = "127.0.0.1"
+    """Address to serve at: 0.0.0.0 lets other machines look, too."""
+    port: int = 8080
+    """Port to serve at; the next free one where it is taken."""
+    force: bool = False
+    """Overwrite a page that is there."""
+
+    def run(self) -> None:
+        if self.html is None:
+            from repose.view import view
+
+            view(
+                self.result,
+                compare=self.compare,
+                source=self.source,
+                host=self.host,
+                port=self.port,
+                browser=self.browser,
+                ready=lambda url: say(f"Look at {url}. Ctrl-C ends it."),
+            )
+            return
+        from repose.view import write_page
+
+        with Bars() as bars:
+            write_page(
+                self.result,
+                self.html,
+                compare=self.compare,
+                source=self.source,
+                picture=self.picture,
+                force=self.force,
+                progress=bars.report,
+            )
+        say(f"Written: {self.html} ({self.html.stat().st_size / 1e6:.1f} MB). Any browser opens it.")
+
+
+@dataclass(frozen=True)
+class Render:
+    """Draw a result: a video with the 2D overlay beside the 3D view, or a sheet of poses for a paper."""
+
+    result: Result
+    """Folder of a result, or its poses.npz."""
+    video: Path | None = None
+    """Write this video (.mp4, .mov, .mkv), with the sound of the source."""
+    sheet: Path | None = None
+    """Write this sheet (.png)."""
+    compare: Compared = None
+    """A second result of the same video, or the ground truth, to be shown beside the first."""
+    source: Path | None = None
+    """The video that the result was made from, where it is no longer at its place."""
+    height: int = 720
+    """Of the video in pixels; a source that is lower keeps its own."""
+    frames: tuple[int, ...] = ()
+    """Frames of the sheet, by number; evenly spread unless given."""
+    count: int = 6
+    """Number of frames of the sheet."""
+    picture: bool = True
+    """Draw on the frames of the source."""
+    force: bool = False
+    """Overwrite files that are there."""
+
+    def run(self) -> None:
+        from repose.view import render_sheet, render_video
+
+        if self.video is None and self.sheet is None:
+            raise UserError("nothing to draw: expected --video FILE.mp4, --sheet FILE.png, or both")
+        if self.sheet:
+            render_sheet(
+                self.result,
+                self.sheet,
+                compare=self.compare,
+                source=self.source,
+                frames=self.frames,
+                count=self.count,
+                picture=self.picture,
+                force=self.force,
+            )
+            say(f"Written: {self.sheet}")
+        if self.video:
+            started = time.monotonic()
+            with Bars() as bars:
+                frames = render_video(
+                    self.result,
+                    self.video,
+                    compare=self.compare,
+                    source=self.source,
+                    height=self.height,
+                    picture=self.picture,
+                    force=self.force,
+                    progress=bars.report,
+                )
+            seconds = time.monotonic() - started
+            say(f"Written: {self.video} ({frames} frames in {seconds:.1f} s)")

@@ -1,0 +1,519 @@
+"use strict";
+
+// The page shows one scene. Numbers over time lie in typed arrays; `state` says what is shown of them.
+
+const scene = JSON.parse(document.getElementById("scene").textContent);
+const $ = (selector) => document.querySelector(selector);
+const film = $("#film");
+const flat = $("#flat canvas"), space = $("#space canvas");
+const BONE_M = 0.017, TRAIL_S = 2;
+const state = {
+  frame: 0, playing: false, speed: 1, dirty: true, started: 0, from: 0, film: false,
+  azimuth: 0, elevation: 0, distance: 1, pan: [0, 0, 0],
+  show: { overlay: true, picture: true, deviation: true, trail: true, ground: true, camera: true, names: true,
+          compared: true, together: true, follow: true },
+};
+let times, centre, count;
+
+// Unpacking: differences from row to row, low bytes first, in the order in which the account names them.
+
+async function unpack() {
+  const bytes = Uint8Array.from(atob($("#motion").textContent), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const packed = new Uint8Array(await new Response(stream).arrayBuffer());
+  let at = 0;
+  const numbers = ({ rows, columns, unit, middle }) => {
+    const size = rows * columns, whole = new Int32Array(size), out = new Float32Array(size);
+    const low = packed.subarray(at, at + size), high = packed.subarray(at + size, at + 2 * size);
+    at += 2 * size;
+    for (let i = 0; i < size; i++) {
+      const step = low[i] | (high[i] << 8);
+      whole[i] = ((i < columns ? 0 : whole[i - columns]) + step) << 16 >> 16;
+      out[i] = whole[i] * unit + middle;
+    }
+    return out;
+  };
+  times = numbers(scene.times);
+  centre = numbers(scene.centre);
+  count = times.length;
+  for (const figure of scene.figures) {
+    const { rows, columns } = figure.joints;
+    figure.size = columns / 3;
+    figure.joints = numbers(figure.joints);
+    figure.seen = packed.subarray(at, at += rows * figure.size);
+    figure.points = figure.points && numbers(figure.points);
+    figure.deviation = figure.deviation && numbers(figure.deviation);
+    figure.rows = new Int32Array(count).fill(-1);
+    let row = 0;
+    for (const [first, length] of figure.runs) for (let i = 0; i < length; i++) figure.rows[first + i] = row++;
+    figure.compared = figure.partner !== null;
+  }
+}
+
+const joint = (figure, row, index) => {
+  const i = 3 * (row * figure.size + index);
+  return [figure.joints[i], figure.joints[i + 1], figure.joints[i + 2]];
+};
+const plus = (a, b) => [a[0] + b[0], a[1] + b[1], a[2] + b[2]];
+const minus = (a, b) => [a[0] - b[0], a[1] - b[1], a[2] - b[2]];
+const times3 = (a, s) => [a[0] * s, a[1] * s, a[2] * s];
+const centreAt = (frame) => [centre[3 * frame], centre[3 * frame + 1], centre[3 * frame + 2]];
+
+/** Joints of a figure now, in the world; null where it is absent. */
+function jointsNow(figure) {
+  const row = figure.rows[state.frame];
+  if (row < 0) return null;
+  let move = [0, 0, 0];
+  if (figure.compared && state.show.together) {
+    const partner = scene.figures[figure.partner], there = partner.rows[state.frame];
+    if (there >= 0) move = minus(joint(partner, there, partner.root), joint(figure, row, figure.root));
+  }
+  return Array.from({ length: figure.size }, (_, index) => plus(joint(figure, row, index), move));
+}
+
+// Colours
+
+const mixed = (colour, ground, share) => {
+  const parts = [colour, ground].map((hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)));
+  return `rgb(${parts[0].map((value, i) => Math.round(value * share + parts[1][i] * (1 - share))).join()})`;
+};
+const pale = (colour) => mixed(colour, "#ffffff", 0.45);
+
+// Drawing
+
+function surface(canvas) {
+  const ratio = Math.min(window.devicePixelRatio || 1, 2);
+  const width = Math.round(canvas.clientWidth * ratio), height = Math.round(canvas.clientHeight * ratio);
+  if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height; }
+  const pen = canvas.getContext("2d");
+  pen.setTransform(1, 0, 0, 1, 0, 0);
+  pen.clearRect(0, 0, width, height);
+  pen.lineCap = pen.lineJoin = "round";
+  return { pen, width, height, ratio };
+}
+
+function stroke(pen, colour, width, ...points) {
+  pen.strokeStyle = colour;
+  pen.lineWidth = width;
+  pen.beginPath();
+  points.forEach(([x, y], i) => (i ? pen.lineTo(x, y) : pen.moveTo(x, y)));
+  pen.stroke();
+}
+
+function disc(pen, [x, y], radius, colour) {
+  pen.fillStyle = colour;
+  pen.beginPath();
+  pen.arc(x, y, radius, 0, 2 * Math.PI);
+  pen.fill();
+}
+
+/** Bones and joints, the far ones first; what was inferred is pale, its joints are rings. */
+function drawSkeleton(pen, figure, row, places, depths, radii) {
+  const known = (i) => figure.compared || figure.seen[row * figure.size + i];
+  const nearest = depths.slice();
+  const parts = figure.bones.map(([child, parent]) => {
+    const depth = (depths[child] + depths[parent]) / 2;
+    nearest[child] = Math.min(nearest[child], depth);
+    nearest[parent] = Math.min(nearest[parent], depth);
+    return { depth, child, parent };
+  });
+  places.forEach((_, child) => parts.push({ depth: nearest[child] - 1e-3, child, parent: -1 }));
+  parts.sort((a, b) => b.depth - a.depth);
+  for (const { child, parent } of parts) {
+    const colour = figure.colours[child];
+    if (parent < 0) {
+      const radius = 1.35 * radii[child];
+      disc(pen, places[child], radius + Math.max(1, 0.3 * radii[child]), "#fff");
+      disc(pen, places[child], radius, colour);
+      if (!known(child)) disc(pen, places[child], 0.75 * radii[child], "#fff");
+    } else {
+      const width = radii[child] + radii[parent];
+      stroke(pen, "#fff", width + Math.max(2, 0.3 * width), places[child], places[parent]);
+      stroke(pen, known(child) && known(parent) ? colour : pale(colour), width, places[child], places[parent]);
+    }
+  }
+}
+
+function drawName(pen, figure, places, ratio) {
+  if (!state.show.names || figure.compared || scene.figures.filter((f) => !f.compared).length < 2) return;
+  const x = places.reduce((sum, place) => sum + place[0], 0) / places.length;
+  const y = Math.min(...places.map((place) => place[1])) - 14 * ratio;
+  pen.font = `600 ${13 * ratio}px system-ui, sans-serif`;
+  pen.textAlign = "center";
+  pen.lineWidth = 4 * ratio;
+  pen.strokeStyle = "#fff";
+  pen.strokeText(figure.name, x, y);
+  pen.fillStyle = figure.colour;
+  pen.fillText(figure.name, x, y);
+}
+
+function drawFlat() {
+  if ($("#flat").hidden) return;
+  const { pen, width, height, ratio } = surface(flat);
+  const [wide, high] = scene.size;
+  const scale = Math.min(width / wide, height / high);
+  const left = (width - wide * scale) / 2, top = (height - high * scale) / 2;
+  pen.fillStyle = "#343a40";
+  pen.fillRect(left, top, wide * scale, high * scale);
+  if (state.film && state.show.picture && film.readyState >= 2) pen.drawImage(film, left, top, wide * scale, high * scale);
+  if (!state.show.overlay) return;
+  for (const figure of scene.figures) {
+    const row = figure.rows[state.frame];
+    if (!figure.points || row < 0) continue;
+    const places = Array.from({ length: figure.size }, (_, i) => {
+      const at = 2 * (row * figure.size + i);
+      return [left + figure.points[at] * scale, top + figure.points[at + 1] * scale];
+    });
+    const reach = Math.max(...[0, 1].map((axis) => {
+      const along = places.map((place) => place[axis]);
+      return Math.max(...along) - Math.min(...along);
+    }));
+    const radius = Math.min(Math.max(reach / 140, 1.2 * ratio), 4 * ratio);
+    drawSkeleton(pen, figure, row, places, places.map(() => 0), places.map(() => radius));
+    drawName(pen, figure, places, ratio);
+  }
+}
+
+// The 3D view: an orbiting camera. Right, down and forward are its axes, as everywhere in RePOSE.
+
+function eye(width, height) {
+  const flatness = Math.cos(state.elevation);
+  const away = [flatness * Math.cos(state.azimuth), flatness * Math.sin(state.azimuth), Math.sin(state.elevation)];
+  const right = [-Math.sin(state.azimuth), Math.cos(state.azimuth), 0];
+  const down = [away[2] * Math.cos(state.azimuth), away[2] * Math.sin(state.azimuth), -flatness];
+  const target = plus(state.show.follow ? centreAt(state.frame) : centreAt(0), state.pan);
+  const half = Math.tan((scene.view.fov * Math.PI) / 360);
+  const focal = height / 2 / half / Math.max(1, (height / width) * 0.9);
+  const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+  const see = (place) => {
+    const inside = minus(place, target), depth = state.distance - dot(inside, away);
+    if (depth < 0.05) return null;
+    return [width / 2 + (dot(inside, right) * focal) / depth, height / 2 + (dot(inside, down) * focal) / depth, depth];
+  };
+  return { see, right, down, target, focal };
+}
+
+function drawSpace() {
+  const { pen, width, height, ratio } = surface(space);
+  const { see, target, focal } = eye(width, height);
+  const seeAll = (places) => {
+    const found = places.map(see);
+    return found.every(Boolean) ? found : null;
+  };
+  if (state.show.ground) drawGround(pen, see, target, ratio);
+  const present = [];
+  for (const figure of scene.figures) {
+    if (figure.compared && !state.show.compared) continue;
+    const joints = jointsNow(figure);
+    const places = joints && seeAll(joints);
+    if (places) present.push({ figure, joints, places, depth: places.reduce((sum, p) => sum + p[2], 0) / places.length });
+  }
+  if (state.show.ground) {
+    for (const { figure, joints } of present) {
+      const shadow = seeAll(joints.map(([x, y]) => [x, y, 0]));
+      if (shadow) for (const [a, b] of figure.bones) stroke(pen, "#e5e8eb", (2.4 * BONE_M * focal) / shadow[a][2], shadow[a], shadow[b]);
+    }
+  }
+  if (state.show.camera && scene.camera) drawCamera(pen, see, ratio);
+  if (state.show.trail) for (const figure of scene.figures) if (!figure.compared) drawTrail(pen, figure, see, ratio);
+  present.sort((a, b) => b.figure.compared - a.figure.compared || b.depth - a.depth);
+  for (const { figure, places } of present) {
+    const row = figure.rows[state.frame];
+    if (figure.deviation && state.show.deviation && !figure.compared) {
+      pen.globalAlpha = 0.2;
+      places.forEach((place, i) => {
+        const at = row * figure.size + i;
+        if (!figure.seen[at]) disc(pen, place, (figure.deviation[at] * focal) / place[2], figure.colours[i]);
+      });
+      pen.globalAlpha = 1;
+    }
+    drawSkeleton(pen, figure, row, places, places.map((p) => p[2]), places.map((p) => (BONE_M * focal) / p[2]));
+    drawName(pen, figure, places, ratio);
+  }
+}
+
+/** Squares of half a metre around what is looked at, fading with distance. */
+function drawGround(pen, see, target, ratio) {
+  const step = 0.5, reach = Math.max(2, 2.2 * scene.radius);
+  const [x0, y0] = [0, 1].map((axis) => Math.floor((target[axis] - reach) / step) * step);
+  const steps = Math.ceil((2 * reach) / step) + 1;
+  for (let line = 0; line <= steps; line++) {
+    for (let piece = 0; piece < steps; piece++) {
+      for (const flip of [false, true]) {
+        const place = (i) => (flip ? [x0 + i * step, y0 + line * step, 0] : [x0 + line * step, y0 + i * step, 0]);
+        const a = place(piece), b = place(piece + 1);
+        const share = 1 - Math.hypot((a[0] + b[0]) / 2 - target[0], (a[1] + b[1]) / 2 - target[1]) / reach;
+        const ends = share > 0 && [see(a), see(b)];
+        if (ends && ends[0] && ends[1]) stroke(pen, mixed("#d6dbe0", "#ffffff", Math.min(1, 1.5 * share)), ratio, ...ends);
+      }
+    }
+  }
+}
+
+function drawTrail(pen, figure, see, ratio) {
+  let before = null;
+  for (let frame = state.frame; frame >= 0 && times[frame] > times[state.frame] - TRAIL_S; frame--) {
+    const row = figure.rows[frame], place = row < 0 ? null : see(joint(figure, row, figure.root));
+    if (place && before) {
+      const share = 1 - (times[state.frame] - times[frame]) / TRAIL_S;
+      stroke(pen, mixed(figure.colour, "#ffffff", 0.7 * share), 2 * ratio, before, place);
+    }
+    before = place;
+  }
+}
+
+/** A place before the camera that filmed, in the world. */
+function cameraPlace(inside) {
+  const { T } = scene.camera, moved = inside.map((value, axis) => value - T[axis][3]);
+  return [0, 1, 2].map((axis) => T[0][axis] * moved[0] + T[1][axis] * moved[1] + T[2][axis] * moved[2]);
+}
+
+/** The camera that filmed, with its picture at a quarter of the way to the people. */
+function drawCamera(pen, see, ratio) {
+  const { K } = scene.camera, [wide, high] = scene.size;
+  const origin = cameraPlace([0, 0, 0]), ahead = minus(centreAt(0), origin);
+  const depth = Math.max(0.3, Math.hypot(...ahead) / 4);
+  const corner = (u, v) => see(cameraPlace([((u * wide - K[0][2]) / K[0][0]) * depth, ((v * high - K[1][2]) / K[1][1]) * depth, depth]));
+  const corners = [corner(0, 0), corner(1, 0), corner(1, 1), corner(0, 1)], tip = see(origin);
+  if (!tip || !corners.every(Boolean)) return;
+  if (state.film && state.show.picture && film.readyState >= 2) drawPicture(pen, corner);
+  for (const place of corners) stroke(pen, "#868e96", 1.5 * ratio, tip, place);
+  stroke(pen, "#868e96", 1.5 * ratio, ...corners, corners[0]);
+}
+
+/** The film on a slanted rectangle: small triangles, each of which is slanted evenly. */
+function drawPicture(pen, corner) {
+  const cells = 8, wide = film.videoWidth, high = film.videoHeight;
+  const grid = Array.from({ length: cells + 1 }, (_, v) => Array.from({ length: cells + 1 }, (_, u) => corner(u / cells, v / cells)));
+  const w = wide / cells, h = high / cells;
+  for (let v = 0; v < cells; v++) for (let u = 0; u < cells; u++) for (const upper of [true, false]) {
+    const a = grid[v][u], b = grid[v][u + 1], c = grid[v + 1][u], d = grid[v + 1][u + 1];
+    const [p, along, downward] = upper
+      ? [a, minus(b, a), minus(c, a)]
+      : [[b[0] + c[0] - d[0], b[1] + c[1] - d[1], 0], minus(d, c), minus(d, b)];
+    pen.save();
+    pen.beginPath();
+    const [first, second, third] = upper ? [a, b, c] : [b, d, c];
+    const middle = [(first[0] + second[0] + third[0]) / 3, (first[1] + second[1] + third[1]) / 3];
+    for (const [x, y] of [first, second, third]) {  // a little larger, so that no seams are seen
+      const [dx, dy] = [x - middle[0], y - middle[1]], length = Math.hypot(dx, dy) || 1;
+      pen.lineTo(x + dx / length, y + dy / length);
+    }
+    pen.clip();
+    pen.transform(along[0] / w, along[1] / w, downward[0] / h, downward[1] / h, p[0], p[1]);
+    pen.drawImage(film, u * w, v * h, w, h, 0, 0, w, h);
+    pen.restore();
+  }
+}
+
+/** Under the timeline: a row for each person, lighter the more of the joints are inferred. */
+function drawStrip() {
+  const people = scene.figures.filter((figure) => !figure.compared);
+  const { pen, width, height } = surface($("#strip"));
+  people.forEach((figure, line) => {
+    const top = Math.round((line * height) / people.length), bottom = Math.round(((line + 1) * height) / people.length);
+    for (let x = 0; x < width; x++) {
+      const row = figure.rows[Math.min(count - 1, Math.floor((x * count) / width))];
+      if (row < 0) continue;
+      let seen = 0;
+      for (let i = 0; i < figure.size; i++) seen += figure.seen[row * figure.size + i];
+      pen.fillStyle = mixed(figure.colour, "#ffffff", 0.12 + (0.75 * seen) / figure.size);
+      pen.fillRect(x, top, 1, Math.max(1, bottom - top - (people.length > 1 ? 1 : 0)));
+    }
+  });
+}
+
+// Time. While it plays, the film is the clock where there is one, so that picture and keypoints agree.
+
+const filmTime = (frame) => (Math.floor(frame / scene.film.step) + 0.5) / scene.film.rate;
+
+function show(frame) {
+  state.frame = Math.min(Math.max(frame, 0), count - 1);
+  state.dirty = true;
+  $("#slider").value = state.frame;
+  $("#now").textContent = `frame ${scene.first + state.frame}   ${times[state.frame].toFixed(2)} s`;
+}
+
+function seek(frame) {
+  show(frame);
+  state.started = performance.now();
+  state.from = times[state.frame];
+  if (state.film) film.currentTime = filmTime(state.frame);
+}
+
+function play(on) {
+  if (on && state.frame >= count - 1) seek(0);
+  state.playing = on;
+  $("#play").classList.toggle("playing", on);
+  $("#play").setAttribute("aria-label", on ? "Pause" : "Play");
+  seek(state.frame);
+  if (!state.film) return;
+  film.playbackRate = state.speed;
+  if (on) film.play().catch(() => play(false));
+  else film.pause();
+}
+
+function tick() {
+  if (state.playing) {
+    let frame = state.frame;
+    if (state.film) {
+      if (!film.seeking) frame = Math.floor(film.currentTime * scene.film.rate * scene.film.step);
+      if (film.ended) frame = count;
+    } else {
+      const now = state.from + ((performance.now() - state.started) / 1000) * state.speed;
+      while (frame < count && times[frame] <= now) frame++;
+      frame--;
+      if (now >= times[count - 1] + 1 / scene.fps) frame = count;
+    }
+    if (frame >= count) { show(count - 1); play(false); } else if (frame !== state.frame) show(frame);
+  }
+  if (state.dirty) { state.dirty = false; drawFlat(); drawSpace(); }
+  requestAnimationFrame(tick);
+}
+
+// What can be pressed
+
+const views = {
+  angle: [scene.facing + (scene.view.azimuth * Math.PI) / 180, (scene.view.elevation * Math.PI) / 180],
+  front: [scene.facing, 0.05],
+  side: [scene.facing + Math.PI / 2, 0.05],
+  top: [scene.facing, 1.5],
+  camera: [scene.facing + 0.9, 0.35],
+};
+
+function look(name) {
+  [state.azimuth, state.elevation] = views[name];
+  state.distance = (scene.radius * 1.05) / Math.sin((scene.view.fov * Math.PI) / 360);
+  state.pan = [0, 0, 0];
+  if (name === "camera") {  // back until the camera that filmed is in view, too
+    const way = minus(cameraPlace([0, 0, 0]), centreAt(state.frame));
+    state.pan = times3(way, 0.45);
+    state.distance += 1.5 * Math.hypot(...way);
+  }
+  state.dirty = true;
+}
+
+function zoom(factor) {
+  state.distance = Math.min(Math.max(state.distance * factor, 0.3), 200);
+  state.dirty = true;
+}
+
+function handle(pointers) {
+  space.addEventListener("pointerdown", (event) => {
+    space.setPointerCapture(event.pointerId);
+    pointers.set(event.pointerId, [event.clientX, event.clientY]);
+    $("#hint").style.opacity = 0;
+  });
+  for (const end of ["pointerup", "pointercancel"]) space.addEventListener(end, (event) => pointers.delete(event.pointerId));
+  space.addEventListener("pointermove", (event) => {
+    const before = pointers.get(event.pointerId);
+    if (!before) return;
+    const here = [event.clientX, event.clientY], dx = here[0] - before[0], dy = here[1] - before[1];
+    if (pointers.size > 1) {
+      const other = [...pointers].find(([id]) => id !== event.pointerId)[1];
+      zoom(Math.hypot(before[0] - other[0], before[1] - other[1]) / Math.max(1, Math.hypot(here[0] - other[0], here[1] - other[1])));
+    } else if (event.shiftKey || event.buttons & 6) {
+      const { right, down, focal } = eye(space.clientWidth, space.clientHeight);
+      state.pan = minus(state.pan, times3(plus(times3(right, dx), times3(down, dy)), state.distance / focal));
+    } else {
+      state.azimuth -= dx * 0.008;
+      state.elevation = Math.min(Math.max(state.elevation + dy * 0.008, -1.5), 1.55);
+    }
+    pointers.set(event.pointerId, here);
+    state.dirty = true;
+  });
+  space.addEventListener("contextmenu", (event) => event.preventDefault());
+  space.addEventListener("dblclick", () => look("angle"));
+  space.addEventListener("wheel", (event) => {
+    event.preventDefault();
+    zoom(Math.exp(Math.min(Math.max(event.deltaY, -200), 200) * 0.0015));
+  }, { passive: false });
+}
+
+function element(tag, text, parent, attributes = {}) {
+  const made = Object.assign(document.createElement(tag), attributes);
+  made.append(text);
+  parent.append(made);
+  return made;
+}
+
+function build() {
+  document.title = `${scene.title}: RePOSE`;
+  $("#title").textContent = scene.title;
+  const people = scene.figures.filter((figure) => !figure.compared);
+  const compared = people.length < scene.figures.length;
+  const length = `${count} frames, ${(times[count - 1] - times[0]).toFixed(1)} s`;
+  $("#summary").textContent = `${people.length === 1 ? "1 person" : `${people.length} people`}, ${length}`;
+  const colours = scene.colours;
+  const inferred = people.some((figure) => figure.seen.includes(0));
+  const deviating = people.some((figure) => figure.deviation);
+  for (const [text, colour, kind] of [
+    ["left", colours.left, ""], ["right", colours.right, ""],
+    inferred && ["inferred", colours.middle, "hollow"],
+    inferred && deviating && ["one standard deviation", colours.middle, "haze"],
+    compared && ["compared", colours.compared, ""],
+  ].filter(Boolean)) element("li", text, $("#legend"), { className: kind }).style.setProperty("--colour", colour);
+  for (const note of scene.notes) element("li", note, $("#notes"));
+
+  const flatShown = scene.size && people.some((figure) => figure.points);
+  $("#flat").hidden = !flatShown;
+  if (flatShown) $("#flat").style.flex = Math.min(Math.max(scene.size[0] / scene.size[1], 0.6), 1.6);
+  for (const [name, text, there] of [
+    ["picture", "Picture", Boolean(scene.film)], ["overlay", "2D keypoints", flatShown],
+    ["deviation", "Deviation", inferred && deviating], ["trail", "Trail", true], ["ground", "Ground", true],
+    ["camera", "Camera", Boolean(scene.camera && scene.size)], ["names", "Names", people.length > 1],
+    ["compared", "Compared", compared], ["together", "Compared at the same root", compared], ["follow", "Follow", true],
+  ]) {
+    if (!there) continue;
+    const label = element("label", "", $("#toggles"));
+    const box = element("input", "", label, { type: "checkbox", checked: state.show[name], name });
+    label.append(text);
+    box.addEventListener("change", () => { state.show[name] = box.checked; state.dirty = true; });
+  }
+  for (const name of Object.keys(views)) {
+    if (name === "camera" && !(scene.camera && scene.size)) continue;
+    element("button", name[0].toUpperCase() + name.slice(1), $("#views"), { type: "button" })
+      .addEventListener("click", () => look(name));
+  }
+  $("#slider").max = count - 1;
+  $("#slider").addEventListener("input", (event) => {
+    const frame = Number(event.target.value);  // to stop shows the frame where it stops
+    play(false);
+    seek(frame);
+  });
+  $("#play").addEventListener("click", () => play(!state.playing));
+  $("#speed").addEventListener("change", (event) => { state.speed = Number(event.target.value); play(state.playing); });
+  document.addEventListener("keydown", (event) => {
+    if (event.target.matches("select, input[type=checkbox], button, summary") && event.key === " ") return;
+    const to = { ArrowRight: state.frame + 1, ArrowLeft: state.frame - 1, Home: 0, End: count - 1 }[event.key];
+    if (event.key === " ") play(!state.playing);
+    else if (to !== undefined && !event.target.matches("select")) { play(false); seek(to); }
+    else return;
+    event.preventDefault();
+  });
+  handle(new Map());
+  new ResizeObserver(() => { state.dirty = true; drawStrip(); }).observe($("main"));
+}
+
+function openFilm() {
+  if (!scene.film) return;
+  const bytes = Uint8Array.from(atob($("#picture").textContent), (letter) => letter.charCodeAt(0));
+  film.addEventListener("loadeddata", () => { state.film = true; seek(state.frame); });
+  film.addEventListener("seeked", () => { state.dirty = true; });
+  film.addEventListener("error", () => {
+    state.film = false;
+    element("li", "This browser cannot show the video: no picture.", $("#notes"));
+  });
+  film.src = URL.createObjectURL(new Blob([bytes], { type: "video/mp4" }));
+}
+
+unpack().then(() => {
+  build();
+  look("angle");
+  seek(0);
+  openFilm();
+  tick();
+}, (error) => {
+  element("p", `This browser cannot open the page (${error}). Any current one can.`, document.body, { id: "failure" });
+  throw error;
+});

@@ -1,0 +1,302 @@
+"""What is looked at: the people of a result in one world, on one timeline, with their camera and video."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from repose.camera import Camera
+from repose.errors import UserError, expected
+from repose.formats import read_poses
+from repose.formats.upright import to_world
+from repose.pose import Pose3D
+from repose.timeline import low_pass
+from repose.video import open_video
+
+SIDE_COLOURS = {"left": "#1c7ed6", "right": "#f76707"}
+PERSON_COLOURS = ("#495057", "#7048e8", "#2b8a3e", "#c2255c", "#0b7285", "#846358")
+COMPARED_COLOUR = "#adb5bd"
+
+Result = str | Path | Sequence[Pose3D]
+"""A result folder, its poses.npz, or the tracks themselves."""
+
+
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """One person of a result, as the scene has them."""
+
+    pose: Pose3D
+    joints_m: Float[np.ndarray, "rows joints 3"]
+    """World of the scene: right-handed, z up, the ground at 0."""
+    points_px: Float[np.ndarray, "rows joints 2"] | None
+    """The 2D keypoints; where the result has none, the joints as its camera sees them."""
+    rows: Int[np.ndarray, " frames"]
+    """The person's row in each frame of the timeline, −1 where they are absent."""
+    colour: str
+    """Of what is neither left nor right."""
+    partner: int | None = None
+    """For a person of the second result: the number of the figure that they are compared with."""
+
+    @property
+    def compared(self) -> bool:
+        """Whether this is somebody of the ground truth or second result."""
+        return self.partner is not None
+
+    @property
+    def name(self) -> str:
+        return f"{'compared, ' if self.compared else ''}person {self.pose.track_id}"
+
+    @property
+    def root(self) -> int:
+        return self.pose.skeleton.parents.index(-1)
+
+    @property
+    def colours(self) -> list[str]:
+        """Of each joint, and of the bone that leads to it."""
+        if self.compared:
+            return [self.colour] * len(self.pose.skeleton)
+        return [SIDE_COLOURS.get(joint.partition("_")[0], self.colour) for joint in self.pose.skeleton.joints]
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Everything that the viewer, the page, the film and the sheet show."""
+
+    figures: tuple[Figure, ...]
+    """The people of the result, then those of the second result."""
+    frames: Int[np.ndarray, " frames"]
+    """Frame numbers of the source, from the first with anybody to the last, without gaps: the timeline."""
+    times_s: Float[np.ndarray, " frames"]
+    fps: float
+    camera: Camera | None
+    """The camera that filmed, in this world; None where nothing says where people stand before it."""
+    image_size: tuple[int, int] | None
+    video: Path | None
+    gone: str | None
+    """Where the result says that its video is, if it is not there."""
+    title: str
+    notes: tuple[str, ...]
+    """What whoever looks should know: where up and the scale come from, what is missing."""
+
+    def joints_m(self, number: int, frame: int, *, together: bool = True) -> np.ndarray | None:
+        """Joints (joints, 3) of figure `number` in frame `frame` of the timeline, None where it is absent.
+
+        `together` moves somebody who is compared to where their partner is, root on root.
+        """
+        figure = self.figures[number]
+        row = int(figure.rows[frame])
+        if row < 0:
+            return None
+        joints = figure.joints_m[row]
+        if not together or figure.partner is None:
+            return joints
+        partner = self.figures[figure.partner]
+        there = int(partner.rows[frame])
+        if there < 0:
+            return joints
+        return joints - joints[figure.root] + partner.joints_m[there, partner.root]
+
+    def trail_m(self, number: int, frame: int, seconds: float) -> Float[np.ndarray, "places 3"]:
+        """Where the root of figure `number` was in the last `seconds`; the latest place comes last."""
+        figure = self.figures[number]
+        first = int(np.searchsorted(self.times_s, self.times_s[frame] - seconds))
+        rows = figure.rows[first : frame + 1]
+        return figure.joints_m[rows[rows >= 0], figure.root]
+
+    @cached_property
+    def facing_rad(self) -> float:
+        """Direction from the people to the camera that filmed, from world x towards y."""
+        if self.camera is None:
+            return -np.pi / 2  # the level camera looks along y
+        place = -self.camera.T_cam_world[:3, :3].T @ self.camera.T_cam_world[:3, 3]
+        x, y, _ = place - self.centre_m.mean(axis=0)
+        return float(np.arctan2(y, x))
+
+    @cached_property
+    def centre_m(self) -> Float[np.ndarray, "frames 3"]:
+        """The middle of everybody in each frame, moving smoothly: what to look at."""
+        low, high = self.boxes_m
+        there = np.flatnonzero(np.isfinite(low[:, 0]))
+        middle = (low[there] + high[there]) / 2
+        index = np.arange(len(self.frames))
+        filled = np.stack([np.interp(index, there, middle[:, axis]) for axis in range(3)], axis=-1)
+        return low_pass(filled, min(1.0, 1.0 / self.fps))
+
+    @cached_property
+    def radius_m(self) -> float:
+        """Of the ball around the middle that nearly always holds everybody."""
+        low, high = self.boxes_m
+        reach = np.linalg.norm(np.maximum(high - self.centre_m, self.centre_m - low), axis=-1)
+        reach = reach[np.isfinite(reach)]
+        # A view that is right for most of the time, not one for a leap from one person to the next.
+        return max(0.5, float(min(np.percentile(reach, 95), 1.2 * np.median(reach))))
+
+    @cached_property
+    def boxes_m(self) -> tuple[np.ndarray, np.ndarray]:
+        """Corners of the box around everybody of the result in each frame; infinite where nobody is."""
+        low = np.full((len(self.frames), 3), np.inf)
+        high = -low
+        for figure in self.figures:
+            if not figure.compared:
+                there = figure.rows >= 0
+                joints = figure.joints_m[figure.rows[there]]
+                low[there] = np.minimum(low[there], joints.min(axis=1))
+                high[there] = np.maximum(high[there], joints.max(axis=1))
+        return low, high
+
+
+def make_scene(result: Result, compare: Result | None = None, *, source: str | Path | None = None) -> Scene:
+    """Put the people of `result`, and those of a second one, into one world and on one timeline.
+
+    `compare`: the ground truth, or another result of the same video. `source`: the video, where it is
+    not at the place that the result notes; without, it is looked for there, in the result's folder and
+    beside that folder.
+
+    Raises UserError for results that cannot be read or hold nobody, for a `source` that is not there,
+    and for a video of another size than the one that was lifted.
+    """
+    poses, folder = _tracks(result)
+    second = [] if compare is None else _tracks(compare)[0]
+    placed = all(pose.coordinates != "camera-root-relative" for pose in poses)
+    known = next((pose.T_cam_world for pose in poses if pose.T_cam_world is not None), None)
+    worlds = to_world(poses)
+    joints = [pose.joints_m.astype(np.float64) for pose in worlds]
+    # The floor is where the lowest joint often is. It may be lower in a fifth of the frames: legs that are
+    # guessed wrongly behind a table, or a camera that is not level, should not leave everybody in the air.
+    ground = 0.0
+    if known is None or not placed:
+        ground = float(np.percentile(np.concatenate([people[..., 2].min(axis=1) for people in joints]), 20))
+    T_cam_world = np.eye(4) if worlds[0].T_cam_world is None else worlds[0].T_cam_world.astype(np.float64)
+    T_cam_world[:3, 3] += T_cam_world[:3, 2] * ground
+    first, last = min(pose.frames[0] for pose in poses), max(pose.frames[-1] for pose in poses)
+    frames = np.arange(first, last + 1)
+    intrinsics = next((pose.intrinsics_px for pose in poses if pose.intrinsics_px is not None), None)
+    camera = None
+    if placed and intrinsics is not None:
+        camera = replace(Camera.from_intrinsics(intrinsics), T_cam_world=T_cam_world)
+    figures: list[Figure] = []
+    for number, (pose, people) in enumerate(zip(poses, joints, strict=True)):
+        people[..., 2] -= ground
+        # Without places they would all stand in one: next to each other then.
+        people[..., 0] += 0 if placed else 1.2 * number
+        points = pose.points_px
+        if points is None and camera is not None:
+            points = camera.project(people)
+        colour = PERSON_COLOURS[number % len(PERSON_COLOURS)]
+        figures.append(Figure(pose, people, points, _rows(pose, frames), colour))
+    for pose in second:
+        figures.append(_compared(pose, T_cam_world, placed, figures[: len(poses)], frames))
+    video, gone = _find_video(poses, folder, source)
+    size = next((pose.image_size for pose in poses if pose.image_size is not None), None)
+    if video:
+        info = open_video(video).info
+        size = size or (info.width, info.height)
+        if size != (info.width, info.height):
+            wanted, found = f"the {size[0]} × {size[1]} pixels of the result", f"{info.width} × {info.height}"
+            expected(str(video), wanted, found, "Name the video that the result was made from: --source.")
+    return Scene(
+        figures=tuple(figures),
+        frames=frames,
+        times_s=_times_s(poses, frames),
+        fps=poses[0].fps,
+        camera=camera,
+        image_size=size,
+        video=video,
+        gone=gone,
+        title=video.stem if video else folder.resolve().name if folder else "RePOSE",
+        notes=_notes(poses, known is not None, placed, _why(video, gone)),
+    )
+
+
+def _tracks(result: Result) -> tuple[list[Pose3D], Path | None]:
+    """The tracks that have frames, and the folder that they were read from."""
+    if isinstance(result, str | Path):
+        poses, path = read_poses(result), Path(result)
+        folder = path if path.is_dir() else path.parent
+    else:
+        poses, folder = list(result), None
+    poses = [pose for pose in poses if len(pose)]
+    if not poses:
+        expected(str(folder or "poses"), "at least one person with at least one frame", "nobody")
+    return poses, folder
+
+
+def _rows(pose: Pose3D, frames: np.ndarray) -> Int[np.ndarray, " frames"]:
+    rows = np.full(len(frames), -1)
+    inside = (pose.frames >= frames[0]) & (pose.frames <= frames[-1])
+    rows[pose.frames[inside] - frames[0]] = np.flatnonzero(inside)
+    return rows
+
+
+def _compared(
+    pose: Pose3D, T_cam_world: np.ndarray, placed: bool, figures: list[Figure], frames: np.ndarray
+) -> Figure:
+    """Somebody of the second result, with the figure that is nearest to them in the frames of both."""
+    placed = placed and pose.coordinates != "camera-root-relative"
+    seen_m, rows, root = pose.joints_m, _rows(pose, frames), pose.skeleton.parents.index(-1)
+    if pose.coordinates == "world" and pose.T_cam_world is not None:  # two worlds have the camera in common
+        seen_m = seen_m @ pose.T_cam_world[:3, :3].T + pose.T_cam_world[:3, 3]
+    if placed:
+        joints = (seen_m - T_cam_world[:3, 3]) @ T_cam_world[:3, :3]
+    else:
+        joints = (seen_m - seen_m[:, root : root + 1]) @ T_cam_world[:3, :3]
+
+    def distance(figure: Figure) -> tuple[float, int]:
+        both = (rows >= 0) & (figure.rows >= 0)
+        if not (placed and both.any()):
+            return np.inf, -int(both.sum())
+        apart = joints[rows[both], root] - figure.joints_m[figure.rows[both], figure.root]
+        return float(np.linalg.norm(apart, axis=-1).mean()), 0
+
+    number = min(range(len(figures)), key=lambda i: distance(figures[i]))
+    if not placed:
+        partner = figures[number]
+        there = partner.joints_m[:, partner.root]
+        for axis in range(3):
+            joints[..., axis] += np.interp(pose.frames, partner.pose.frames, there[:, axis])[:, None]
+    return Figure(pose, joints, None, rows, COMPARED_COLOUR, partner=number)
+
+
+def _times_s(poses: list[Pose3D], frames: np.ndarray) -> Float[np.ndarray, " frames"]:
+    """The time of every frame; of those with nobody, between the times around them."""
+    known, where = np.unique(np.concatenate([pose.frames for pose in poses]), return_index=True)
+    return np.interp(frames, known, np.concatenate([pose.times_s for pose in poses])[where])
+
+
+def _find_video(
+    poses: list[Pose3D], folder: Path | None, source: str | Path | None
+) -> tuple[Path | None, str | None]:
+    """The video that the result was made from; or else where it should be, None for one of keypoints."""
+    if source is not None:
+        if not Path(source).is_file():
+            raise UserError(f"{source}: no such video", "Check the path after --source.")
+        return Path(source), None
+    noted = poses[0].record.get("video")
+    if noted is None:
+        return None, None
+    beside = [] if folder is None else [folder / Path(noted).name, folder.resolve().parent / Path(noted).name]
+    there = next((path for path in (Path(noted), *beside) if path.is_file()), None)
+    return there, None if there else noted
+
+
+def _why(video: Path | None, gone: str | None) -> str:
+    """Why there is no picture."""
+    if video:
+        return ""
+    return f"The video is no longer at {gone}: no picture." if gone else "Made from keypoints: no picture."
+
+
+def _notes(poses: list[Pose3D], gravity: bool, placed: bool, picture: str) -> tuple[str, ...]:
+    scales = list(dict.fromkeys(pose.scale for pose in poses))
+    models = list(dict.fromkeys(pose.model for pose in poses if pose.model))
+    notes = [
+        f"Scale: {', '.join(scales)}.",
+        "Up is known." if gravity else "Up is not known: the camera is taken to be level.",
+        "" if placed else "Where people stand is not known: everybody is held at the pelvis.",
+        picture,
+        f"Model: {', '.join(models)}." if models else "",
+    ]
+    return tuple(note for note in notes if note)

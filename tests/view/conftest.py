@@ -1,0 +1,87 @@
+"""A result to look at, and a browser to look with."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from looking import FRAMES, Tab, cut
+
+from repose.formats import write_poses
+from repose.pose import Pose3D
+from repose.sample import load_sample_truth, sample_video
+
+FLAGS = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+)
+
+
+@pytest.fixture(scope="session")
+def walker() -> Pose3D:
+    """The first two seconds of the sample as if a model that knows its error had lifted them."""
+    truth = load_sample_truth().pose()
+    deviation = np.where(truth.seen, 0.03, 0.15).astype(np.float32)
+    seen = truth.seen.copy()
+    seen[20:40, truth.skeleton.index("left_wrist")] = False
+    record = {"video": str(sample_video()), "assumed": []}
+    whole = replace(truth, deviation_m=deviation, seen=seen, record=record, T_cam_world=None, model="default")
+    return cut(whole, slice(0, FRAMES))
+
+
+@pytest.fixture(scope="session")
+def result(walker: Pose3D, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results") / "walk"
+    write_poses([walker], folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def second(walker: Pose3D, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another result of the same video: a little off, nearer, and with fewer frames."""
+    folder = tmp_path_factory.mktemp("results") / "second"
+    other = cut(walker, slice(10, 50), deviation_m=None, track_id=7)
+    moved = other.joints_m * 0.9
+    write_poses([replace(other, joints_m=moved)], folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Chromium or a browser like it; skips where there is none, unless REPOSE_BROWSER names it."""
+    named = os.environ.get("REPOSE_BROWSER")
+    names = [named] if named else ["chromium", "chromium-browser", "google-chrome"]
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None and named:
+        pytest.fail(f"REPOSE_BROWSER is {named}, which is not there")
+    if found is None:
+        pytest.skip("needs Chromium (apt install chromium), which is not there")
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        window = driver.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        yield window
+        window.close()
+
+
+@pytest.fixture
+def tab(browser: Any) -> Iterator[Tab]:
+    page = browser.new_page(viewport={"width": 1000, "height": 640})
+    page.set_default_timeout(120_000)
+    yield Tab(page)
+    page.close()

@@ -1,0 +1,51 @@
+"""What the tests of this folder share: parts of poses, a page in a browser, colours in pictures."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+
+from repose.pose import Pose3D
+
+FRAMES = 60
+
+
+def cut(pose: Pose3D, rows: slice, **changes: Any) -> Pose3D:
+    """Some rows of a pose."""
+    names = ("joints_m", "seen", "frames", "confidence", "points_px", "times_s", "deviation_m")
+    parts = {name: getattr(pose, name) for name in names}
+    rows_of = {name: part[rows] for name, part in parts.items() if part is not None}
+    return replace(pose, **{**rows_of, **changes})
+
+
+class Tab:
+    """A page in the browser, and what it complains about and asks for."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        self.errors: list[str] = []
+        self.requests: list[str] = []
+        page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("websocket", lambda socket: self.requests.append(socket.url))
+
+    def picture(self, selector: str) -> np.ndarray:
+        """What an element shows, (height, width, 3)."""
+        png = self.page.locator(selector).first.screenshot(timeout=120_000)
+        return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)[..., ::-1].astype(int)
+
+
+def share_of(picture: np.ndarray, colour: tuple[int, int, int], within: int = 60) -> float:
+    """Share of the pixels that are nearly of this colour."""
+    return float((np.abs(picture - colour).max(axis=-1) < within).mean())
+
+
+def until(true: Callable[[], Any], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.2)

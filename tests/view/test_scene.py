@@ -1,0 +1,147 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from looking import FRAMES, cut
+
+from repose.errors import UserError
+from repose.formats import write_poses
+from repose.pose import Pose3D
+from repose.sample import load_sample_truth, sample_video
+from repose.video import write_video
+from repose.view import make_scene
+
+
+def test_people_stand_on_the_ground_with_z_up(walker: Pose3D) -> None:
+    scene = make_scene([walker])
+    (figure,) = scene.figures
+    head, ankle = (walker.skeleton.index(joint) for joint in ("head_top", "left_ankle"))
+    height = figure.joints_m[:, head, 2] - figure.joints_m[:, ankle, 2]
+    assert (height > 1.2).all()
+    assert abs(np.percentile(figure.joints_m[..., 2].min(axis=1), 20)) < 1e-6
+    assert scene.frames.tolist() == list(range(FRAMES))
+    assert scene.video == sample_video()
+    assert "Up is not known: the camera is taken to be level." in scene.notes
+
+
+def test_the_camera_sees_the_people_where_the_picture_has_them(walker: Pose3D) -> None:
+    truth = load_sample_truth()
+    for pose in (walker, replace(walker, T_cam_world=truth.T_cam_world)):
+        scene = make_scene([pose])
+        assert scene.camera is not None
+        np.testing.assert_allclose(
+            scene.camera.project(scene.figures[0].joints_m), walker.points_px, atol=0.05
+        )
+
+
+def test_a_known_world_is_kept_as_it_is(walker: Pose3D) -> None:
+    truth = load_sample_truth()
+    T_world_cam = np.linalg.inv(truth.T_cam_world)
+    joints = walker.joints_m @ T_world_cam[:3, :3].T + T_world_cam[:3, 3]
+    world = replace(walker, joints_m=joints, coordinates="world", T_cam_world=truth.T_cam_world)
+    scene = make_scene([world])
+    np.testing.assert_allclose(scene.figures[0].joints_m, joints, atol=1e-6)
+    assert "Up is known." in scene.notes
+
+
+def test_without_places_people_stand_side_by_side(walker: Pose3D) -> None:
+    relative = replace(walker, joints_m=walker.root_relative_m(), coordinates="camera-root-relative")
+    scene = make_scene([relative, replace(relative, track_id=1)])
+    one, other = (figure.joints_m[:, figure.root] for figure in scene.figures)
+    assert scene.camera is None
+    assert np.linalg.norm(other - one, axis=-1).min() > 1
+    assert "Where people stand is not known: everybody is held at the pelvis." in scene.notes
+
+
+def test_a_second_result_meets_its_partner(result: Path, second: Path, walker: Pose3D) -> None:
+    elsewhere = replace(walker, track_id=3, joints_m=walker.joints_m + np.float32([2, 0, 0]))
+    scene = make_scene([elsewhere, walker], second)
+    compared = scene.figures[2]
+    assert compared.compared
+    assert compared.partner == 1, "the nearest, not the first"
+    assert compared.rows[:10].tolist() == [-1] * 10
+    assert scene.joints_m(2, 5) is None
+    together, apart = scene.joints_m(2, 20), scene.joints_m(2, 20, together=False)
+    partner = scene.joints_m(1, 20)
+    assert together is not None
+    assert apart is not None
+    assert partner is not None
+    np.testing.assert_allclose(together[compared.root], partner[compared.root])
+    assert np.linalg.norm(apart[compared.root] - partner[compared.root]) > 0.2
+
+
+@pytest.mark.parametrize("relative", ["first", "second"])
+def test_results_with_and_without_places_are_compared(relative: str, walker: Pose3D) -> None:
+    nowhere = replace(walker, joints_m=walker.root_relative_m(), coordinates="camera-root-relative")
+    pair = [nowhere, walker] if relative == "first" else [walker, nowhere]
+    scene = make_scene([pair[0]], [pair[1]])
+    one, other = (scene.joints_m(number, 30, together=False) for number in (0, 1))
+    np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_worlds_with_other_origins_are_compared_through_the_camera(walker: Pose3D) -> None:
+    truth = load_sample_truth()
+    T_world_cam = np.linalg.inv(truth.T_cam_world)
+    joints = walker.joints_m @ T_world_cam[:3, :3].T + T_world_cam[:3, 3]
+    world = replace(walker, joints_m=joints, coordinates="world", T_cam_world=truth.T_cam_world)
+    scene = make_scene([walker], [world])
+    one, other = (scene.joints_m(number, 30, together=False) for number in (0, 1))
+    np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_gaps_are_on_the_timeline_without_anybody(walker: Pose3D) -> None:
+    late = cut(walker, slice(40, None), track_id=1)
+    scene = make_scene([cut(walker, slice(5, 20)), late])
+    assert scene.frames.tolist() == list(range(5, FRAMES))
+    assert [int((figure.rows >= 0).sum()) for figure in scene.figures] == [15, 20]
+    assert scene.joints_m(0, 20) is None
+    assert np.isfinite(scene.centre_m).all()
+    np.testing.assert_allclose(scene.times_s, scene.frames / walker.fps, atol=1e-6)
+
+
+def test_the_view_follows_and_holds_everybody(walker: Pose3D) -> None:
+    scene = make_scene([walker])
+    joints = scene.figures[0].joints_m
+    away = np.linalg.norm(joints - scene.centre_m[:, None], axis=-1)
+    assert (away < 1.25 * scene.radius_m).mean() > 0.99
+    assert scene.radius_m < 1.5
+    assert np.abs(np.diff(scene.centre_m, n=2, axis=0)).max() < 0.01
+
+
+def test_the_video_is_looked_for_beside_the_result(walker: Pose3D, tmp_path: Path) -> None:
+    moved = replace(walker, record={"video": "/nowhere/sample.mp4"})
+    write_poses([moved], tmp_path / "out")
+    scene = make_scene(tmp_path / "out")
+    assert scene.video is None
+    assert scene.gone == "/nowhere/sample.mp4"
+    assert "The video is no longer at /nowhere/sample.mp4: no picture." in scene.notes
+    for place in (tmp_path / "out", tmp_path):
+        copy = place / "sample.mp4"
+        copy.write_bytes(sample_video().read_bytes())
+        assert make_scene(tmp_path / "out").video == copy
+        copy.unlink()
+    assert make_scene(tmp_path / "out", source=sample_video()).video == sample_video()
+
+
+def test_what_is_wrong_is_said(walker: Pose3D, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere.mp4: no such video"):
+        make_scene([walker], source=tmp_path / "nowhere.mp4")
+    write_video(tmp_path / "other.mp4", [np.zeros((48, 64, 3), np.uint8)] * 3, fps=30)
+    with pytest.raises(UserError, match="expected the 640 × 480 pixels of the result, found 64 × 48"):
+        make_scene([walker], source=tmp_path / "other.mp4")
+    with pytest.raises(UserError, match="at least one person with at least one frame, found nobody"):
+        make_scene([])
+    with pytest.raises(UserError, match="no such file"):
+        make_scene(tmp_path / "no-result")
+
+
+def test_keypoints_have_no_video(walker: Pose3D) -> None:
+    scene = make_scene([replace(walker, record={})])
+    assert (scene.video, scene.gone) == (None, None)
+    assert "Made from keypoints: no picture." in scene.notes
+
+
+def test_joints_are_projected_where_there_are_no_keypoints(walker: Pose3D) -> None:
+    scene = make_scene([replace(walker, points_px=None)])
+    np.testing.assert_allclose(scene.figures[0].points_px, walker.points_px, atol=0.05)
