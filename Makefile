@@ -9,12 +9,13 @@ GLTF_VALIDATOR := gltf-validator@2.0.0-dev.3.10
 # Conflicts would be reported for mediapipe alone, whose metadata asks for more than it uses (constraints.txt).
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --no-warn-conflicts --constraint constraints.txt
 
-.PHONY: help install demo test check
+.PHONY: help install demo test check docs
 help:
 	@echo "make demo      3D poses of the sample video, with its error against the truth"
 	@echo "make test      the tests"
 	@echo "make install   repose and its detectors in $(VENV)"
 	@echo "make check     style, types and imports"
+	@echo "make docs      the documentation as a site, to be opened from disk"
 	@echo "Another Python: make demo PYTHON=python3.12 (3.11 and 3.12 have MediaPipe)"
 
 install: $(VENV)/.installed
@@ -31,6 +32,11 @@ check: $(VENV)/.installed-for-development
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The variable: no word from the theme about MkDocs' future in every build.
+docs: $(VENV)/.installed-for-development
+	NO_MKDOCS_2_WARNING=1 OMP_NUM_THREADS=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "Open site/index.html"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@command -v "$(PYTHON)" > /dev/null || { echo "make needs $(PYTHON), which is not there. Install it, or name another: make PYTHON=python3.12" >&2; exit 1; }
