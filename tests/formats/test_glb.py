@@ -114,6 +114,20 @@ def test_the_figure_is_bound_to_the_skeleton_at_rest(scene: Path, people: tuple[
     assert left[:, 0].mean() > 0.1
 
 
+def test_somebody_who_is_away_is_not_to_be_seen(scene: Path) -> None:
+    document = pygltflib.GLTF2().load(str(scene))
+    (motion,) = document.animations
+    ((node, sampler),) = [
+        (document.nodes[channel.target.node].name, motion.samplers[channel.sampler])
+        for channel in motion.channels
+        if channel.target.path == "scale"
+    ]
+    assert (node, sampler.interpolation) == ("person_4", "STEP")
+    # Frames 60 to 79, and 100 to the end.
+    np.testing.assert_allclose(array(document, sampler.input)[:, 0], [0, 20 / 30, 40 / 30], atol=1e-6)
+    np.testing.assert_array_equal(array(document, sampler.output), [[1] * 3, [0] * 3, [1] * 3])
+
+
 def test_it_says_what_was_seen_and_how_sure(scene: Path, walker: Pose3D) -> None:
     document = pygltflib.GLTF2().load(str(scene))
     about = document.scenes[0].extras

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from repose.formats.upright import at_constant_rate, gaps, to_world, y_up
+from repose.formats.upright import at_constant_rate, gaps, presence, to_world, y_up
 from repose.pose import Pose3D
 from repose.sample import load_sample_truth
 
@@ -70,6 +70,15 @@ def test_a_constant_rate_is_left_alone(walker: Pose3D, halting: Pose3D) -> None:
     assert at_constant_rate(halting) is halting
     assert gaps(walker) == []
     assert gaps(halting) == [(80, 99)]
+
+
+def test_people_come_and_go(walker: Pose3D, halting: Pose3D) -> None:
+    assert presence(walker, 2.0, 4.97) == []
+    assert presence(walker, 2.0, 4.9) == []
+    assert presence(walker, 1.0, 9.0) == [(1.0, False), (2.0, True), (150 / 30, False)]
+    away = presence(halting, 2.0, 149 / 30)
+    assert [there for _, there in away] == [True, False, True]
+    np.testing.assert_allclose([time_s for time_s, _ in away], [2.0, 80 / 30, 100 / 30])
 
 
 def test_a_varying_rate_is_evened_out(halting: Pose3D) -> None:

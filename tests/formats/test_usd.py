@@ -34,6 +34,13 @@ def test_the_skeleton_moves_as_the_person_did(halting: Pose3D, tmp_path: Path, s
         code = Usd.TimeCode(float(world.frames[row]))
         found = [matrix.ExtractTranslation() for matrix in query.ComputeJointSkelTransforms(code)]
         np.testing.assert_allclose(found, places[row], atol=1e-5)
+    visible = UsdGeom.Imageable(stage.GetPrimAtPath("/World/person_3"))
+    assert [visible.ComputeVisibility(code) for code in (79, 80.5, 99, 100)] == [
+        "inherited",
+        "invisible",
+        "invisible",
+        "inherited",
+    ]
     bound = UsdSkel.BindingAPI(stage.GetPrimAtPath("/World/person_3/figure"))
     assert max(bound.GetJointIndicesPrimvar().Get()) < len(query.GetJointOrder())
 

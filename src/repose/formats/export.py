@@ -33,14 +33,13 @@ class _Format:
     upright: bool = True
 
 
-_THROUGH = "passed through in a straight line"
 _FORMATS = {
-    ".bvh": _Format(write_bvh, people=False, missing=_THROUGH, own_times=False),
+    ".bvh": _Format(write_bvh, people=False, missing="passed through in a straight line", own_times=False),
     ".trc": _Format(write_trc, people=False, missing="left empty", own_times=False),
     ".c3d": _Format(write_c3d, people=False, missing="marked as invalid", own_times=False),
-    ".glb": _Format(write_glb, people=True, missing=_THROUGH),
-    ".usd": _Format(write_usd, people=True, missing=_THROUGH),
-    ".usda": _Format(write_usd, people=True, missing=_THROUGH),
+    ".glb": _Format(write_glb, people=True, missing="invisible"),
+    ".usd": _Format(write_usd, people=True, missing="invisible"),
+    ".usda": _Format(write_usd, people=True, missing="invisible"),
     ".csv": _Format(write_csv, people=True, upright=False),
     ".parquet": _Format(write_parquet, people=True, upright=False),
     ".json": _Format(write_json, people=True, upright=False),

@@ -14,7 +14,7 @@ import numpy as np
 from repose.formats.mannequin import COLOURS, build_mannequin
 from repose.formats.results import describe
 from repose.formats.rig import Rig, fit_rig
-from repose.formats.upright import y_up
+from repose.formats.upright import presence, y_up
 from repose.pose import Pose3D
 from repose.rotation import matrix_to_quaternion
 
@@ -27,17 +27,18 @@ def write_glb(poses: Sequence[Pose3D], path: Path) -> None:
     """Write people in one world frame (`repose.formats.upright.to_world`) as one animated scene.
 
     Each person is a skeleton of `repose.formats.rig` with a figure of rounded limbs, and all of them move
-    in the one animation `motion`, which begins with the first frame of any. Keys are at the poses' own times;
-    between them, and through frames that a pose lacks, players go in a straight line. Units and up axis are
-    glTF's own: metres, y up. The scene's `extras` hold each person's account, and the animation's their
-    `frames`, `times_s`, `seen` and, where there is one, `deviation_m`, in the order of `joints`.
+    in the one animation `motion`, which begins with the first frame of any. Keys are at the poses' own times.
+    While a person is absent their scale is 0. Units and up axis are glTF's own: metres, y up. The scene's
+    `extras` hold each person's account, and the animation's their `frames`, `times_s`, `seen` and, where
+    there is one, `deviation_m`, in the order of `joints`.
 
     Raises UserError where a joint of H36M-17 cannot be made from those of a pose.
     """
     document = _Document()
-    start_s = min(pose.times_s[0] for pose in poses)
+    start_s = float(min(pose.times_s[0] for pose in poses))
+    end_s = float(max(pose.times_s[-1] for pose in poses))
     for pose in poses:
-        document.add_person(pose, start_s)
+        document.add_person(pose, start_s, end_s)
     document.write(path)
 
 
@@ -75,12 +76,16 @@ class _Document:
             "bufferViews": [],
         }
 
-    def add_person(self, pose: Pose3D, start_s: float) -> None:
+    def add_person(self, pose: Pose3D, start_s: float, end_s: float) -> None:
         name = f"person_{pose.track_id}"
         rig = fit_rig(y_up(pose.joints_m), pose.skeleton, pose.fps)
         nodes = self._add_nodes(name, rig)
         self._add_figure(name, rig, nodes)
         self._add_motion(rig, nodes, pose.times_s - start_s)
+        if changes := presence(pose, start_s, end_s):
+            at = self._add(np.array([[time_s - start_s] for time_s, _ in changes]), _FLOAT, limits=True)
+            scales = np.array([[float(there)] * 3 for _, there in changes])
+            self._add_channel(nodes[0] - 1, "scale", at, scales, "STEP")
         self.json["scenes"][0]["extras"]["people"].append({"name": name, **describe(pose)})
         rows: dict[str, Any] = {
             "name": name,
@@ -161,10 +166,12 @@ class _Document:
         for i, node in enumerate(nodes):
             self._add_channel(node, "rotation", at, turns[:, i])
 
-    def _add_channel(self, node: int, path: str, times: int, values: np.ndarray) -> None:
+    def _add_channel(
+        self, node: int, path: str, times: int, values: np.ndarray, between: str = "LINEAR"
+    ) -> None:
         sampler = len(self.animation["samplers"])
         self.animation["samplers"].append(
-            {"input": times, "output": self._add(values, _FLOAT), "interpolation": "LINEAR"}
+            {"input": times, "output": self._add(values, _FLOAT), "interpolation": between}
         )
         self.animation["channels"].append({"sampler": sampler, "target": {"node": node, "path": path}})
 

@@ -74,6 +74,22 @@ def gaps(pose: Pose3D) -> list[tuple[int, int]]:
     return [(int(pose.frames[i]) + 1, int(pose.frames[i + 1]) - 1) for i in ends]
 
 
+def presence(pose: Pose3D, start_s: float, end_s: float) -> list[tuple[float, bool]]:
+    """Times between start and end at which the person comes (True) or is gone (False), from the start on.
+
+    A frame lasts until the next one is due. Empty for somebody who is always there.
+    """
+    frame_s, times_s = 1 / pose.fps, pose.times_s
+    ends = np.flatnonzero(np.diff(pose.frames) > 1)
+    coming = [float(times_s[0]), *times_s[ends + 1].tolist()]
+    leaving = [*(times_s[ends] + frame_s).tolist(), float(times_s[-1]) + frame_s]
+    changes = [(start_s, False)] if coming[0] > start_s else []
+    for comes_s, leaves_s in zip(coming, leaving, strict=True):
+        changes += [(comes_s, True), (leaves_s, False)]
+    changes = [change for change in changes if change[0] <= end_s]
+    return changes if len(changes) > 1 else []
+
+
 def _in_world(pose: Pose3D, shift_m: np.ndarray) -> Pose3D:
     placed = pose.coordinates != "camera-root-relative"
     if pose.coordinates == "world":

@@ -11,7 +11,7 @@ from repose.errors import UserError
 from repose.formats.mannequin import COLOURS, build_mannequin
 from repose.formats.results import describe
 from repose.formats.rig import Rig, fit_rig
-from repose.formats.upright import y_up
+from repose.formats.upright import presence, y_up
 from repose.pose import Pose3D
 from repose.rotation import matrix_to_quaternion
 
@@ -20,7 +20,8 @@ def write_usd(poses: Sequence[Pose3D], path: Path) -> None:
     """Write people in one world frame (`repose.formats.upright.to_world`) as one animated stage.
 
     Each person is a skeleton of `repose.formats.rig` with a figure of rounded limbs. Metres per unit and up
-    axis are set; a time code is a frame of the source. Samples are at the poses' own times. The animation has
+    axis are set; a time code is a frame of the source. Samples are at the poses' own times. While a person is
+    absent they are invisible. The animation has
     the attributes `repose:joints`, `repose:seen`, `repose:deviation_m` (one value a joint), and
     `repose:account`, the JSON text that says how the pose came about. `.usda` is text, `.usd` binary.
 
@@ -39,12 +40,18 @@ def write_usd(poses: Sequence[Pose3D], path: Path) -> None:
     fps = poses[0].fps
     stage.SetTimeCodesPerSecond(fps)
     stage.SetFramesPerSecond(fps)
-    stage.SetStartTimeCode(min(pose.times_s[0] for pose in poses) * fps)
-    stage.SetEndTimeCode(max(pose.times_s[-1] for pose in poses) * fps)
+    start_s = float(min(pose.times_s[0] for pose in poses))
+    end_s = float(max(pose.times_s[-1] for pose in poses))
+    stage.SetStartTimeCode(start_s * fps)
+    stage.SetEndTimeCode(end_s * fps)
     world = UsdGeom.Xform.Define(stage, "/World")
     stage.SetDefaultPrim(world.GetPrim())
     for pose in poses:
-        _add_person(stage, f"/World/person_{pose.track_id}", pose, pose.times_s * fps)
+        home = f"/World/person_{pose.track_id}"
+        _add_person(stage, home, pose, pose.times_s * fps)
+        visible = UsdGeom.Imageable(stage.GetPrimAtPath(home)).CreateVisibilityAttr()
+        for time_s, there in presence(pose, start_s, end_s):
+            visible.Set(UsdGeom.Tokens.inherited if there else UsdGeom.Tokens.invisible, time_s * fps)
     stage.Save()
 
 
