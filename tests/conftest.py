@@ -1,6 +1,10 @@
-"""Shape checks on for the whole package, one thread, and where the data for tests lies."""
+"""Shape checks on for the whole package, one thread, where the data for tests lies, and a browser."""
 
+import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from jaxtyping import install_import_hook
 
@@ -16,6 +20,18 @@ ROOT = Path(__file__).resolve().parents[1]
 PARITY = ROOT / "tests" / "parity"
 SHARED = ROOT.parent / "shared"
 """Motion capture and real video that may not be committed; tests that need it skip where it is absent."""
+
+BROWSER_FLAGS = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+)
 
 torch.manual_seed(0)
 torch.set_num_threads(1)
@@ -36,3 +52,25 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"needs motion capture and video in {SHARED.name}/ beside the project; absent here")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Chromium or a browser like it; skips where there is none, unless REPOSE_BROWSER names it."""
+    named = os.environ.get("REPOSE_BROWSER")
+    names = [named] if named else ["chromium", "chromium-browser", "google-chrome"]
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None and named:
+        pytest.fail(f"REPOSE_BROWSER is {named}, which is not there")
+    if found is None:
+        pytest.skip("needs Chromium (apt install chromium), which is not there")
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        window = driver.chromium.launch(executable_path=chromium, args=list(BROWSER_FLAGS))
+        yield window
+        window.close()

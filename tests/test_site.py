@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,3 +54,19 @@ def test_names_in_the_reference_are_those_of_the_package(site: Path) -> None:
     modules = {"losses", "metrics", "models"}
     for name in set(repose.__all__) - modules:
         assert re.search(rf'id="repose\.(?:\w+\.)*{name}"', described), name
+
+
+def test_search_works_from_disk(site: Path, browser: Any) -> None:
+    """What the theme runs in a web worker, which a page from disk may not have: docs/javascripts."""
+    page = browser.new_page()
+    page.set_default_timeout(120_000)
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.goto((site / "index.html").as_uri())
+    page.keyboard.press("s")
+    page.keyboard.type("deviation", delay=20)
+    page.locator(".md-search-result__item").first.wait_for()
+    assert "deviation" in page.locator(".md-search-result__list").inner_text()
+    assert not complaints
+    page.close()

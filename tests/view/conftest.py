@@ -1,7 +1,5 @@
-"""A result to look at, and a browser to look with."""
+"""A result to look at, and a page of the browser to look with."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,18 +12,6 @@ from looking import FRAMES, Tab, cut
 from repose.formats import write_poses
 from repose.pose import Pose3D
 from repose.sample import load_sample_truth, sample_video
-
-FLAGS = (
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-)
 
 
 @pytest.fixture(scope="session")
@@ -55,28 +41,6 @@ def second(walker: Pose3D, tmp_path_factory: pytest.TempPathFactory) -> Path:
     moved = other.joints_m * 0.9
     write_poses([replace(other, joints_m=moved)], folder)
     return folder
-
-
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    """Chromium or a browser like it; skips where there is none, unless REPOSE_BROWSER names it."""
-    named = os.environ.get("REPOSE_BROWSER")
-    names = [named] if named else ["chromium", "chromium-browser", "google-chrome"]
-    found = next(filter(None, map(shutil.which, names)), None)
-    if found is None and named:
-        pytest.fail(f"REPOSE_BROWSER is {named}, which is not there")
-    if found is None:
-        pytest.skip("needs Chromium (apt install chromium), which is not there")
-    return found
-
-
-@pytest.fixture(scope="session")
-def browser(chromium: str) -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        window = driver.chromium.launch(executable_path=chromium, args=list(FLAGS))
-        yield window
-        window.close()
 
 
 @pytest.fixture
