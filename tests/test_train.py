@@ -187,7 +187,7 @@ def test_an_interrupted_run_resumes_as_if_nothing_had_happened(
         disturb(patch, 9, interrupt)  # state saved after step 5, validation done at 8
         with pytest.raises(KeyboardInterrupt):
             train(CONFIG, folder)
-    assert not list(folder.glob("*.tmp"))
+    assert not list(folder.glob("*partial*"))
     assert not (folder / "model.safetensors").exists()
     with (folder / "validation.jsonl").open("a") as file:
         file.write('{"step": 12, "clean_')  # as a kill in the middle of a line leaves it
@@ -413,7 +413,7 @@ def test_a_full_disk_leaves_the_state_before(tmp_path: Path, monkeypatch: pytest
         train(CONFIG, folder)
     assert "--resume" in full.value.hint
     assert torch.load(folder / "state.pt", weights_only=True)["step"] == 5
-    assert not list(folder.glob("*.tmp"))
+    assert not list(folder.glob("*partial*"))
 
 
 def test_motion_capture_trains_and_its_place_stays_private(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from repose.errors import UserError, expected
-from repose.run import FREE, SCORES, read_config, write_atomically
+from repose.output import stage_file
+from repose.run import FREE, SCORES, read_config
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,8 @@ class Comparison:
 
     def write(self, path: Path) -> None:
         """Write it as JSON, whole or not at all; raises UserError where that cannot be done."""
-        try:
-            write_atomically(path, json.dumps(asdict(self), indent=1))
-        except OSError as error:
-            raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+        with stage_file(path) as partial:
+            partial.write_text(json.dumps(asdict(self), indent=1))
 
 
 @dataclass(frozen=True)

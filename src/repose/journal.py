@@ -10,7 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from repose.errors import UserError
-from repose.run import CONFIG, SCORES, read_config, write_atomically
+from repose.output import stage_file
+from repose.run import CONFIG, SCORES, read_config
 
 SHOWN_EVERY = 20
 
@@ -35,7 +36,8 @@ class Journal:
             # A run that was killed may have got beyond its last state, and into the middle of a line.
             lines = [line for line in self.file.read_text().splitlines(keepends=True) if line.endswith("\n")]
             kept = [line for line in lines if json.loads(line)["step"] <= first]
-            write_atomically(self.file, "".join(kept))
+            with stage_file(self.file) as partial:
+                partial.write_text("".join(kept))
         self.writer = SummaryWriter(str(folder), purge_step=first)
         if wandb is not None:
             self.wandb = import_wandb().init(

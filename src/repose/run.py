@@ -2,12 +2,10 @@
 
 import json
 import math
-import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +15,7 @@ import torch
 
 from repose.errors import UserError, expected
 from repose.models import PoseModel
+from repose.output import stage_file
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -72,21 +71,20 @@ def describe_run(folder: Path, config: "DataclassInstance") -> None:
     record = {"config": as_json(config), "versions": versions(), "command": sys.argv}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(description, json.dumps(record, indent=1))
     except OSError as error:
         raise UserError(f"{folder}: cannot be written: {error.strerror}", "Name another folder.") from None
+    with stage_file(description) as partial:
+        partial.write_text(json.dumps(record, indent=1))
 
 
 def save_state(path: Path, model: PoseModel, optimizer: Any, step: int, best: float) -> None:
     """Write what `restore` reads, whole or not at all; raises UserError where that cannot be done."""
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "best": best}
-    try:
-        with replacing(path) as temporary:
-            torch.save(state, temporary)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        raise UserError(
-            f"{path}: cannot be written: {error}", "Make room, then go on with --resume."
-        ) from None
+    with stage_file(path, hint="Make room, then go on with --resume.") as partial:
+        try:
+            torch.save(state, partial)
+        except RuntimeError as error:  # a full disk, says torch
+            raise OSError(str(error)) from None
 
 
 def restore(path: Path, model: PoseModel, optimizer: Any) -> tuple[int, float]:
@@ -134,19 +132,3 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in values.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return flat
-
-
-def write_atomically(path: Path, text: str) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(text)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to; what was written there takes its place, or nothing is left of it."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from repose.errors import UserError
-from repose.formats import check_output, read_poses, results, stage, write_poses
+from repose.formats import read_poses, results, write_poses
+from repose.output import check_output, stage
 from repose.pose import Pose3D
 from repose.skeleton import SKELETONS, Skeleton
 

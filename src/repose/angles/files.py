@@ -9,7 +9,7 @@ import numpy as np
 
 from repose.angles.joint_angles import MEANINGS, JointAngles
 from repose.errors import UserError
-from repose.formats import stage
+from repose.output import stage
 
 _COLOURS = {"left": "#2e86ab", "right": "#e07b39", "trunk": "#444444"}
 

@@ -8,7 +8,7 @@ from typing import Any
 from repose.benchmark.report import ConditionResult, OcclusionReport
 from repose.benchmark.scores import Estimate
 from repose.evaluate import check_plot
-from repose.formats.output import stage_file
+from repose.output import stage_file
 
 _MODELS = ("#1f6fb4", "#d1495b", "#2a9d5c", "#8d5fb8", "#e08e0b", "#6b6b6b")
 _BASELINE = "#555555"

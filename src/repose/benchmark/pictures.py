@@ -12,8 +12,8 @@ from repose.benchmark.report import OcclusionReport, Poor
 from repose.benchmark.views import FPS
 from repose.data.sheet import draw_bones
 from repose.evaluate import check_plot
-from repose.formats.output import stage
 from repose.metrics import p_mpjpe
+from repose.output import stage
 from repose.skeleton import H36M_17
 
 WORST = 10

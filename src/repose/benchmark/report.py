@@ -14,7 +14,7 @@ from rich.table import Table
 from repose.benchmark.conditions import Condition
 from repose.benchmark.scores import JOINTS, RANGES_MM, Bootstrap, Estimate, Sums
 from repose.benchmark.views import CAMERAS, CamerasName, View
-from repose.formats.output import stage_file
+from repose.output import stage_file
 
 COMPARED = ("mpjpe_mm", "p_mpjpe_mm", "velocity_error_mm_per_s", "acceleration_error_mm_per_s2")
 """Metrics of which the difference from the first model is reported."""

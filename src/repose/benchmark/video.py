@@ -24,9 +24,9 @@ from repose.benchmark.report import to_json
 from repose.camera import Camera
 from repose.errors import UserError, expected
 from repose.estimate import EstimateOptions, Progress, estimate, find_tracks
-from repose.formats.output import stage_file
 from repose.lift import Device, Lifter
 from repose.metrics import per_joint_error, procrustes_align
+from repose.output import stage_file
 from repose.pose import Pose2D
 from repose.skeleton import SKELETONS, Skeleton
 

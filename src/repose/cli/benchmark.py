@@ -44,7 +44,7 @@ class BenchmarkOcclusion:
     def run(self) -> None:
         from repose.benchmark import OcclusionBenchmark, draw_figure, draw_worst
         from repose.evaluate import check_plot
-        from repose.formats.output import check_file, check_output
+        from repose.output import check_file, check_output
 
         import_modules(self.imports)
         for path in filter(None, (self.json, self.figure)):
@@ -98,7 +98,7 @@ class BenchmarkVideo:
 
     def run(self) -> None:
         from repose.benchmark import benchmark_video
-        from repose.formats.output import check_file
+        from repose.output import check_file
 
         import_modules(self.imports)
         if self.json:

@@ -10,8 +10,8 @@ from rich.markup import escape
 
 from repose.cli.terminal import Bars, Folder, Input, Modules, console, few, import_modules, say, table
 from repose.errors import UserError
-from repose.formats import check_file
 from repose.lift import Device
+from repose.output import check_file
 
 if TYPE_CHECKING:
     from repose.data.store import ClipStore

@@ -9,8 +9,9 @@ import tyro
 from repose.cli.refine import summarise_refined
 from repose.cli.terminal import Bars, Folder, Input, console, few, say, table
 from repose.estimate import EstimateOptions, estimate
-from repose.formats import check_output, write_poses
+from repose.formats import write_poses
 from repose.formats.results import FILES
+from repose.output import check_output
 from repose.pose import Pose3D
 from repose.refine import refine
 

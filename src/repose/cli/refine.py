@@ -7,8 +7,9 @@ from typing import Annotated
 import tyro
 
 from repose.cli.terminal import Folder, console, say, table
-from repose.formats import check_output, read_poses, write_poses
+from repose.formats import read_poses, write_poses
 from repose.formats.results import FILES
+from repose.output import check_output
 from repose.pose import Pose3D
 from repose.refine import RefineConfig, refine
 

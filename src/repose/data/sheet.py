@@ -1,6 +1,5 @@
 """A sheet of samples from a clip store, to be looked at: what no check finds, the eye does."""
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 from repose.data.store import ClipStore
 from repose.data.windows import Sequence, Split
 from repose.errors import UserError
+from repose.output import stage_file
 from repose.skeleton import Skeleton
 
 _SAMPLES = 4
@@ -43,12 +43,8 @@ def draw_sheet(store: ClipStore, path: str | Path) -> None:
         panel.set_axis_off()
     figure.subplots_adjust(0.04, 0.2 / rows, 0.99, 1 - 0.25 / rows, hspace=0.3)
     figure.suptitle(f"{store.dataset}, {store.path.resolve().name}: left red, right blue")
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=90)
-    try:
-        Path(path).write_bytes(image.getvalue())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+    with stage_file(path) as partial:
+        figure.savefig(partial, format="png", dpi=90)
 
 
 def _spread(sequences: tuple[Sequence, ...]) -> list[Sequence]:

@@ -11,12 +11,12 @@ from repose.formats.bvh import Unit, write_bvh
 from repose.formats.c3d import write_c3d
 from repose.formats.glb import write_glb
 from repose.formats.opensim import MODEL, opensim_files, write_opensim
-from repose.formats.output import stage
 from repose.formats.parquet import write_parquet
 from repose.formats.results import FRAMES, write_csv, write_json
 from repose.formats.trc import write_trc
 from repose.formats.upright import at_constant_rate, gaps, to_world
 from repose.formats.usd import write_usd
+from repose.output import stage
 from repose.pose import Pose3D
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from repose.errors import UserError, expected
 from repose.formats.arrays import load_arrays
-from repose.formats.output import stage
+from repose.output import stage
 from repose.pose import Pose3D
 from repose.skeleton import Skeleton
 

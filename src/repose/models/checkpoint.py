@@ -30,6 +30,7 @@ from repose.models.registry import (
     registered,
     tensor_shapes,
 )
+from repose.output import stage_file
 
 PACKAGED = Path(__file__).resolve().parents[1] / "weights"
 """Folder of the weights that come with the package, one `<name>.safetensors` each."""
@@ -122,17 +123,8 @@ def save_checkpoint(
         if not tensor.isfinite().all():
             raise UserError(f"{path}: not written, {name} holds values that are not finite in {tensor.dtype}")
     content = safetensors_bytes(tensors, {"format": "pt", _METADATA: spec.to_json()})
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    with stage_file(path) as partial:
+        partial.write_bytes(content)
 
 
 @dataclass(frozen=True)

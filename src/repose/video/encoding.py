@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from repose.errors import UserError
+from repose.output import stage_file
 from repose.video.decoding import VideoFrame
 
 _SUFFIXES = (".mp4", ".mov", ".mkv")
@@ -45,21 +46,16 @@ def write_video(
     path = Path(path)
     if path.suffix.lower() not in _SUFFIXES:
         raise UserError(f"{path}: expected a video name ending in {', '.join(_SUFFIXES)}", "Rename it.")
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     options = {"crf": str(crf), "preset": preset}
     if keyframe_s is not None:
         options["g"] = str(max(1, round(keyframe_s * fps)))
     if most_kbit_s is not None:
         options |= {"maxrate": f"{most_kbit_s:.0f}k", "bufsize": f"{2 * most_kbit_s:.0f}k"}
-    try:
-        with av.open(str(partial), "w", options={"movflags": "faststart"}) as container:
-            count = _encode(container, path, pictures, fps, options, sound)
-        os.replace(partial, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
-    return count
+    with (
+        stage_file(path) as partial,
+        av.open(str(partial), "w", options={"movflags": "faststart"}) as container,
+    ):
+        return _encode(container, path, pictures, fps, options, sound)
 
 
 def _encode(

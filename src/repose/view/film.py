@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from repose.errors import UserError, expected
-from repose.formats import check_file
+from repose.output import check_file
 from repose.video import VideoFrame, open_video, write_video
 from repose.view.drawing import (
     Picture,

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from repose.formats import check_file, stage_file
+from repose.output import check_file, stage_file
 from repose.video import open_video, write_video
 from repose.view.film import Progress
 from repose.view.scene import COMPARED_COLOUR, PERSON_COLOURS, SIDE_COLOURS, Figure, Result, Scene, make_scene
-from repose.view.viewpoint import AZIMUTH_DEG, ELEVATION_DEG, FOV_DEG
+from repose.view.viewpoint import FOV_DEG, VIEWS_DEG
 
 _HERE = Path(__file__).parent
 _PICTURE_AREA_PX = 640 * 360
@@ -102,7 +102,8 @@ def _account(scene: Scene, motion: _Motion) -> dict[str, Any]:
         "size": scene.image_size,
         "facing": scene.facing_rad,
         "radius": scene.radius_m,
-        "view": {"azimuth": AZIMUTH_DEG, "elevation": ELEVATION_DEG, "fov": FOV_DEG},
+        "fov": FOV_DEG,
+        "views": VIEWS_DEG,
         "colours": {**SIDE_COLOURS, "middle": PERSON_COLOURS[0], "compared": COMPARED_COLOUR},
         "camera": camera and {"K": camera.K.tolist(), "T": camera.T_cam_world.tolist()},
         "times": motion.add(scene.times_s[:, None], 1e-4),

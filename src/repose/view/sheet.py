@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from repose.errors import UserError, expected
-from repose.formats import check_file, stage_file
+from repose.output import check_file, stage_file
 from repose.video import Seeker, open_video
 from repose.view.drawing import (
     INK,

@@ -81,21 +81,22 @@ def check_file(path: str | Path, *, force: bool = True) -> None:
 
 
 @contextmanager
-def stage_file(path: str | Path) -> Iterator[Path]:
+def stage_file(path: str | Path, *, hint: str = "Make room, or choose another place.") -> Iterator[Path]:
     """A hidden name beside `path`, with its suffix, to write to; at the end it takes the place of `path`.
 
-    If the block raises or is interrupted, the hidden file is removed and `path` is as it was. Raises
-    UserError as `check_file`, and where the disk is full.
+    If the block raises or is interrupted, the hidden file is removed and `path` is as it was; if the power
+    fails, `path` is either the old or the new one. Raises UserError as `check_file`, and with `hint` where
+    the disk is full.
     """
     check_file(path)
     path = Path(path)
     partial = path.with_name(f".{path.stem}.partial-{token_hex(4)}{path.suffix}")
     try:
         yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
         os.replace(partial, path)
     except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror or error})", "Make room, or choose another place."
-        ) from None
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}", hint) from None
     finally:
         partial.unlink(missing_ok=True)
