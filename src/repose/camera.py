@@ -49,6 +49,11 @@ class Camera:
         """fx, fy, cx, cy."""
         return float(self.K[0, 0]), float(self.K[1, 1]), float(self.K[0, 2]), float(self.K[1, 2])
 
+    @property
+    def place_m(self) -> Float[np.ndarray, "3"]:
+        """Where the camera stands in the world."""
+        return -self.T_cam_world[:3, :3].T @ self.T_cam_world[:3, 3]
+
     def project(self, points_world_m: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 2"]:
         """Pixels of world points; meaningless for points behind the camera."""
         points = points_world_m @ self.T_cam_world[:3, :3].T + self.T_cam_world[:3, 3]

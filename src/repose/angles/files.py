@@ -71,6 +71,8 @@ def _draw(angles: JointAngles, path: Path) -> None:
         panel.set_axis_off()
     for panel in panels[-1]:
         panel.set_xlabel("time (s)")
+    sides = [line for line in panels[0, 0].lines if line.get_label() in _COLOURS]
+    figure.legend(handles=sides, loc="outside upper right", ncols=2, fontsize=9)
     figure.suptitle(f"person {angles.track_id}; thin where a joint was inferred", fontsize=10)
     figure.savefig(path, dpi=100)
 
@@ -90,5 +92,3 @@ def _draw_kind(panel: Any, angles: JointAngles, kind: str) -> None:
     panel.set_ylabel("degrees", fontsize=8)
     panel.tick_params(labelsize=8)
     panel.grid(alpha=0.3)
-    if not kind.startswith("trunk"):
-        panel.legend(fontsize=8, loc="upper right")

@@ -64,6 +64,7 @@ class Demo:
         with Bars() as bars:
             poses = estimate(sample_video(), progress=bars.report)
         write_poses(poses, self.out, force=True)
+        write_poses([truth.pose()], self.out / "truth", force=True)
         summarise(poses)
         console.print("Error of the main track against the truth, mean over frames and joints in mm:")
         scores = table("joints", "MPJPE", "P-MPJPE", "share", right=("MPJPE", "P-MPJPE", "share"))
@@ -71,6 +72,7 @@ class Demo:
             scores.add_row(row.joints, f"{row.mpjpe_mm:.0f}", f"{row.p_mpjpe_mm:.0f}", f"{row.share:.0%}")
         console.print(scores)
         say(f"Results: {', '.join(str(self.out / name) for name in FILES)}")
+        say(f"Look at them, beside the truth: repose view {self.out} --compare {self.out / 'truth'}")
 
 
 @dataclass(frozen=True)

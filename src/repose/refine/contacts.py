@@ -14,9 +14,9 @@ DEPTH_DOUBT = 4.0
 """How many times less certain a place is along the line of sight than across it."""
 REACH_S = 1.0
 """The floor is the lowest that feet come within so much time: a jump is shorter, and stairs are longer."""
-LOW_M, AT_REST_M_S = 0.08, 0.35
+LOW_M, AT_REST_M_S = 0.06, 0.25
 """A foot touches down when its ankle is not higher above its lowest, and not faster, than this."""
-LIFTED_M, MOVING_M_S = 0.12, 0.6
+LIFTED_M, MOVING_M_S = 0.08, 0.35
 """It leaves when it is higher, or faster."""
 SHORTEST_S = 0.08
 """A touch is at least so long; a shorter pause between two is none."""

@@ -17,7 +17,7 @@ NEAR_GROUND_M = 0.15
 SLIP_M, OFF_LEVEL_M, OFF_PLACE_M, PUSH_M_S2 = 0.01, 0.01, 0.03, 2.0
 """What is thought usual of a foot at rest, of its height, of where the lifter puts the person (across the
 line of sight; along it `DEPTH_DOUBT` times as much), and of changes to that: standard deviations."""
-FADE_S = 0.15
+FADE_S = 0.12
 """A leg takes so long to be led to its foothold, and to be let go."""
 HIDDEN_HZ = 2.0
 """How quickly a foot that was not seen for a while is believed again."""

@@ -30,13 +30,15 @@ _SEGMENTS = (
 _FEET = ("left_ankle", "right_ankle")
 SOLE_AHEAD_M = 0.05
 """How far in front of the ankle a foot bears its load, on average."""
-SUPPORT_HEIGHT_M, SUPPORT_SPEED_M_S = 0.06, 0.3
+SUPPORT_HEIGHT_M, SUPPORT_SPEED_M_S = 0.1, 0.3
 """A foot bears less by a factor of e for being so much higher, or so much faster, than the other."""
+IN_DOUBT = 1.0
+"""What a frame counts in which no foot rests on the ground, while one with a resting foot counts 1 more."""
 STRAIGHT = 0.75
 """A leg bears its person only while the hip is further from the ankle than this share of the leg."""
 BALANCE_DEVIATION_RAD = 0.09
 """Standard deviation of "up" in each direction as balance tells it, measured on lifted motion capture."""
-LEVEL_DEVIATION_M = 0.15
+LEVEL_DEVIATION_M = 0.12
 """Standard deviation of where the lifter puts a foot, along the line of sight above all."""
 TRUNK_DEVIATION_DEG, PICTURE_DEVIATION_DEG = 16.0, 25.0
 """What "up" may be off by where trunks or the picture have to tell it."""
@@ -116,12 +118,16 @@ def _balanced(people: Sequence[np.ndarray], times_s: Sequence[np.ndarray]) -> Up
     """Up from balance and ground contacts; None where nobody is on their feet."""
     up = PICTURE_UP
     for _ in range(SEARCH):
-        leaning = [_lean(joints, times, up) for joints, times in zip(people, times_s, strict=True)]
+        touching = [
+            find_contacts(joints[:, H36M_17.indices(*_FEET)], times, up)
+            for joints, times in zip(people, times_s, strict=True)
+        ]
+        leaning = [_lean(*one, up) for one in zip(people, times_s, touching, strict=True)]
         standing_s = sum(seconds for _, seconds in leaning)
         if not standing_s:
             return None
         balance = _unit(np.sum([lean for lean, _ in leaning], axis=0))
-        places = [_levels(joints, times, up) for joints, times in zip(people, times_s, strict=True)]
+        places = [_levels(*one) for one in zip(people, touching, strict=True)]
         spread = np.sum([place.T @ place for place in places], axis=0)
         # Two independent sources: up is near `balance`, and at right angles to the ways between contacts.
         certainty = np.eye(3) / BALANCE_DEVIATION_RAD**2 + spread / LEVEL_DEVIATION_M**2
@@ -147,7 +153,9 @@ def centre_of_mass(joints_m: Float[np.ndarray, "frames 17 3"]) -> Float[np.ndarr
     return np.sum(parts, axis=0)
 
 
-def _lean(joints: np.ndarray, times: np.ndarray, up: np.ndarray) -> tuple[np.ndarray, float]:
+def _lean(
+    joints: np.ndarray, times: np.ndarray, touching: np.ndarray, up: np.ndarray
+) -> tuple[np.ndarray, float]:
     """From the supporting foot to the centre of mass, in heights above it, summed over time; and the time."""
     ankles = joints[:, H36M_17.indices(*_FEET)]
     burden = (ankles @ up) / SUPPORT_HEIGHT_M + speeds(ankles, times) / SUPPORT_SPEED_M_S
@@ -163,13 +171,14 @@ def _lean(joints: np.ndarray, times: np.ndarray, up: np.ndarray) -> tuple[np.nda
     straight = np.linalg.norm(hips - ankles, axis=-1) / np.maximum(leg_m, 1e-9)
     standing = ((share * straight).sum(axis=1) > STRAIGHT) & (rise > 0.3 * leg_m.mean(axis=1))
     step_s = float(np.median(np.diff(times))) if len(times) > 1 else 1 / 30
-    return (lean[standing] / rise[standing, None]).sum(axis=0) * step_s, float(standing.sum() * step_s)
+    counts = step_s * (IN_DOUBT + (share * touching).sum(axis=1))
+    leaned = counts[standing] @ (lean[standing] / rise[standing, None])
+    return leaned, float(standing.sum() * step_s)
 
 
-def _levels(joints: np.ndarray, times: np.ndarray, up: np.ndarray) -> np.ndarray:
+def _levels(joints: np.ndarray, touching: np.ndarray) -> np.ndarray:
     """Where feet touched the ground, from the middle of these places."""
     ankles = joints[:, H36M_17.indices(*_FEET)]
-    touching = find_contacts(ankles, times, up)
     places = [ankles[rows, foot].mean(axis=0) for foot in range(2) for rows in episodes(touching[:, foot])]
     return np.array(places) - np.mean(places, axis=0) if places else np.zeros((0, 3))
 

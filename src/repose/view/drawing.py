@@ -286,18 +286,21 @@ def _letters(text: str, size: int) -> UInt8[np.ndarray, "height width"]:
 
 def draw_legend(picture: Picture, scene: Scene, size: int) -> None:
     """What the colours mean, at the bottom right."""
-    rows = [("left", SIDE_COLOURS["left"], False), ("right", SIDE_COLOURS["right"], False)]
-    if not all(figure.pose.seen.all() for figure in scene.figures if not figure.compared):
-        rows.append(("inferred", PERSON_COLOURS[0], True))
-    if any(figure.compared for figure in scene.figures):
-        rows.append(("compared", COMPARED_COLOUR, False))
+    people = [figure for figure in scene.figures if not figure.compared]
+    rows = [("left", SIDE_COLOURS["left"], "disc"), ("right", SIDE_COLOURS["right"], "disc")]
+    if not all(figure.pose.seen.all() for figure in people):
+        rows.append(("inferred", PERSON_COLOURS[0], "ring"))
+        if any(figure.pose.deviation_m is not None for figure in people):
+            rows.append(("deviation", PERSON_COLOURS[0], "haze"))
+    if len(people) < len(scene.figures):
+        rows.append(("compared", COMPARED_COLOUR, "disc"))
     height, x = picture.shape[0], picture.shape[1] - size
-    for words, colour, hollow in reversed(rows):
+    for words, name, kind in reversed(rows):
         x -= text_width(words, size)
         write(picture, words, x, height - round(1.9 * size), size)
         x -= size
-        middle = np.array([x + 0.35 * size, height - 1.3 * size])
-        disc(picture, middle, 0.36 * size, rgb(colour))
-        if hollow:
+        middle, colour = np.array([x + 0.35 * size, height - 1.3 * size]), rgb(name)
+        disc(picture, middle, 0.36 * size, _mixed(colour, PAPER, 0.25) if kind == "haze" else colour)
+        if kind == "ring":
             disc(picture, middle, 0.2 * size, PAPER)
         x -= size

@@ -17,7 +17,7 @@ from repose.rotation import matrix_to_quaternion, shortest_arc
 from repose.video import Seeker, open_video
 from repose.view.drawing import blank, draw_overlay, rgb
 from repose.view.scene import COMPARED_COLOUR, SIDE_COLOURS, Figure, Result, Scene, make_scene
-from repose.view.viewpoint import FOV_DEG, direction, distance_m
+from repose.view.viewpoint import FOV_DEG, VIEWS_DEG, stand
 
 _BONE_M, _JOINT_M = 0.017, 0.023
 _TRAIL_S, _TRAIL_PIECES = 2.0, 40
@@ -163,10 +163,17 @@ class Viewer:
             seeker.close()
 
     def _place_camera(self) -> None:
-        camera, centre = self._server.initial_camera, self.scene.centre_m[0]
-        camera.look_at = centre
-        camera.position = centre + direction(self.scene) * 1.15 * distance_m(self.scene.radius_m)
+        camera = self._server.initial_camera
+        camera.position, camera.look_at = stand(self.scene, "angle", self.scene.centre_m[0])
         camera.fov = float(np.radians(FOV_DEG))
+
+    def _look(self, event: Any) -> None:
+        """Move the one who pressed the button."""
+        followed = self._show["follow"].value
+        centre = self.scene.centre_m[0 if followed else self.frame]
+        position, target = stand(self.scene, self._views.value.lower(), centre)
+        if event.client is not None:
+            event.client.camera.position, event.client.camera.look_at = position, target
 
     def _add_surroundings(self) -> Any:
         """Ground and camera; the camera's frustum, None where nothing says where it stands."""
@@ -178,7 +185,7 @@ class Viewer:
         tree.add_light_hemisphere(
             "/sky", sky_color=(255, 255, 255), ground_color=(205, 205, 210), intensity=2.4
         )
-        tree.add_light_directional("/sun", intensity=0.9, position=(2.0, -3.0, 6.0), cast_shadow=True)
+        tree.add_light_directional("/sun", intensity=0.9, position=(0.5, -0.7, 6.0), cast_shadow=True)
         self._ground = self._server.scene.add_grid(
             "/world/ground",
             60.0,
@@ -220,6 +227,9 @@ class Viewer:
         self._slider: Any = gui.add_slider("Frame", first, max(last, first + 1), 1, first)
         self._speed_choice = gui.add_dropdown("Speed ×", _SPEEDS, initial_value="1")
         self._clock = gui.add_markdown("")
+        views = [name for name in VIEWS_DEG if name != "camera" or self._frustum is not None]
+        self._views: Any = gui.add_button_group("View", [name.capitalize() for name in views])
+        self._views.on_click(self._look)
         show: dict[str, Any] = {}
         with gui.add_folder("Show"):
             for name, words, there in (
@@ -241,7 +251,7 @@ class Viewer:
             shown = min(height, _PICTURE_HEIGHT)
             self._slate = blank(max(1, round(width * shown / height)), shown, (52, 58, 64))
             panel = gui.add_panel()
-            with panel.add_tab("2D keypoints"):
+            with panel.add_tab("Picture"):
                 self._picture = gui.add_image(self._slate, format="jpeg", jpeg_quality=85)
             panel.dock_left()
             panel.set_width(560 if width > height else 400)
@@ -276,6 +286,7 @@ class _Person:
     def __init__(self, tree: Any, scene: Scene, number: int) -> None:
         self._scene, self._number, self._figure = scene, number, scene.figures[number]
         figure, place = self._figure, f"/world/person_{number}"
+        self._thickness = 0.6 if figure.compared else 1.0
         self._bones = figure.pose.skeleton.bones
         colours = np.array([rgb(colour) for colour in figure.colours])
         # What was inferred is pale.
@@ -289,7 +300,7 @@ class _Person:
             *ball,
             still,
             np.zeros((joints, 3)),
-            batched_scales=np.full(joints, _JOINT_M),
+            batched_scales=np.full(joints, self._thickness * _JOINT_M),
             lod="off",
         )
         self._bone_mesh = tree.add_batched_meshes_simple(
@@ -348,7 +359,7 @@ class _Person:
         ends = np.where(lengths[:, None] > 1e-6, ends, (0.0, 0.0, 1.0))
         self._bone_mesh.batched_positions = joints[parent].astype(np.float32)
         self._bone_mesh.batched_wxyzs = _upright_to(ends).astype(np.float32)
-        thick = np.full(len(lengths), _BONE_M)
+        thick = np.full(len(lengths), self._thickness * _BONE_M)
         self._bone_mesh.batched_scales = np.stack([thick, thick, lengths], axis=-1).astype(np.float32)
         self._bone_mesh.batched_colors = self._colours[seen[child] & seen[parent], child]
         if self._haze and figure.pose.deviation_m is not None:

@@ -182,7 +182,7 @@ function eye(width, height) {
   const right = [-Math.sin(state.azimuth), Math.cos(state.azimuth), 0];
   const down = [away[2] * Math.cos(state.azimuth), away[2] * Math.sin(state.azimuth), -flatness];
   const target = plus(state.show.follow ? centreAt(state.frame) : centreAt(0), state.pan);
-  const half = Math.tan((scene.view.fov * Math.PI) / 360);
+  const half = Math.tan((scene.fov * Math.PI) / 360);
   const focal = height / 2 / half / Math.max(1, (height / width) * 0.9);
   const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
   const see = (place) => {
@@ -309,6 +309,7 @@ function drawPicture(pen, corner) {
 /** Under the timeline: a row for each person, lighter the more of the joints are inferred. */
 function drawStrip() {
   const people = scene.figures.filter((figure) => !figure.compared);
+  $("#strip").style.height = `${Math.max(10, Math.min(6 * people.length, 60))}px`;
   const { pen, width, height } = surface($("#strip"));
   people.forEach((figure, line) => {
     const top = Math.round((line * height) / people.length), bottom = Math.round(((line + 1) * height) / people.length);
@@ -373,17 +374,11 @@ function tick() {
 
 // What can be pressed
 
-const views = {
-  angle: [scene.facing + (scene.view.azimuth * Math.PI) / 180, (scene.view.elevation * Math.PI) / 180],
-  front: [scene.facing, 0.05],
-  side: [scene.facing + Math.PI / 2, 0.05],
-  top: [scene.facing, 1.5],
-  camera: [scene.facing + 0.9, 0.35],
-};
-
 function look(name) {
-  [state.azimuth, state.elevation] = views[name];
-  state.distance = (scene.radius * 1.05) / Math.sin((scene.view.fov * Math.PI) / 360);
+  const [right, above] = scene.views[name].map((degrees) => (degrees * Math.PI) / 180);
+  state.azimuth = scene.facing + right;
+  state.elevation = above;
+  state.distance = (scene.radius * 1.05) / Math.sin((scene.fov * Math.PI) / 360);
   state.pan = [0, 0, 0];
   if (name === "camera") {  // back until the camera that filmed is in view, too
     const way = minus(cameraPlace([0, 0, 0]), centreAt(state.frame));
@@ -450,7 +445,7 @@ function build() {
   for (const [text, colour, kind] of [
     ["left", colours.left, ""], ["right", colours.right, ""],
     inferred && ["inferred", colours.middle, "hollow"],
-    inferred && deviating && ["one standard deviation", colours.middle, "haze"],
+    inferred && deviating && ["deviation", colours.middle, "haze"],
     compared && ["compared", colours.compared, ""],
   ].filter(Boolean)) element("li", text, $("#legend"), { className: kind }).style.setProperty("--colour", colour);
   for (const note of scene.notes) element("li", note, $("#notes"));
@@ -470,7 +465,7 @@ function build() {
     label.append(text);
     box.addEventListener("change", () => { state.show[name] = box.checked; state.dirty = true; });
   }
-  for (const name of Object.keys(views)) {
+  for (const name of Object.keys(scene.views)) {
     if (name === "camera" && !(scene.camera && scene.size)) continue;
     element("button", name[0].toUpperCase() + name.slice(1), $("#views"), { type: "button" })
       .addEventListener("click", () => look(name));

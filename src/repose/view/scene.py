@@ -111,8 +111,7 @@ class Scene:
         """Direction from the people to the camera that filmed, from world x towards y."""
         if self.camera is None:
             return -np.pi / 2  # the level camera looks along y
-        place = -self.camera.T_cam_world[:3, :3].T @ self.camera.T_cam_world[:3, 3]
-        x, y, _ = place - self.centre_m.mean(axis=0)
+        x, y, _ = self.camera.place_m - self.centre_m.mean(axis=0)
         return float(np.arctan2(y, x))
 
     @cached_property

@@ -8,22 +8,37 @@ from repose.view.scene import Scene
 
 FOV_DEG = 30.0
 """Height of the view. Narrow, so that a near hand does not look larger than a head."""
-AZIMUTH_DEG = 35.0
-"""How far to the right of the camera that filmed: so the depths are seen, which its picture does not show."""
-ELEVATION_DEG = 14.0
+
+# Degrees to the right of the way from the people to the camera that filmed, and above the horizon.
+VIEWS_DEG = {
+    "angle": (35.0, 14.0),  # so the depths are seen, which the picture does not show
+    "front": (0.0, 3.0),
+    "side": (90.0, 3.0),
+    "top": (0.0, 86.0),
+    "camera": (52.0, 20.0),  # the people and the camera that filmed
+}
 
 
-def direction(scene: Scene) -> Float[np.ndarray, "3"]:
-    """From what is looked at to whoever looks."""
-    azimuth, elevation = scene.facing_rad + np.radians(AZIMUTH_DEG), np.radians(ELEVATION_DEG)
-    flat = np.cos(elevation)
-    return np.array([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)])
+def direction(scene: Scene, name: str = "angle") -> Float[np.ndarray, "3"]:
+    """From what is looked at to whoever looks, of a view in `VIEWS_DEG`."""
+    right, above = np.radians(VIEWS_DEG[name])
+    azimuth, flat = scene.facing_rad + right, np.cos(above)
+    return np.array([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(above)])
 
 
 def distance_m(radius_m: float, aspect: float = 1.0) -> float:
     """At which a ball fills a view that is `aspect` times as wide as high."""
     half = np.radians(FOV_DEG) / 2
     return float(radius_m / np.sin(min(half, np.arctan(np.tan(half) * aspect))))
+
+
+def stand(scene: Scene, name: str, centre_m: Float[np.ndarray, "3"]) -> tuple[np.ndarray, np.ndarray]:
+    """Where to stand and what to look at for a view of the people around `centre_m`."""
+    target, distance = centre_m, 1.1 * distance_m(scene.radius_m)
+    if name == "camera" and scene.camera is not None:
+        way = scene.camera.place_m - centre_m
+        target, distance = centre_m + 0.45 * way, distance + 1.5 * float(np.linalg.norm(way))
+    return target + direction(scene, name) * distance, target
 
 
 def view_camera(
