@@ -32,8 +32,6 @@ SOLE_AHEAD_M = 0.05
 """How far in front of the ankle a foot bears its load, on average."""
 SUPPORT_HEIGHT_M, SUPPORT_SPEED_M_S = 0.1, 0.3
 """A foot bears less by a factor of e for being so much higher, or so much faster, than the other."""
-IN_DOUBT = 1.0
-"""What a frame counts in which no foot rests on the ground, while one with a resting foot counts 1 more."""
 STRAIGHT = 0.75
 """A leg bears its person only while the hip is further from the ankle than this share of the leg."""
 BALANCE_DEVIATION_RAD = 0.09
@@ -171,7 +169,7 @@ def _lean(
     straight = np.linalg.norm(hips - ankles, axis=-1) / np.maximum(leg_m, 1e-9)
     standing = ((share * straight).sum(axis=1) > STRAIGHT) & (rise > 0.3 * leg_m.mean(axis=1))
     step_s = float(np.median(np.diff(times))) if len(times) > 1 else 1 / 30
-    counts = step_s * (IN_DOUBT + (share * touching).sum(axis=1))
+    counts = step_s * (1 + (share * touching).sum(axis=1))  # a foot at rest surely bears: twice
     leaned = counts[standing] @ (lean[standing] / rise[standing, None])
     return leaned, float(standing.sum() * step_s)
 
