@@ -261,6 +261,9 @@ def walk(skeleton: Skeleton) -> Iterator[tuple[int, int]]:
         waiting = [i for i in waiting if i not in done]
 
 
+ANKLE_HEIGHT = 0.039
+"""Height of the ankle above the sole, as a share of the stature (Winter 2009, figure 4.1)."""
+
 # Legs from hip to ankle, trunk, neck and head of an adult span this share of the stature: hip height
 # 0.530 minus ankle height 0.039, and hip to vertex 0.470 (Winter, Biomechanics and Motor Control, 2009).
 _STATURE_SHARE = 0.961

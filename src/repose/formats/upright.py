@@ -7,13 +7,10 @@ import numpy as np
 from jaxtyping import Float
 
 from repose.pose import Pose3D
-from repose.skeleton import H36M_17, recipe, stature
+from repose.skeleton import ANKLE_HEIGHT, H36M_17, recipe, stature
 
 # Takes the axes of a level camera (x right, y down, z forward) to a world with z up, y away from the camera.
 _R_WORLD_CAM = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
-
-# Share of the stature between the sole and the ankle (Winter, Biomechanics and Motor Control, 2009).
-_ANKLE_HEIGHT = 0.039
 
 
 def to_world(poses: Sequence[Pose3D]) -> tuple[Pose3D, ...]:
@@ -21,8 +18,8 @@ def to_world(poses: Sequence[Pose3D]) -> tuple[Pose3D, ...]:
 
     What is in a world stays as it is, and a known `T_cam_world` is used. Otherwise the camera is taken to
     be level. Then the ground lies where the feet are: all these people are moved together, so that their
-    lowest joint is on the ground in the middle of all frames (median; the ankle is 0.039 of the stature
-    above the ground where the layout has no heels), and the root of the first of them begins above the
+    lowest joint is on the ground in the middle of all frames (median; where the layout has no heels, the
+    ankle is as high above it as it is in an adult), and the root of the first of them begins above the
     origin. Where a pose says nothing of the place (`camera-root-relative`), the root stays put.
     """
     level = [pose for pose in poses if pose.coordinates != "world" and pose.T_cam_world is None]
@@ -121,7 +118,7 @@ def _to_the_ground(poses: Sequence[Pose3D]) -> Float[np.ndarray, "3"]:
     for pose in poses:
         soles = (pose.joints_m @ _R_WORLD_CAM.T)[..., 2].min(axis=1)
         if "left_heel" not in pose.skeleton.joints:
-            soles -= _ANKLE_HEIGHT * np.median(stature(recipe(pose.skeleton, H36M_17) @ pose.joints_m))
+            soles -= ANKLE_HEIGHT * np.median(stature(recipe(pose.skeleton, H36M_17) @ pose.joints_m))
         lowest.append(soles)
     x, y, _ = _R_WORLD_CAM @ poses[0].joints_m[0, poses[0].skeleton.parents.index(-1)]
     return np.array([-x, -y, -np.median(np.concatenate(lowest))])

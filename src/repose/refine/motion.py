@@ -16,11 +16,9 @@ from repose.refine.feet import NEAR_GROUND_M, find_footing, hold_feet
 from repose.refine.gravity import PICTURE_UP, Up, find_up, given_up
 from repose.refine.measures import Measures, acceleration, bone_variation, foot_skating
 from repose.refine.smoothing import follow, low_pass, remove_spikes
-from repose.skeleton import H36M_17, recipe, stature
+from repose.skeleton import ANKLE_HEIGHT, H36M_17, recipe, stature
 
 FEET = ("left_ankle", "right_ankle")
-ANKLE_HEIGHT = 0.039
-"""Height of the ankle above the sole, as a share of the stature (Winter 2009, figure 4.1)."""
 
 
 def refine(
