@@ -176,7 +176,7 @@ def _both(name: str, words: str, hiding: Hiding, headline: bool = False) -> tupl
     """The condition with a detector that knows, and with one that does not."""
     return (
         Condition(name, words, hiding, headline=headline),
-        Condition(name, words + "; the detector does not know", hiding, aware=False),
+        Condition(name, words + "; the detector does not know", hiding, aware=False, headline=headline),
     )
 
 

@@ -111,7 +111,7 @@ class OcclusionReport:
 
     def summary(self) -> str:
         """The protocol in words, a line each."""
-        headline = ", ".join(r.condition.label for r in self.results if r.condition.headline)
+        headline = ", ".join(dict.fromkeys(r.condition.name for r in self.results if r.condition.headline))
         views = "one virtual camera each"
         if self.views > 1:
             views = f"{self.views} virtual cameras each under {headline}, one under the other conditions"
