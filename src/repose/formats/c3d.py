@@ -72,6 +72,7 @@ def _import_ezc3d():  # type: ignore[no-untyped-def]
         import ezc3d
     except ImportError:
         raise UserError(
-            "C3D files need ezc3d, which is not installed", "Install it with: pip install 'repose[export]'"
+            "C3D files need ezc3d, which is not installed",
+            "pip install ezc3d; it is in RePOSE's extra “export”.",
         ) from None
     return ezc3d

@@ -24,7 +24,7 @@ def write_parquet(poses: Sequence[Pose3D], path: Path) -> None:
     except ImportError:
         raise UserError(
             "Parquet files need pyarrow, which is not installed",
-            "Install it with: pip install 'repose[export]'",
+            "pip install pyarrow; it is in RePOSE's extra “export”.",
         ) from None
     skeleton = one_skeleton(poses)
 

@@ -32,7 +32,8 @@ def write_usd(poses: Sequence[Pose3D], path: Path) -> None:
         from pxr import Usd, UsdGeom
     except ImportError:
         raise UserError(
-            "USD files need usd-core, which is not installed", "Install it with: pip install 'repose[export]'"
+            "USD files need usd-core, which is not installed",
+            "pip install usd-core; it is in RePOSE's extra “export”.",
         ) from None
     stage = Usd.Stage.CreateNew(str(path))
     UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.y)
