@@ -164,16 +164,16 @@ class Viewer:
 
     def _place_camera(self) -> None:
         camera = self._server.initial_camera
-        camera.position, camera.look_at = stand(self.scene, "angle", self.scene.centre_m[0])
+        camera.position, camera.look_at = stand(self.scene, "angle", 0)
         camera.fov = float(np.radians(FOV_DEG))
 
     def _look(self, event: Any) -> None:
         """Move the one who pressed the button."""
-        followed = self._show["follow"].value
-        centre = self.scene.centre_m[0 if followed else self.frame]
-        position, target = stand(self.scene, self._views.value.lower(), centre)
         if event.client is not None:
-            event.client.camera.position, event.client.camera.look_at = position, target
+            camera = event.client.camera
+            position, target = stand(self.scene, self._views.value.lower(), self.frame, camera.aspect)
+            moved = np.asarray(self._world.position)
+            camera.position, camera.look_at = position + moved, target + moved
 
     def _add_surroundings(self) -> Any:
         """Ground and camera; the camera's frustum, None where nothing says where it stands."""
@@ -195,7 +195,7 @@ class Viewer:
             section_color=(206, 212, 218),
             section_size=1.0,
             position=(float(scene.centre_m[0, 0]), float(scene.centre_m[0, 1]), 0.0),
-            fade_distance=12 * scene.radius_m,
+            fade_distance=30 * scene.radius_m,
         )
         if scene.camera is None or scene.image_size is None:
             return None

@@ -32,12 +32,15 @@ def distance_m(radius_m: float, aspect: float = 1.0) -> float:
     return float(radius_m / np.sin(min(half, np.arctan(np.tan(half) * aspect))))
 
 
-def stand(scene: Scene, name: str, centre_m: Float[np.ndarray, "3"]) -> tuple[np.ndarray, np.ndarray]:
-    """Where to stand and what to look at for a view of the people around `centre_m`."""
-    target, distance = centre_m, 1.1 * distance_m(scene.radius_m)
+def stand(
+    scene: Scene, name: str, frame: int, aspect: float = 1.0
+) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
+    """Where to stand and what to look at, in a frame, for a view `aspect` times as wide as high."""
+    target, distance = scene.centre_m[frame], 1.1 * distance_m(scene.radius_m, aspect)
     if name == "camera" and scene.camera is not None:
-        way = scene.camera.place_m - centre_m
-        target, distance = centre_m + 0.45 * way, distance + 1.5 * float(np.linalg.norm(way))
+        way = scene.camera.place_m - target
+        distance += 1.5 * float(np.linalg.norm(way)) / min(1.0, aspect)
+        target = target + 0.45 * way
     return target + direction(scene, name) * distance, target
 
 
