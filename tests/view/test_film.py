@@ -54,8 +54,8 @@ def test_every_frame_of_the_video_beside_the_scene(walker: Pose3D, clip: Path, t
     said: list[tuple[str, int, int | None]] = []
     out = tmp_path / "out.mp4"
     late = replace(walker, frames=walker.frames + 10, times_s=walker.times_s + 1 / 3)
-    written = render_video([late], out, source=clip, height=240, progress=lambda *what: said.append(what))
-    assert written == 30
+    scene = render_video([late], out, source=clip, height=240, progress=lambda *what: said.append(what))
+    assert scene.frames[0] == 10
     assert said[-1] == ("drawing", 30, 30)
     video = open_video(out)
     assert (video.info.width, video.info.height) == (320 + 240, 240)
@@ -74,8 +74,9 @@ def test_every_frame_of_the_video_beside_the_scene(walker: Pose3D, clip: Path, t
 
 def test_without_the_picture(walker: Pose3D, tmp_path: Path) -> None:
     keypoints = replace(walker, record={})
-    assert render_video([keypoints], tmp_path / "out.mp4", height=240) == FRAMES
+    render_video([keypoints], tmp_path / "out.mp4", height=240)
     info = open_video(tmp_path / "out.mp4").info
+    assert info.frames == FRAMES
     assert (info.width, info.height, info.has_audio) == (560, 240, False)
     nothing_flat = replace(keypoints, points_px=None, intrinsics_px=None)
     render_video([nothing_flat], tmp_path / "space.mp4", height=240)
@@ -96,7 +97,8 @@ def test_memory_does_not_grow_with_the_video(
         return len(made)
 
     monkeypatch.setattr(sys.modules["repose.view.film"], "write_video", write)
-    assert render_video([walker], tmp_path / "out.mp4", height=120) == len(made)
+    render_video([walker], tmp_path / "out.mp4", height=120)
+    assert len(made) > FRAMES
     assert max(kept) <= 2, "pictures in memory at once"
 
 
@@ -108,7 +110,8 @@ def test_a_video_that_is_gone(walker: Pose3D, tmp_path: Path) -> None:
         render_video([moved], tmp_path / "out.mp4")
     assert gone.value.hint == "Say where it is with --source, or leave it out with --no-picture."
     assert list(tmp_path.iterdir()) == []
-    assert render_video([moved], tmp_path / "out.mp4", picture=False, height=120) == FRAMES
+    render_video([moved], tmp_path / "out.mp4", picture=False, height=120)
+    assert open_video(tmp_path / "out.mp4").info.frames == FRAMES
 
 
 def test_neither_other_files_nor_the_source_are_overwritten(result: Path, clip: Path, tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_it_says_where_it_is_and_ends_when_interrupted(result: Path, monkeypatch
 
     monkeypatch.setattr(Viewer, "wait", interrupt)
     said: list[str] = []
-    view(result, port=8220, ready=said.append)
+    view(result, port=8220, ready=lambda viewer: said.append(viewer.url))
     assert said == opened
     assert said[0].startswith("http://localhost:82")
 

@@ -34,7 +34,9 @@ def test_a_page_a_video_and_a_sheet(
     assert run("render", result, "--video", film, "--sheet", sheet, "--height", 240, "--frames", 3, 40) == 0
     said = capsys.readouterr()
     assert f"Written: {page} (0." in said.out
-    assert f"Written: {film} (288 frames in " in said.out, "all of the video, not only of the result"
+    assert f"Written: {film} (" in said.out
+    assert "Scale: the truth.\n" in said.out
+    assert open_video(film).info.frames == 288, "all of the video, not only of the result"
     assert f"Written: {sheet}\n" in said.out
     assert said.err == ""
     assert open_video(film).info.height == 240
@@ -85,7 +87,7 @@ def test_a_full_disk_leaves_nothing(
     monkeypatch.setattr("os.replace", full)
     for command, option, name in (("view", "--html", "a.html"), ("render", "--sheet", "a.png")):
         assert run(command, result, option, tmp_path / name, "--no-picture") == 2
-        assert "cannot be written (No space left on device)" in capsys.readouterr().err
+        assert "cannot be written: No space left on device" in capsys.readouterr().err
     assert run("render", result, "--video", tmp_path / "a.mp4", "--height", 120) == 2
     assert "cannot be written: No space left on device" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
@@ -144,4 +146,4 @@ def test_the_viewer_says_where_it_is(
 
     monkeypatch.setattr(sys.modules["repose.view.live"].Viewer, "wait", interrupted)
     assert run("view", result, "--no-browser", "--port", 8240) == 0
-    assert capsys.readouterr().out == "Look at http://localhost:8240. Ctrl-C ends it.\n"
+    assert capsys.readouterr().out.endswith("\nLook at http://localhost:8240. Ctrl-C ends it.\n")

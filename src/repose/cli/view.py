@@ -3,12 +3,16 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from repose.cli.terminal import Bars, say
 from repose.errors import UserError
+
+if TYPE_CHECKING:
+    from repose.view.live import Viewer
+    from repose.view.scene import Scene
 
 Result = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
 Compared = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
@@ -48,13 +52,13 @@ class View:
                 host=self.host,
                 port=self.port,
                 browser=self.browser,
-                ready=lambda url: say(f"Look at {url}. Ctrl-C ends it."),
+                ready=_announce,
             )
             return
         from repose.view import write_page
 
         with Bars() as bars:
-            write_page(
+            scene = write_page(
                 self.result,
                 self.html,
                 compare=self.compare,
@@ -63,6 +67,7 @@ class View:
                 force=self.force,
                 progress=bars.report,
             )
+        _explain(scene)
         say(f"Written: {self.html} ({self.html.stat().st_size / 1e6:.1f} MB). Any browser opens it.")
 
 
@@ -97,7 +102,7 @@ class Render:
         if self.video is None and self.sheet is None:
             raise UserError("nothing to draw: expected --video FILE.mp4, --sheet FILE.png, or both")
         if self.sheet:
-            render_sheet(
+            scene = render_sheet(
                 self.result,
                 self.sheet,
                 compare=self.compare,
@@ -107,11 +112,12 @@ class Render:
                 picture=self.picture,
                 force=self.force,
             )
+            _explain(scene)
             say(f"Written: {self.sheet}")
         if self.video:
             started = time.monotonic()
             with Bars() as bars:
-                frames = render_video(
+                scene = render_video(
                     self.result,
                     self.video,
                     compare=self.compare,
@@ -121,5 +127,16 @@ class Render:
                     force=self.force,
                     progress=bars.report,
                 )
-            seconds = time.monotonic() - started
-            say(f"Written: {self.video} ({frames} frames in {seconds:.1f} s)")
+            if not self.sheet:
+                _explain(scene)
+            say(f"Written: {self.video} ({time.monotonic() - started:.1f} s)")
+
+
+def _announce(viewer: "Viewer") -> None:
+    _explain(viewer.scene)
+    say(f"Look at {viewer.url}. Ctrl-C ends it.")
+
+
+def _explain(scene: "Scene") -> None:
+    for note in scene.notes:
+        say(note)

@@ -35,8 +35,8 @@ def render_video(
     picture: bool = True,
     force: bool = False,
     progress: Progress | None = None,
-) -> int:
-    """Write the video with everybody's 2D keypoints and, beside it, the scene in 3D; returns its frames.
+) -> Scene:
+    """Write the video with everybody's 2D keypoints and, beside it, the scene in 3D; returns what it shows.
 
     Every frame of the video comes out at its own time, with the sound; without a video (`picture` false,
     or a result of keypoints) the frames of the result do. `height` in pixels; a video that is lower
@@ -63,7 +63,8 @@ def render_video(
     else:
         frames, total, sound = _slates(scene, height), len(scene.frames), None
     pictures = _drawn(scene, frames, height, total, progress)
-    return write_video(path, pictures, scene.fps, preset="veryfast", sound=sound)
+    write_video(path, pictures, scene.fps, preset="veryfast", sound=sound)
+    return scene
 
 
 def _slates(scene: Scene, height: int) -> Iterator[VideoFrame]:

@@ -33,12 +33,12 @@ def view(
     host: str = "127.0.0.1",
     port: int = 8080,
     browser: bool = True,
-    ready: Callable[[str], None] | None = None,
+    ready: Callable[["Viewer"], None] | None = None,
 ) -> None:
     """Show a result in the browser until interrupted (Ctrl-C).
 
     `compare` and `source` as in `make_scene`. The page is served at `host` and `port`, or the next free
-    port; nothing but that server is needed. `browser` false opens none. `ready` is told the address.
+    port; nothing but that server is needed. `browser` false opens none. `ready` is called when it is there.
 
     Raises UserError as `make_scene`, where viser is not installed, and where no browser opens.
     """
@@ -50,7 +50,7 @@ def view(
                 "Serve the page with --no-browser and open it yourself, or write a file: --html FILE.",
             )
         if ready:
-            ready(viewer.url)
+            ready(viewer)
         try:
             viewer.wait()
         except KeyboardInterrupt:

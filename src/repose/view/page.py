@@ -39,8 +39,8 @@ def write_page(
     picture: bool = True,
     force: bool = False,
     progress: Progress | None = None,
-) -> None:
-    """Write a page that shows a result, to be opened from disk by any browser since 2023.
+) -> Scene:
+    """Write a page that shows a result, for any browser since 2023 to open from disk; returns what it shows.
 
     `picture` false leaves the video out. `compare` and `source` as in `make_scene`. Raises UserError as
     `make_scene`, for a file that is there unless `force` is set, and for one that cannot be written.
@@ -65,6 +65,7 @@ def write_page(
         for piece in template.split("{{"):
             name, closed, rest = piece.partition("}}")
             file.write(parts[name] + rest if closed else piece)
+    return scene
 
 
 class _Motion:

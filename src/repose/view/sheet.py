@@ -38,8 +38,10 @@ def render_sheet(
     count: int = 6,
     picture: bool = True,
     force: bool = False,
-) -> None:
+) -> Scene:
     """Draw moments of a result as a PNG: the people in the picture, and below as seen from the side.
+
+    Returns what it shows.
 
     `frames`: numbers of the source's frames; `count` of them, evenly spread, unless given. Six go into a
     row; each is 600 pixels wide, 300 to the inch. Without a video the pictures are left out, and `picture`
@@ -64,6 +66,7 @@ def render_sheet(
 
     with stage_file(path) as partial:
         Image.fromarray(sheet).save(partial, format="png", dpi=(300, 300))
+    return scene
 
 
 def _moments(scene: Scene, frames: Sequence[int], count: int) -> list[int]:
