@@ -105,6 +105,14 @@ def test_a_wrong_pose_3d_says_expected_and_found(changes: dict[str, Any], messag
     assert error.value.message == message
 
 
+def test_a_pose_prints_as_one_line() -> None:
+    late = np.arange(7, 7 + N)
+    assert repr(pose_2d(frames=late)) == "Pose2D(person 0: 4 frames 7–10 at 25 fps, h36m-17, 640 × 480)"
+    assert repr(pose_3d(track_id=2)) == (
+        "Pose3D(person 2: 4 frames 0–3 at 25 fps, h36m-17, camera-root-relative frame)"
+    )
+
+
 def test_poses_are_frozen() -> None:
     pose = pose_2d()
     with pytest.raises(FrozenInstanceError):

@@ -68,7 +68,15 @@ def test_steps_are_options(result: Path, tmp_path: Path, capsys: pytest.CaptureF
     (pose, _) = read_poses(tmp_path / "clean")
     assert list(pose.record["refined"]["steps"]) == ["height", "gravity"]
     assert pose.scale == "given height 1.8 m"
-    assert "camera pitch and roll as given" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "camera pitch and roll as given: the camera looks down by 9.0°, uprights lean right by 0.0°" in said
+
+
+def test_a_lean_has_a_side_and_no_sign(
+    result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["refine", str(result), "-o", str(tmp_path / "clean"), "--camera-pitch", "-4", "--camera-roll", "-3"])
+    assert "the camera looks up by 4.0°, uprights lean left by 3.0°" in capsys.readouterr().out
 
 
 def test_what_is_left_out_is_said(result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ Coordinates = Literal["camera", "camera-root-relative", "world"]
 
 
 @no_type_check
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Pose2D:
     """The 2D keypoints of one person over the frames in which a detector saw them.
 
@@ -77,6 +77,10 @@ class Pose2D:
     def __len__(self) -> int:
         return len(self.frames)
 
+    def __repr__(self) -> str:
+        width, height = self.image_size
+        return f"Pose2D({_span(self)}, {width} × {height})"
+
     def to(self, skeleton: "str | Skeleton") -> "Pose2D":
         """The same track in another layout, joint by name (see `repose.skeleton`).
 
@@ -90,7 +94,7 @@ class Pose2D:
 
 
 @no_type_check
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Pose3D:
     """The 3D joints of one person, and an account of how they were obtained.
 
@@ -174,10 +178,18 @@ class Pose3D:
     def __len__(self) -> int:
         return len(self.frames)
 
+    def __repr__(self) -> str:
+        return f"Pose3D({_span(self)}, {self.coordinates} frame)"
+
     def root_relative_m(self) -> Float[np.ndarray, "frames joints 3"]:
         """Joints minus the root joint of their frame."""
         root = self.skeleton.parents.index(-1)
         return self.joints_m - self.joints_m[:, root : root + 1]
+
+
+def _span(pose: Pose2D | Pose3D) -> str:
+    ends = f" {pose.frames[0]}–{pose.frames[-1]}" if len(pose) else ""
+    return f"person {pose.track_id}: {len(pose)} frames{ends} at {pose.fps:g} fps, {pose.skeleton.name}"
 
 
 def _set(pose: Pose2D | Pose3D, **values: object) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from repose.camera import Camera
-from repose.data import human36m, mpi_inf_3dhp, videopose
+from repose.data import human36m, videopose
 from repose.data.filmed import FilmConfig
 from repose.data.prepare import prepare_human36m, prepare_mocap, prepare_mpi_inf_3dhp, prepare_sample
 from repose.data.procedural import ProceduralConfig, make_motion
@@ -383,10 +384,7 @@ def test_damaged_and_missing_annotations(tmp_path: Path) -> None:
 
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(module: str) -> None:
-        raise ImportError(module)
-
-    monkeypatch.setattr(mpi_inf_3dhp, "import_module", missing)
+    monkeypatch.setitem(sys.modules, "h5py", None)
     (tmp_path / "TS1").mkdir()
     (tmp_path / "TS1" / "annot_data.mat").touch()
     with pytest.raises(UserError, match="need h5py, which is not installed"):

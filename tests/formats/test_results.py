@@ -270,6 +270,14 @@ def test_csv_describes_itself_and_opens_as_a_table(tmp_path: Path) -> None:
     assert rows[5]["left_knee_u_px"] == rows[5]["left_knee_deviation_m"] == ""
 
 
+def test_another_file_of_the_folder_is_pointed_back(tmp_path: Path) -> None:
+    write_poses([pose_3d()], tmp_path / "out")
+    with pytest.raises(UserError) as error:
+        read_poses(tmp_path / "out" / "poses.csv")
+    assert error.value.message.endswith("expected a result folder, or its poses.npz, found another file")
+    assert error.value.hint == "Give the folder that repose estimate wrote."
+
+
 # Whole or not at all
 
 

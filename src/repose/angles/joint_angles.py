@@ -37,7 +37,7 @@ MEANINGS = {
 """What is positive, and where zero is."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class JointAngles:
     """Angles of one track in degrees; NaN where an angle has no meaning. `angles["left_knee_flexion"]`."""
 
@@ -53,6 +53,9 @@ class JointAngles:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    def __repr__(self) -> str:
+        return f"JointAngles(person {self.track_id}: {len(self)} frames, degrees: {', '.join(self.names)})"
 
     def __getitem__(self, name: str) -> Float[np.ndarray, " frames"]:
         """The angle called `name`; raises UserError with the names there are."""

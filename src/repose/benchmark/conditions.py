@@ -36,6 +36,8 @@ DETECTOR = DetectionConfig(
     p_frames_lost=0.1,
     frames_lost=(1, 20),
     p_wrong_place=0.02,
+    wrong_place=(0.03, 0.25),
+    together=0.0,
 )
 """A usual detector on a person in plain view. Milder than what models are trained with: every clip has its
 noise, but exchanged sides, lost limbs and lost frames are short."""

@@ -169,6 +169,8 @@ def notes(poses: list[Pose3D]) -> list[str]:
             lines.append(
                 f"{len(record[key])} frames of the video {what}: {few([str(f) for f in record[key]])}."
             )
+    if record.get("detector") == "mediapipe":
+        lines.append("MediaPipe follows one person at a time; several are found with --detector rtmpose.")
     return lines
 
 

@@ -102,9 +102,9 @@ def refine_notes(poses: list[Pose3D]) -> list[str]:
             wrong = refined["up_deviation_deg"]
             lines.append(
                 "Joints in metres in the world frame (z up, the ground at 0). "
-                f"Up is from {refined['steps']['gravity']}: the camera looks down by "
-                f"{refined['camera_pitch_deg']:.1f}°, uprights lean right by "
-                f"{refined['camera_roll_deg']:.1f}°"
+                f"Up is from {refined['steps']['gravity']}: the camera looks "
+                f"{_towards(refined['camera_pitch_deg'], 'down', 'up')}, uprights lean "
+                f"{_towards(refined['camera_roll_deg'], 'right', 'left')}"
                 + ("." if wrong is None else f", give or take {wrong:.0f}° (--camera-pitch, --camera-roll).")
             )
         if refined.get("ground_m"):
@@ -117,3 +117,7 @@ def refine_notes(poses: list[Pose3D]) -> list[str]:
             for step, why in refined["left_out"].items()
         ]
     return lines
+
+
+def _towards(angle_deg: float, positive: str, negative: str) -> str:
+    return f"{positive if angle_deg >= 0 else negative} by {abs(angle_deg):.1f}°"

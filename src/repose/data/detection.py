@@ -53,14 +53,16 @@ class DetectionConfig:
     joint_lost_frames: tuple[int, int] = (1, 60)
     p_flicker: float = 0.25
     """Clips in which joints come and go from frame to frame."""
-    p_limb_lost: float = 0.05
+    p_limb_lost: float = 0.08
     limb_lost_frames: tuple[int, int] = (5, 90)
     p_frames_lost: float = 0.12
     frames_lost: tuple[int, int] = (1, 45)
-    p_wrong_place: float = 0.05
+    p_wrong_place: float = 0.10
     """A limb that the detector did not see and guesses somewhere else."""
-    wrong_place: tuple[float, float] = (0.03, 0.25)
+    wrong_place: tuple[float, float] = (0.03, 0.4)
     """How far off such guesses are, log-uniform over clips."""
+    together: float = 0.7
+    """Share of a guess's error that all guessed joints have in common."""
     p_self_occlusion: float = 0.6
     """Clips in which joints behind the person's own body are guessed, too."""
     self_occlusion: tuple[float, float] = (0.004, 0.06)
@@ -135,6 +137,9 @@ def detect(
     # A guess drifts about a place of its own, and what hangs on a guessed joint goes with it.
     guess = torch.randn(batch, 1, joints, 2, generator=generator) + 0.8 * drift(shape, 12, generator)
     guess[:, :, OUTER] += guess[:, :, INNER]
+    if config.together:
+        whole = torch.randn(batch, 1, 1, 2, generator=generator)
+        guess = guess + config.together * (whole + 0.5 * drift((batch, frames, 1), 12, generator))
     off = wrong[..., None] * log_uniform(*config.wrong_place)
     if hidden is not None:
         guessed = hidden & (chance(config.p_self_occlusion) & messy)[:, None, None]

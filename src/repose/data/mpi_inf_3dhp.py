@@ -6,7 +6,6 @@ Joints are those of the layout mpi-17, in the camera frame, of a person scaled t
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -179,10 +178,9 @@ def _read_original(path: Path, progress: Progress | None) -> dict[str, Iterator[
         )
     splits: dict[str, Iterator[Recording]] = {}
     if training:
-        _need("scipy.io", "SciPy")
         splits["train"] = _each(training, _read_training, "storing train sequences", progress)
     if test:
-        _need("h5py", "h5py")
+        _need_h5py()
         splits["test"] = _each(test, _read_test, "storing test sequences", progress)
     return splits
 
@@ -247,11 +245,11 @@ def _sequence_of(file: Path) -> tuple[int, int] | None:
     return (int(match[1]), int(match[2])) if match else None
 
 
-def _need(module: str, name: str) -> None:
+def _need_h5py() -> None:
     try:
-        import_module(module)
+        import h5py  # noqa: F401
     except ImportError:
         raise UserError(
-            f"the original files of MPI-INF-3DHP need {name}, which is not installed",
+            "the original test files of MPI-INF-3DHP need h5py, which is not installed",
             "Install it with: pip install 'repose[data]'",
         ) from None

@@ -18,7 +18,7 @@ from typing import Any, cast
 import numpy as np
 
 from repose.errors import UserError, expected
-from repose.formats.arrays import load_arrays
+from repose.formats.arrays import NUMPY_STARTS, load_arrays
 from repose.output import stage
 from repose.pose import Pose3D
 from repose.skeleton import Skeleton
@@ -63,6 +63,9 @@ def read_poses(path: str | Path) -> list[Pose3D]:
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror})", "Check that you may read it.") from None
     name = file.name
+    if not data.startswith(NUMPY_STARTS):
+        hint = "Give the folder that repose estimate wrote."
+        expected(str(path), "a result folder, or its poses.npz", "another file", hint)
     arrays = load_arrays(name, data)
     if str(arrays.get("format", "")) != FORMAT:
         found = ", ".join(list(arrays)[:4]) or "nothing"

@@ -22,7 +22,7 @@ from repose.models.registry import ModelSpec, PoseModel, register, register_arch
 @dataclass(frozen=True)
 class FrameFormerConfig:
     width: int = 256
-    depth: int = 6
+    depth: int = 8
     heads: int = 8
     mlp_ratio: float = 3.0
     joints: int = 17
