@@ -69,13 +69,15 @@ def test_steps_are_options(result: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert list(pose.record["refined"]["steps"]) == ["height", "gravity"]
     assert pose.scale == "given height 1.8 m"
     said = capsys.readouterr().out
-    assert "camera pitch and roll as given: the camera looks down by 9.0°, uprights lean right by 0.0°" in said
+    assert "camera pitch and roll as given: the camera looks down by 9.0°" in said
+    assert "uprights lean right by 0.0°" in said
 
 
 def test_a_lean_has_a_side_and_no_sign(
     result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main(["refine", str(result), "-o", str(tmp_path / "clean"), "--camera-pitch", "-4", "--camera-roll", "-3"])
+    given = "--camera-pitch -4 --camera-roll -3".split()
+    main(["refine", str(result), "-o", str(tmp_path / "clean"), *given])
     assert "the camera looks up by 4.0°, uprights lean left by 3.0°" in capsys.readouterr().out
 
 

@@ -36,7 +36,7 @@ class BenchmarkOcclusion:
     figure: Path | None = None
     """File for a figure (PNG)."""
     worst: Path | None = None
-    """Folder for pictures of the first model's ten worst clips."""
+    """Folder for pictures of the first model's worst clips: ten at most, two of a condition."""
     device: Device = "auto"
     imports: Modules = ()
     """Modules that register models of your own; they are looked for in this folder, too."""
