@@ -76,7 +76,7 @@ def test_steps_are_options(result: Path, tmp_path: Path, capsys: pytest.CaptureF
 def test_a_lean_has_a_side_and_no_sign(
     result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = "--camera-pitch -4 --camera-roll -3".split()
+    given = ["--camera-pitch", "-4", "--camera-roll", "-3"]
     main(["refine", str(result), "-o", str(tmp_path / "clean"), *given])
     assert "the camera looks up by 4.0°, uprights lean left by 3.0°" in capsys.readouterr().out
 
