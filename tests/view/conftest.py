@@ -18,9 +18,11 @@ from repose.sample import load_sample_truth, sample_video
 def walker() -> Pose3D:
     """The first two seconds of the sample as if a model that knows its error had lifted them."""
     truth = load_sample_truth().pose()
-    deviation = np.where(truth.seen, 0.03, 0.15).astype(np.float32)
+    # Packed for the page, the root's 0 comes out below 0 with these numbers.
+    deviation = np.where(truth.seen, 0.03, 0.1497).astype(np.float32)
+    deviation[:, truth.skeleton.index("pelvis")] = 0
     seen = truth.seen.copy()
-    seen[20:40, truth.skeleton.index("left_wrist")] = False
+    seen[20:40, truth.skeleton.indices("left_wrist", "pelvis")] = False
     record = {"video": str(sample_video()), "assumed": []}
     whole = replace(truth, deviation_m=deviation, seen=seen, record=record, T_cam_world=None, model="default")
     return cut(whole, slice(0, FRAMES))

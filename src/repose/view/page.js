@@ -223,7 +223,9 @@ function drawSpace() {
       pen.globalAlpha = 0.2;
       places.forEach((place, i) => {
         const at = row * figure.size + i;
-        if (!figure.seen[at]) disc(pen, place, (figure.deviation[at] * focal) / place[2], figure.colours[i]);
+        // The root has none; packed, that may be a hair below 0.
+        const radius = (Math.max(0, figure.deviation[at]) * focal) / place[2];
+        if (!figure.seen[at]) disc(pen, place, radius, figure.colours[i]);
       });
       pen.globalAlpha = 1;
     }
