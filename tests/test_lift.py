@@ -20,7 +20,7 @@ from repose.formats import read_keypoints
 from repose.lift import Lifter, normalise, window_starts
 from repose.models import ModelSpec, PoseModel, build, find_spec, save_checkpoint
 from repose.pose import Pose2D
-from repose.skeleton import H36M_17, stature
+from repose.skeleton import H36M_17, SKELETONS, stature
 
 SIZE = (1280, 720)
 WRIST = H36M_17.index("left_wrist")
@@ -489,6 +489,28 @@ def test_factors_apply_to_what_was_seen_and_what_was_hidden() -> None:
     np.testing.assert_allclose(factor[10:20, knee - 1], 5.0, rtol=1e-5)
     np.testing.assert_allclose(factor[:10], 2.0, rtol=1e-5)
     np.testing.assert_allclose(np.delete(factor, knee - 1, axis=1), 2.0, rtol=1e-5)
+
+
+def test_mediapipe_is_surer_of_itself_than_others() -> None:
+    """Its confidence reaches the model, `seen` and the result on the scale of the other detectors."""
+    knee = SKELETONS["mediapipe-33"].index("left_knee")
+    points = np.random.default_rng(0).uniform(200, 500, (9, 33, 2))
+    confidence = np.full((9, 33), 0.98)
+    confidence[:, knee] = np.linspace(0, 1, 9)
+    given: list[Tensor] = []
+
+    def remember(keypoints: Tensor) -> Tensor:
+        given.append(keypoints[0, :, 5, 2])
+        return body(keypoints)
+
+    pose = Pose2D(points, confidence, np.arange(9), 30.0, SIZE, SKELETONS["mediapipe-33"])
+    lifted = Lifter(Fake(remember), flip=False).lift(pose)
+    wanted = confidence[:, knee] ** 4
+    np.testing.assert_allclose(given[0], wanted, rtol=1e-6)
+    np.testing.assert_allclose(lifted.confidence[:, 5], wanted, rtol=1e-6)
+    assert lifted.seen[:, 5].tolist() == [value >= 0.75 for value in confidence[:, knee]]
+    other = Lifter(Fake(body)).lift(pose.to("h36m-17"))
+    np.testing.assert_allclose(other.confidence[:, 5], confidence[:, knee], rtol=1e-6)
 
 
 def test_keypoints_are_lifted_with_deviation_on_demand() -> None:

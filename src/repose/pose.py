@@ -121,7 +121,7 @@ class Pose3D:
     scale: str = "relative"
     """How the size in metres was obtained, in words; "relative" if it was not."""
     confidence: Float[np.ndarray, "frames joints"] = cast(np.ndarray, None)
-    """The detector's confidence that went in, 0 for what was inferred from nothing; `seen` unless given."""
+    """The confidence that went into the model, 0 for what was inferred from nothing; `seen` unless given."""
     points_px: Float[np.ndarray, "frames joints 2"] | None = None
     """The 2D keypoints that were lifted (this skeleton's joints); gaps are filled, see `seen`."""
     times_s: Float[np.ndarray, " frames"] = cast(np.ndarray, None)
