@@ -62,7 +62,7 @@ class DetectionConfig:
     wrong_place: tuple[float, float] = (0.03, 0.4)
     """How far off such guesses are, log-uniform over clips."""
     together: float = 0.7
-    """Share of a guess's error that all guessed joints have in common."""
+    """Error that all guessed joints have in common, in parts of each guess's own."""
     p_self_occlusion: float = 0.6
     """Clips in which joints behind the person's own body are guessed, too."""
     self_occlusion: tuple[float, float] = (0.004, 0.06)
