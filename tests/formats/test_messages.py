@@ -301,8 +301,8 @@ RESULTS: dict[str, tuple[Callable[[Path], None] | str, str, str]] = {
     ),
     "text.npz": (
         "hello",
-        "text.npz: expected a NumPy file, found something else",
-        RIGHT_FILE,
+        "text.npz: expected a result folder, or its poses.npz, found another file",
+        "Give a folder that repose estimate wrote.",
     ),
     "keypoints.npz": (
         lambda path: npz(path, points_px=POINTS),

@@ -275,7 +275,7 @@ def test_another_file_of_the_folder_is_pointed_back(tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         read_poses(tmp_path / "out" / "poses.csv")
     assert error.value.message.endswith("expected a result folder, or its poses.npz, found another file")
-    assert error.value.hint == "Give the folder that repose estimate wrote."
+    assert error.value.hint == "Give a folder that repose estimate wrote."
 
 
 # Whole or not at all

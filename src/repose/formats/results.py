@@ -64,8 +64,8 @@ def read_poses(path: str | Path) -> list[Pose3D]:
         raise UserError(f"{file}: cannot be read ({error.strerror})", "Check that you may read it.") from None
     name = file.name
     if not data.startswith(NUMPY_STARTS):
-        hint = "Give the folder that repose estimate wrote."
-        expected(str(path), "a result folder, or its poses.npz", "another file", hint)
+        hint = "Give a folder that repose estimate wrote."
+        expected(name, "a result folder, or its poses.npz", "another file", hint)
     arrays = load_arrays(name, data)
     if str(arrays.get("format", "")) != FORMAT:
         found = ", ".join(list(arrays)[:4]) or "nothing"
