@@ -4,7 +4,7 @@
 
 Every clip of FOLDER (BVH, AMC, joint files), cut to 5 s, is filmed at its own rate (at most 60) by one still
 camera: yaw anyhow, pitch -10 to 40 degrees, roll 9 degrees (one sigma), 1.8 to 5 body heights away, the
-focal length 5 % wrong (one sigma). The 2D has a detector's errors (`DetectionConfig`), without exchanges of
+focal length 5 % wrong (one sigma). The 2D has a detector's errors (`ERRORS`), without exchanges of
 left and right. It is lifted, and refined with the defaults. Rows: errors of the lifted and of the refined
 result against the truth in the camera frame.
 
@@ -27,7 +27,16 @@ from repose.metrics import acceleration_error, mpjpe, p_mpjpe, procrustes_align
 from repose.skeleton import stature
 
 SIDE_PX, FOCAL_PX, LONGEST_S = 1280, 1400.0, 5.0
-ERRORS = DetectionConfig(p_clean=0.3, p_swap_all=0, p_swap_arms=0, p_swap_legs=0)
+ERRORS = DetectionConfig(
+    p_clean=0.3,
+    p_swap_all=0,
+    p_swap_arms=0,
+    p_swap_legs=0,
+    p_limb_lost=0.05,
+    p_wrong_place=0.05,
+    wrong_place=(0.03, 0.25),
+    together=0.0,
+)
 COLUMNS = ("P-MPJPE mm", "MPJPE mm", "place mm", "accel. m/s²", "skating m/s")
 
 
