@@ -54,7 +54,7 @@ PRESETS: dict[str, TrainConfig] = {
     "default": TrainConfig(
         data=SyntheticConfig(mocap=Path("mocap")),
         losses=_MOTION,
-        steps=26_000,
+        steps=37_500,
         batch=24,
         precision="bf16-mixed",
     ),
