@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from commands import run
 
 from repose import detect, read_poses
-from repose.cli import main
 from repose.detect import TrackRecorder
 from repose.models import build, find_spec, save_checkpoint
 from repose.pose import Pose2D
@@ -66,15 +66,6 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pictures = np.random.default_rng(0).integers(0, 255, (12, 48, 64, 3), dtype=np.uint8)
     write_video(path, pictures, fps=25.0)
     return path
-
-
-def run(*arguments: object) -> int:
-    """Exit code of `repose arguments…`."""
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def coco(*changes: dict[str, Any]) -> str:

@@ -1,6 +1,9 @@
 """The one error that users are meant to see."""
 
-from typing import NoReturn
+from dataclasses import fields, replace
+from typing import Any, NoReturn, TypeVar
+
+Config = TypeVar("Config")
 
 
 class UserError(Exception):
@@ -22,3 +25,13 @@ class UserError(Exception):
 def expected(what: str, wanted: object, found: object, hint: str = "") -> NoReturn:
     """Raise a `UserError` in the house form: `what: expected …, found …`."""
     raise UserError(f"{what}: expected {wanted}, found {found}", hint)
+
+
+def override(config: Config, options: dict[str, Any]) -> Config:
+    """The dataclass `config` with other values; raises UserError for options that it does not have."""
+    try:
+        return replace(config, **options)  # type: ignore[type-var]
+    except TypeError:
+        known = [field.name for field in fields(config)]  # type: ignore[arg-type]
+        unknown = ", ".join(sorted(set(options) - set(known)))
+        raise UserError(f"unknown option {unknown}", f"Known options: {', '.join(known)}.") from None

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import tyro
 
 from repose.detect import get_detector
-from repose.errors import UserError, expected
+from repose.errors import UserError, expected, override
 from repose.formats import holds_keypoints, read_keypoints
 from repose.lift import Device, Lifter, Precision, check_scene, load
 from repose.pose import Pose2D, Pose3D, one_track
@@ -75,12 +75,7 @@ def estimate(
     Raises UserError for input that cannot be read or holds nobody, unknown options, and whatever the
     detector, the model and the options find wrong.
     """
-    try:
-        options = replace(options or EstimateOptions(), **overrides)
-    except TypeError:
-        unknown = ", ".join(sorted(set(overrides) - set(EstimateOptions.__dataclass_fields__)))
-        known = ", ".join(EstimateOptions.__dataclass_fields__)
-        raise UserError(f"unknown option {unknown}", f"Known options: {known}.") from None
+    options = override(options or EstimateOptions(), overrides)
     # Scene and model first: a wrong number or name should not be found after minutes of detection.
     check_scene(options.intrinsics_px, options.fov_deg, options.height_m, options.max_gap_s)
     lifter = lifter or load(

@@ -76,7 +76,13 @@ def check_file(path: str | Path, *, force: bool = True) -> None:
         expected(str(path), "a folder to write to", f"none called {path.parent}", "Make it first.")
     if not os.access(path.parent, os.W_OK):
         raise UserError(f"{path}: {path.parent} cannot be written to", "Choose another folder.")
-    if path.exists() and not force:
+    if not force:
+        check_absent(path)
+
+
+def check_absent(path: Path) -> None:
+    """Raise UserError where there is such a file."""
+    if path.exists():
         raise UserError(f"{path}: is there already", "Choose another name, or overwrite with --force.")
 
 

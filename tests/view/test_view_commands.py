@@ -6,19 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import run
 
-from repose.cli import main
 from repose.formats import write_poses
 from repose.pose import Pose3D
 from repose.video import open_video
-
-
-def run(*arguments: object) -> int:
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 @pytest.fixture(autouse=True)

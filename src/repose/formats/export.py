@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repose.errors import UserError, expected
+from repose.errors import expected
 from repose.formats.bvh import Unit, write_bvh
 from repose.formats.c3d import write_c3d
 from repose.formats.glb import write_glb
@@ -16,7 +16,7 @@ from repose.formats.results import FRAMES, write_csv, write_json
 from repose.formats.trc import write_trc
 from repose.formats.upright import at_constant_rate, gaps, to_world
 from repose.formats.usd import write_usd
-from repose.output import stage
+from repose.output import check_absent, stage
 from repose.pose import Pose3D
 
 
@@ -89,10 +89,9 @@ def export_poses(
     if not form.people and len(poses) > 1:
         names = [f"{path.stem}_person_{pose.track_id}{path.suffix}" for pose in poses]
         notes.append(f"A {suffix} file holds one person: there is one for each.")
-    there = [name for name in names if (path.parent / name).exists()]
-    if there and not force:
-        hint = "Choose another name, or overwrite with --force."
-        raise UserError(f"{path.parent / there[0]}: is there already", hint)
+    if not force:
+        for name in names:
+            check_absent(path.parent / name)
     with stage(path.parent, names, force=True) as folder:
         if form.people:
             form.write(poses, folder / path.name)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from repose.errors import UserError
+from repose.errors import override
 from repose.pose import Pose3D
 from repose.refine.bones import hold_lengths, measure_bones
 from repose.refine.config import RefineConfig
@@ -36,12 +36,7 @@ def refine(
 
     Raises UserError for unknown options and options that make no sense.
     """
-    try:
-        config = replace(config or RefineConfig(), **overrides)
-    except TypeError:
-        unknown = ", ".join(sorted(set(overrides) - set(RefineConfig.__dataclass_fields__)))
-        known = ", ".join(RefineConfig.__dataclass_fields__)
-        raise UserError(f"unknown option {unknown}", f"Known options: {known}.") from None
+    config = override(config or RefineConfig(), overrides)
     tracks = [_open(pose, config) for pose in ([poses] if isinstance(poses, Pose3D) else poses)]
     for track in tracks:
         _steady(track, config)
