@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from repose.errors import UserError, expected
+from repose.errors import UserError, expected, reading
 from repose.output import stage_file
 from repose.run import FREE, SCORES, read_config
 
@@ -120,14 +120,14 @@ def compare(folders: Sequence[Path]) -> Comparison:
 
 def _read(folder: Path) -> _Run:
     settings = read_config(folder)
-    try:
-        lines = [line for line in (folder / SCORES).read_text().splitlines(keepends=True) if line[-1] == "\n"]
-        last = json.loads(lines[-1])
-        step = last.pop("step")
-    except (OSError, ValueError, IndexError, KeyError, AttributeError):
-        raise UserError(
-            f"{folder}: expected validation scores in {SCORES}, found none",
-            "Let the run go on to its first validation.",
-        ) from None
+    path = folder / SCORES
+    with reading(path, "validation scores, one JSON object a line"):
+        text = path.read_text() if path.is_file() else ""
+        lines = [line for line in text.splitlines(keepends=True) if line[-1] == "\n"]
+        if not lines:
+            hint = "Let the run go on to its first validation."
+            expected(str(folder), f"validation scores in {SCORES}", "none", hint)
+        scores = {name: float(value) for name, value in json.loads(lines[-1]).items()}
+        step, seed = int(scores.pop("step")), int(settings["seed"])
     compared = {name: value for name, value in settings.items() if name not in FREE | {"seed"}}
-    return _Run(folder, compared, settings["seed"], step, last)
+    return _Run(folder, compared, seed, step, scores)

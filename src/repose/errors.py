@@ -1,9 +1,18 @@
 """The one error that users are meant to see."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields, replace
-from typing import Any, NoReturn, TypeVar
+from functools import wraps
+from inspect import signature
+from pathlib import Path
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 Config = TypeVar("Config")
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+_AGAIN = "It is damaged or something else: make, copy or download it again."
 
 
 class UserError(Exception):
@@ -25,6 +34,66 @@ class UserError(Exception):
 def expected(what: str, wanted: object, found: object, hint: str = "") -> NoReturn:
     """Raise a `UserError` in the house form: `what: expected …, found …`."""
     raise UserError(f"{what}: expected {wanted}, found {found}", hint)
+
+
+@contextmanager
+def reading(path: str | Path, what: str, hint: str = _AGAIN) -> Iterator[None]:
+    """Turn whatever a parser throws inside into a `UserError` about the file at `path`.
+
+    No list of exception types covers what libraries raise for damaged files, so none is kept: this is the
+    one handler of a reader. A `UserError`, which says more, passes.
+
+    Args:
+        path: the file, for the message.
+        what: what it should be, with its article: "a BVH file".
+        hint: what to do where it is not.
+    """
+    try:
+        yield
+    except (UserError, ImportError):  # a package that is not installed is no fault of the file
+        raise
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename or path}: no such file or folder", "Check the path.") from None
+    except MemoryError:
+        message = f"{path}: expected {what}, found more in it than the memory of this machine holds"
+        raise UserError(message, "Make it smaller, or check that it is the right file.") from None
+    except OSError as error:
+        reason = error.strerror or _reason(error)
+        raise UserError(
+            f"{path}: cannot be read ({reason})", "Check the path, and that you may read it."
+        ) from error
+    except Exception as error:
+        raise UserError(
+            f"{path}: expected {what}, found a file that cannot be read ({_reason(error)})", hint
+        ) from error
+
+
+def reads(
+    what: str, hint: str = _AGAIN
+) -> Callable[[Callable[Arguments, Result]], Callable[Arguments, Result]]:
+    """Decorate a reader whose first argument is the path of `what`: its whole body is `reading` that file."""
+
+    def decorate(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+        parameters = signature(function)
+        path = next(iter(parameters.parameters))
+
+        @wraps(function)
+        def read(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+            # A wrong call is the programmer's mistake, and is said before the file is looked at.
+            given = parameters.bind(*args, **kwargs).arguments
+            with reading(given[path], what, hint):
+                return function(*args, **kwargs)
+
+        return read
+
+    return decorate
+
+
+def _reason(error: Exception) -> str:
+    """The error in a line, bounded, since its words may come from the file."""
+    words = " ".join(str(error).split())
+    words = "".join(letter if letter.isprintable() else "�" for letter in words)
+    return f"{type(error).__name__}: {words[:200]}" if words else type(error).__name__
 
 
 def override(config: Config, options: dict[str, Any]) -> Config:

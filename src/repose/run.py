@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from repose.errors import UserError, expected
+from repose.errors import UserError, expected, reads
 from repose.models import PoseModel
 from repose.output import stage_file
 
@@ -52,6 +52,7 @@ def check_folder(
             )
 
 
+@reads("the folder of a run")
 def read_config(folder: Path) -> dict[str, Any]:
     """The configuration of the run in this folder, flattened.
 
@@ -87,6 +88,7 @@ def save_state(path: Path, model: PoseModel, optimizer: Any, step: int, best: fl
             raise OSError(str(error)) from None
 
 
+@reads("the saved state of a run")
 def restore(path: Path, model: PoseModel, optimizer: Any) -> tuple[int, float]:
     """Load what `save_state` wrote: the next step and the best score so far.
 

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
-from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -22,7 +21,7 @@ from rich.table import Table
 from repose.benchmark.occlusion import load_models
 from repose.benchmark.report import to_json
 from repose.camera import Camera
-from repose.errors import UserError, expected
+from repose.errors import UserError, expected, reading
 from repose.estimate import EstimateOptions, Progress, estimate, find_tracks
 from repose.lift import Device, Lifter
 from repose.metrics import per_joint_error, procrustes_align
@@ -328,11 +327,12 @@ def _read_stored(path: Path) -> Pose2D:
 
 def _read(path: Path, *names: str) -> dict[str, np.ndarray]:
     """All arrays of a file; raises UserError where it lacks one of `names`."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            content = dict(arrays)
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise UserError(f"{path}: expected arrays {', '.join(names)}, found: {error}") from None
+    with (
+        reading(path, f"arrays {', '.join(names)}"),
+        path.open("rb") as file,
+        np.load(file, allow_pickle=False) as arrays,
+    ):
+        content = dict(arrays)
     if missing := [name for name in names if name not in content]:
         expected(str(path), f"arrays {', '.join(names)}", f"no {', '.join(missing)}")
     return content

@@ -15,7 +15,7 @@ import numpy as np
 
 from repose.data.source import Source, counter, numbers
 from repose.data.store import Progress, Recording
-from repose.errors import expected
+from repose.errors import expected, reads
 from repose.formats.pickles import Mapped, map_pickle
 
 FPS = 50.0
@@ -56,6 +56,7 @@ class _Rows:
     cameras: np.ndarray
 
 
+@reads("a pickle of Human3.6M")
 def read_human36m(path: str | Path, *, progress: Progress | None = None) -> Source:
     """Open the `.pkl`. Everything is checked before the first recording is made.
 

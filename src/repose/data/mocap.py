@@ -15,7 +15,7 @@ from zipfile import BadZipFile
 import numpy as np
 from jaxtyping import Float
 
-from repose.errors import UserError, expected
+from repose.errors import UserError, expected, reads
 from repose.formats.asf_amc import AsfSkeleton, read_amc, read_asf
 from repose.formats.bvh import read_bvh
 from repose.formats.plain_text import beginning
@@ -213,6 +213,7 @@ def resample(clip: MocapClip, fps: float) -> MocapClip:
     return replace(clip, joints_m=interpolate(joints, at).astype(np.float32), fps=float(fps))
 
 
+@reads("motion capture")
 def _read_file(path: Path, unit_m: float, skeletons: dict[Path, AsfSkeleton]) -> MocapClip:
     start = _read_start(path)
     if start.upper().startswith(b"HIERARCHY"):

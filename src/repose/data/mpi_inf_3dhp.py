@@ -13,7 +13,7 @@ import numpy as np
 
 from repose.data.source import Source, counter, numbers
 from repose.data.store import Progress, Recording
-from repose.errors import UserError, expected
+from repose.errors import UserError, expected, reading, reads
 from repose.formats.pickles import map_npz
 from repose.skeleton import SKELETONS
 
@@ -50,6 +50,7 @@ _VIDEOS = {
 # fmt: on
 
 
+@reads("MPI-INF-3DHP")
 def read_mpi_inf_3dhp(path: str | Path, *, unpack_to: Path, progress: Progress | None = None) -> Source:
     """Open MPI-INF-3DHP; the store gets the splits that are there.
 
@@ -194,13 +195,8 @@ def _each(
     count = counter(what, len(files), progress)
     count(0)
     for file in files:
-        try:
+        with reading(file, "annotations of MPI-INF-3DHP"):
             yield from read(file)
-        except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
-            raise UserError(
-                f"{file}: expected annotations of MPI-INF-3DHP, found a file that cannot be read ({error})",
-                "It is probably damaged or another file of this name: download it again.",
-            ) from None
         count(1)
 
 

@@ -28,7 +28,7 @@ import numpy as np
 
 from repose.camera import to_screen
 from repose.data.windows import Sequence, Split
-from repose.errors import UserError, expected
+from repose.errors import UserError, expected, reads
 from repose.skeleton import Skeleton, get_skeleton
 
 VERSION = 2
@@ -336,6 +336,7 @@ class _ArrayWriter:
         np.lib.format.write_array_header_1_0(self._file, description)
 
 
+@reads("a store")
 def _read_manifest(path: Path) -> dict[str, Any]:
     again = "Make one with `repose prepare`."
     if not path.is_dir():
@@ -379,6 +380,7 @@ def _open_split(
     return Split(name, sequences, arrays, skeleton)
 
 
+@reads("an array of a store")
 def _map(path: Path, name: str, frames: int, skeleton: Skeleton) -> np.ndarray:
     if name not in _LAYOUT:
         raise ValueError(f"array {name!r}")

@@ -12,7 +12,7 @@ import numpy as np
 from repose.data.human36m import FPS, IMAGE_SIZES, LICENCE, TEST_SUBJECTS, TRAIN_SUBJECTS
 from repose.data.source import Source, counter, numbers
 from repose.data.store import Progress, Recording
-from repose.errors import expected
+from repose.errors import expected, reads
 from repose.formats.pickles import map_npz, npz_keys
 from repose.rotation import quaternion_to_matrix
 from repose.skeleton import H36M_17, SKELETONS, Skeleton, convert
@@ -80,6 +80,7 @@ _CAMERAS = {
 # fmt: on
 
 
+@reads("an .npz of Human3.6M")
 def read_videopose(
     file: str | Path, other: str | Path | None, *, unpack_to: Path, progress: Progress | None = None
 ) -> Source:

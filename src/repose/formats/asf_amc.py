@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from repose.errors import expected
+from repose.errors import expected, reads
 from repose.formats.plain_text import beginning, parse_numbers, read_text
 from repose.rotation import euler_to_matrix
 
@@ -44,6 +44,7 @@ class AmcMotion:
     """Rotation of each bone in the world, the identity while all angles are zero."""
 
 
+@reads("an ASF file")
 def read_asf(path: str | Path, *, unit_m: float | None = None) -> AsfSkeleton:
     """Read a skeleton. `unit_m` is the length of its unit; by default the CMU database's, where
     `:units length L` means that one unit is 1/L inches.
@@ -105,6 +106,7 @@ def read_asf(path: str | Path, *, unit_m: float | None = None) -> AsfSkeleton:
     )
 
 
+@reads("an AMC file")
 def read_amc(path: str | Path, skeleton: AsfSkeleton, *, fps: float = 120.0) -> AmcMotion:
     """Read a motion of `skeleton`. The file does not know its rate; the CMU database's is 120 Hz.
 

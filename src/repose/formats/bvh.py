@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from repose.errors import expected
+from repose.errors import expected, reads
 from repose.formats.plain_text import beginning, parse_numbers, read_text
 from repose.formats.rig import Rig, fit_rig
 from repose.formats.upright import at_constant_rate, y_up
@@ -41,6 +41,7 @@ class BvhMotion:
     """Rotation of each joint in the world: takes joint coordinates to world coordinates."""
 
 
+@reads("a BVH file")
 def read_bvh(
     path: str | Path, *, unit_m: float = 0.01, position_channels: PositionChannels = "auto"
 ) -> BvhMotion:

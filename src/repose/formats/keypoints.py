@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from repose.errors import UserError, expected
+from repose.errors import UserError, expected, reads
 from repose.formats import alphapose, arrays, coco, mmpose, openpose
 from repose.formats.detections import Detections, identities, make_tracks
 from repose.pose import Pose2D
@@ -16,6 +16,7 @@ from repose.skeleton import Skeleton, get_skeleton
 _KNOWN = "AlphaPose, COCO, MMPose or OpenPose JSON, an .npz or an .npy"
 
 
+@reads("2D keypoints")
 def read_keypoints(
     path: str | Path,
     *,

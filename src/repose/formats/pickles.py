@@ -21,7 +21,7 @@ from typing import IO, Any, ClassVar, NamedTuple, NoReturn
 
 import numpy as np
 
-from repose.errors import UserError, expected
+from repose.errors import UserError, expected, reads
 
 _LARGE = 1 << 16
 """Bytes from which on an array stays in its file."""
@@ -35,6 +35,7 @@ class Mapped(NamedTuple):
     """Gives back the memory of what was read so far; the arrays stay usable."""
 
 
+@reads("a pickle of plain arrays")
 def map_pickle(path: str | Path) -> Mapped:
     """Open a pickle of NumPy arrays, numbers, text and plain containers.
 
@@ -48,6 +49,7 @@ def map_pickle(path: str | Path) -> Mapped:
     return Mapped(_load(mapping, str(path)), mapping.release)
 
 
+@reads("an .npz archive")
 def map_npz(path: str | Path, keys: tuple[str, ...], unpack_to: Path) -> Mapped:
     """Arrays of an `.npz` archive by name: those of `keys` that it has; object arrays are unpickled.
 
@@ -88,6 +90,7 @@ def map_npz(path: str | Path, keys: tuple[str, ...], unpack_to: Path) -> Mapped:
     return Mapped(content, release)
 
 
+@reads("an .npz archive")
 def npz_keys(path: str | Path) -> list[str] | None:
     """Names of the arrays in an `.npz` archive, None for a file that is none."""
     path = Path(path)

@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from repose.errors import UserError, expected
+from repose.errors import UserError, expected, reads
 from repose.formats.arrays import NUMPY_STARTS, load_arrays
 from repose.output import stage
 from repose.pose import Pose3D
@@ -48,6 +48,7 @@ def write_poses(poses: Sequence[Pose3D], folder: str | Path, *, force: bool = Fa
         write_csv(poses, partial / "poses.csv")
 
 
+@reads("3D poses that RePOSE wrote", "Make them again.")
 def read_poses(path: str | Path) -> list[Pose3D]:
     """The tracks of a result folder or of its `poses.npz`, exactly as they were written.
 

@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
-from repose.errors import UserError
+from repose.errors import UserError, reads
 from repose.models.registry import (
     ModelSpec,
     PoseModel,
@@ -40,6 +40,7 @@ _CONTAINERS = ("model_pos", "model", "state_dict")
 """Entries that hold the weights: RePOSE and MotionBERT, MotionAGFormer, and the custom of many others."""
 
 
+@reads("a checkpoint (safetensors or PyTorch)")
 def load_checkpoint(path: str | os.PathLike[str], name: str | None = None) -> PoseModel:
     """Open a trained model: our own format, or a PyTorch file of a registered architecture.
 
@@ -152,6 +153,7 @@ def list_models() -> list[ListedModel]:
     return [ListedModel(name, spec, parameter_count(spec), path) for name, spec, path in packaged + fresh]
 
 
+@reads("a checkpoint (safetensors or PyTorch)")
 def read_spec(path: str | os.PathLike[str]) -> ModelSpec | None:
     """The description that a checkpoint of our own carries; None for any other file.
 

@@ -20,7 +20,7 @@ from av.codec.context import Flags
 from av.stream import Disposition
 from jaxtyping import UInt8
 
-from repose.errors import UserError
+from repose.errors import UserError, reading, reads
 
 # Decoders whose packets may hold a picture that is never shown (VP8's alternate reference frames).
 _CODECS_WITH_HIDDEN_PICTURES = frozenset({"vp8"})
@@ -74,7 +74,7 @@ class Video:
     def __iter__(self) -> Iterator[VideoFrame]:
         """Frames in order of time; raises UserError if the file cannot be opened or holds no frame."""
         self.lost, self.damaged = [], []
-        with _open(self.path) as container:
+        with reading(self.path, "a video"), _open(self.path) as container:
             stream = _video_stream(container, self.path)
             yield from self._walk(container, stream)
 
@@ -176,6 +176,7 @@ _TIE_S, _PATIENCE_S = 5e-4, 1.0
 _TRY_PLAYER = "Check that a player shows it, or convert it to H.264 mp4."
 
 
+@reads("a video")
 def open_video(path: str | os.PathLike[str]) -> Video:
     """Open a video and look at its first frame.
 
