@@ -135,19 +135,41 @@ KEYPOINTS: dict[str, tuple[Callable[[Path], None] | str, str, str]] = {
         "ragged.json: keypoints: expected a list of numbers, found a ragged list",
         "",
     ),
-    "nan.json": (
-        flat({}, {"keypoints": [float("nan"), 2.0, 0.5] * 17}),
-        "nan.json: expected finite numbers, found nan in frame 1, joint 0 (17 in all)",
-        MISSING_JOINT,
+    "all_nan.json": (
+        flat({"keypoints": [float("nan"), 2.0, 0.5] * 17}),
+        "all_nan.json: nobody in it",
+        "No frame has a single joint with a confidence above 0.",
+    ),
+    "shares.json": (
+        flat({"keypoints": [0.4, 0.6, 0.5, 1.02, 0.7, 0.5] + [0.3, 0.4, 0.5] * 15}),
+        "shares.json: expected pixels, found points between 0 and 1",
+        "They are shares of the picture's width and height: give its size in pixels with --size.",
+    ),
+    "centred.json": (
+        flat({"keypoints": [-0.4, 0.6, 0.5] * 8 + [0.3, 0.4, 0.5] * 9}),
+        "centred.json: expected pixels, found points between -1 and 1",
+        "Programs differ in what they mean by that: turn them into pixels, from the top left corner.",
+    ),
+    "two_scores.npz": (
+        lambda path: npz(path, keypoints=POINTS, scores=np.ones((3, 17)), confidence=np.ones((3, 17))),
+        "two_scores.npz: expected one array of confidences of shape (3, 17), found scores float64 (3, 17), "
+        "confidence float64 (3, 17)",
+        "",
+    ),
+    "other_scores.npz": (
+        lambda path: npz(path, keypoints=POINTS, scores=np.ones((3, 16))),
+        "other_scores.npz: expected one array of confidences of shape (3, 17), found scores float64 (3, 16)",
+        "",
+    ),
+    "space.npz": (
+        lambda path: npz(path, keypoints=np.full((3, 17, 3), 7.0), scores=np.ones((3, 17))),
+        "space.npz: expected x and y of each joint beside an array of confidences, found three values of "
+        "each joint beside scores",
+        "3D points cannot be read as keypoints; of 2D ones, leave one of the two confidences out.",
     ),
     "infinity.json": (
         flat({"keypoints": [2.0, float("inf"), 0.5] * 17}),
         "infinity.json: expected finite numbers, found inf in frame 0, joint 0 (17 in all)",
-        MISSING_JOINT,
-    ),
-    "nan.npy": (
-        lambda path: npy(path, with_value(np.nan)),
-        "nan.npy: expected finite numbers, found nan in frame 1, joint 4 (1 in all)",
         MISSING_JOINT,
     ),
     "infinity.npz": (

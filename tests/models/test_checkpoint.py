@@ -103,6 +103,28 @@ def test_repose_and_motionbert_files_open_as_they_are(
     assert load_checkpoint(path, "motionbert-lite").spec.name == "motionbert-lite"
 
 
+@pytest.mark.parametrize(
+    "prefix", ["module.", "model.", "_orig_mod.", "backbone.", "module._orig_mod.", "model.backbone."]
+)
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+def test_what_a_model_was_wrapped_in_does_not_change_which_it_is(
+    tmp_path: Path, prefix: str, suffix: str
+) -> None:
+    viewed = {"backbone": "repose", "config": TINY.config}
+    register(replace(TINY, name="repose-viewed", architecture="viewed", config=viewed))
+    model, path = trained("repose"), tmp_path / f"wrapped.{suffix}"
+    weights = {prefix + name: tensor for name, tensor in model.state_dict().items()}
+    if suffix == "pt":
+        torch.save({"state_dict": weights}, path)
+    else:
+        safetensors.torch.save_file(weights, path)
+    loaded = load_checkpoint(path)
+    assert loaded.spec.name == "repose"
+    assert_same(loaded, model)
+    if prefix.endswith("backbone."):
+        assert load_checkpoint(path, "repose-viewed").spec.name == "repose-viewed"
+
+
 @pytest.mark.parametrize("name", ["motionagformer-xs", "motionagformer-s"])
 def test_motionagformer_files_open_as_they_are(tmp_path: Path, name: str) -> None:
     model, path = trained(name), tmp_path / "best_epoch.pth.tr"

@@ -12,13 +12,15 @@ from repose.formats.detections import (
     ASSUMED_FPS,
     Detections,
     assume_size,
-    check_numbers,
+    interpret,
     lay_out,
     nobody,
-    read_confidence,
 )
 from repose.pose import Pose2D
 from repose.skeleton import Skeleton, get_skeleton
+
+_SCORES = ("scores", "score", "keypoint_scores", "confidence", "confidences", "conf")
+"""What programs call the array of confidences beside their keypoints."""
 
 _OWN_KEYS = "points_px, confidence, frames, fps, image_size, skeleton, track_id"
 
@@ -51,17 +53,23 @@ def load_arrays(name: str, data: bytes) -> dict[str, np.ndarray]:
 
 
 def parse(name: str, arrays: dict[str, np.ndarray]) -> Detections:
-    """Detections of a bare array: (frames, joints, 2 or 3), or (people, frames, joints, 2 or 3).
+    """Detections of a bare array: (frames, joints, 2 or 3), or one more axis for the people.
 
-    The third value is the confidence. 17 joints are H36M-17. An `.npz` without `points_px` may hold
-    further arrays as long as only one has such a shape.
+    The third value is the confidence, which may also be an array of its own (`scores`, `confidence`, …). 17
+    joints are H36M-17. An `.npz` without `points_px` may hold further arrays as long as only one has the
+    shape of keypoints, or one of them is called `keypoints`. People are the first axis or the second: see
+    `_people_first`. `fps` and `image_size` (width, height) are read where they are there.
     """
     shaped = {
         key: array
         for key, array in arrays.items()
-        if array.ndim in (3, 4) and array.shape[-1] in (2, 3) and array.dtype.kind in "iuf"
+        if array.ndim in (3, 4)
+        and array.shape[-1] in (2, 3)
+        and array.dtype.kind in "iuf"
+        and not (key in _SCORES and "keypoints" in arrays)
     }
-    if len(shaped) != 1:
+    key = "keypoints" if "keypoints" in shaped else next(iter(shaped), "")
+    if not shaped or (key != "keypoints" and len(shaped) != 1):
         held = ", ".join(f"{key or 'array'} {array.dtype} {array.shape}" for key, array in arrays.items())
         expected(
             name,
@@ -69,16 +77,60 @@ def parse(name: str, arrays: dict[str, np.ndarray]) -> Detections:
             held or "no array",
             f"Name the keypoints points_px; RePOSE's own keys are {_OWN_KEYS}.",
         )
-    (values,) = shaped.values()
-    people = values if values.ndim == 4 else values[None]
+    people = _people_first(_add_scores(name, shaped[key].astype(np.float64), arrays))
     count, frames, joints, width = people.shape
     return Detections(
         kind="array",
         frames=np.tile(np.arange(frames), count).tolist(),
-        keypoints=list(people.reshape(count * frames, joints, width).astype(np.float64)),
+        keypoints=list(people.reshape(count * frames, joints, width)),
         people=np.repeat(np.arange(count), frames).tolist(),
         layout="h36m-17" if joints == 17 else None,
+        fps=float(_numbers(name, arrays, "fps", 0)) if "fps" in arrays else None,
+        image_size=_size(name, arrays["image_size"]) if "image_size" in arrays else None,
     )
+
+
+def _add_scores(name: str, points: np.ndarray, arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """The points with the confidence that another array of the file holds as their third value."""
+    keys = [key for key in _SCORES if key in arrays]
+    if not keys:
+        return points
+    scores = arrays[keys[0]]
+    if scores.shape == (*points.shape[:-1], 1):
+        scores = scores[..., 0]
+    if len(keys) > 1 or scores.shape != points.shape[:-1] or scores.dtype.kind not in "iuf":
+        found = ", ".join(f"{key} {arrays[key].dtype} {arrays[key].shape}" for key in keys)
+        expected(name, f"one array of confidences of shape {points.shape[:-1]}", found)
+    if points.shape[-1] == 3 and not np.array_equal(points[..., 2], scores, equal_nan=True):
+        expected(
+            name,
+            "x and y of each joint beside an array of confidences",
+            f"three values of each joint beside {keys[0]}",
+            "3D points cannot be read as keypoints; of 2D ones, leave one of the two confidences out.",
+        )
+    return np.concatenate([points[..., :2], scores[..., None]], axis=-1)
+
+
+def _people_first(values: np.ndarray) -> np.ndarray:
+    """Keypoints (…, joints, 2 or 3) as (people, frames, joints, 2 or 3).
+
+    Of two axes the second is time, unless it has a single entry, or joints move along the first by less than
+    half as much: a person moves little from frame to frame, and two people stand apart.
+    """
+    if values.ndim == 3:
+        return values[None]
+    people, frames = values.shape[:2]
+    if people == 1 or (frames > 1 and not 2 * _step(values) < _step(values.swapaxes(0, 1))):
+        return values
+    return values.swapaxes(0, 1)
+
+
+def _step(values: np.ndarray) -> float:
+    """Median way that joints found twice in a row make from one entry of the first axis to the next."""
+    points = values[..., :2]
+    found = (points != 0).any(axis=-1) & ~np.isnan(points).any(axis=-1)
+    steps = np.linalg.norm(np.diff(points, axis=0), axis=-1)[found[1:] & found[:-1]]
+    return float(np.median(steps)) if steps.size else np.inf
 
 
 def parse_own(
@@ -108,15 +160,12 @@ def parse_own(
         keypoints=list(points),
         layout=said or ("h36m-17" if points.shape[1] == 17 else None),
     )
-    check_numbers(name, points, own.frames)
-    if scores is not None:
-        if scores.shape != points.shape[:2]:
-            expected(f"{name}: confidence", f"the shape {points.shape[:2]}", scores.shape)
-        check_numbers(name, scores[..., None], own.frames)
+    if scores is not None and scores.shape != points.shape[:2]:
+        expected(f"{name}: confidence", f"the shape {points.shape[:2]}", scores.shape)
     layout, points, scores = lay_out(name, own, points, scores, skeleton)
-    confidence, note = np.ones(points.shape[:2], dtype=np.float32), ""
-    if scores is not None and rows:
-        confidence, note = read_confidence(name, scores)
+    if image_size is None and "image_size" in arrays:
+        image_size = _size(name, arrays["image_size"])
+    points, confidence, note = interpret(name, points, scores, own.frames, image_size)
     if not (confidence > 0).any():
         raise nobody(name)
     ids = arrays.get("track_id", np.zeros(rows, dtype=np.int64))
@@ -126,8 +175,6 @@ def parse_own(
         expected(f"{name}: times_s", f"{rows} times in seconds", len(times))
     if fps is None and "fps" in arrays:
         fps = float(_numbers(name, arrays, "fps", 0))
-    if image_size is None and "image_size" in arrays:
-        image_size = _size(name, arrays["image_size"])
     assumed = [
         what
         for what, known in (("confidence", scores), ("fps", fps), ("image_size", image_size))

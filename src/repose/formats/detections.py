@@ -61,22 +61,19 @@ def make_tracks(
 ) -> list[Pose2D]:
     """One `Pose2D` per person, by track id; `name` is the file's, for messages.
 
-    A joint is missing (confidence 0) where its score is 0, and, in a file without scores, where it lies
-    exactly at (0, 0). A person without any joint in a frame is absent from it. Rows are sorted by frame.
-    Raises UserError for joints of no known layout, numbers that are not finite, a negative frame, one
-    person twice in a frame, or nobody at all.
+    What a point and a score mean is told by `interpret`. A person without any joint in a frame is absent
+    from it. Rows are sorted by frame. Raises UserError for joints of no known layout, numbers that cannot
+    be pixels, a negative frame, one person twice in a frame, or nobody at all.
     """
     points, scores = _stack(name, detections)
     given = points.shape[1]
     layout, points, scores = lay_out(name, detections, points, scores, skeleton)
+    image_size = image_size if image_size is not None else detections.image_size
     body = f"; the {len(layout)} body joints of {given}" if given > len(layout) else ""
     frames = np.asarray(detections.frames, dtype=np.int64)
     if len(frames) and frames.min() < 0:
         expected(f"{name}: frame", "0 or more", int(frames.min()), "Frame numbers count from 0.")
-    if scores is None:
-        confidence, note = (points != 0).any(axis=-1).astype(np.float32), ""
-    else:
-        confidence, note = read_confidence(name, scores)
+    points, confidence, note = interpret(name, points, scores, detections.frames, image_size)
     there = (confidence > 0).any(axis=1)
     if not there.any():
         raise nobody(name)
@@ -89,7 +86,6 @@ def make_tracks(
     if fps is None:
         fps = ASSUMED_FPS
         assumed.append("fps")
-    image_size = image_size if image_size is not None else detections.image_size
     if image_size is None:
         image_size = assume_size(points, confidence)
         assumed.append("image_size")
@@ -107,8 +103,8 @@ def make_tracks(
             )
         tracks.append(
             Pose2D(
-                points_px=points[rows],
-                confidence=confidence[rows],
+                points_px=points[rows].astype(np.float32),
+                confidence=confidence[rows].astype(np.float32),
                 frames=frames[rows],
                 fps=fps,
                 image_size=image_size,
@@ -143,7 +139,7 @@ def assume_size(points_px: np.ndarray, confidence: np.ndarray) -> tuple[int, int
 
 
 def _stack(name: str, detections: Detections) -> tuple[np.ndarray, np.ndarray | None]:
-    """Points (rows, joints, 2) and scores (rows, joints), None without scores; both finite."""
+    """Points (rows, joints, 2) and scores (rows, joints), None without scores."""
     if not len(detections.keypoints):
         raise nobody(name)
     shapes = sorted({keypoints.shape for keypoints in detections.keypoints})
@@ -151,17 +147,79 @@ def _stack(name: str, detections: Detections) -> tuple[np.ndarray, np.ndarray | 
         found = " and ".join(f"{joints} joints of {values} values" for joints, values in shapes[:3])
         expected(name, "the same joints for every person", found)
     keypoints = np.stack(list(detections.keypoints)).astype(np.float64)
-    check_numbers(name, keypoints, detections.frames)
-    keypoints = keypoints.astype(np.float32)
     return keypoints[..., :2], keypoints[..., 2] if keypoints.shape[-1] == 3 else None
 
 
-def check_numbers(name: str, keypoints: np.ndarray, frames: Sequence[int]) -> None:
-    """Raise UserError unless the values of `keypoints` (rows, joints, values) are finite and below 1e9."""
-    bad = np.argwhere(~(np.abs(keypoints) < 1e9))
+def interpret(
+    name: str,
+    points: np.ndarray,
+    scores: np.ndarray | None,
+    frames: Sequence[int],
+    image_size: tuple[int, int] | None,
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """Points in pixels, confidence from 0 to 1, and a note on what was done to either.
+
+    A joint is missing (confidence 0) where one of its numbers is NaN, where its score is 0, and
+    where it lies exactly at (0, 0), whatever its score: that is how programs write a joint that they did not
+    find. Points between 0 and 1 are shares of the picture's width and height.
+
+    Args:
+        name: the file, for messages.
+        points: (rows, joints, 2).
+        scores: (rows, joints) of the detector, None where the file has none.
+        frames: frame of each row, for messages.
+        image_size: width and height in pixels, None where nobody has said it.
+
+    Raises:
+        UserError: infinite or huge numbers, negative scores, points between -1 and 1, and shares of a
+            picture whose size nobody has said.
+    """
+    values = points if scores is None else np.concatenate([points, scores[..., None]], axis=-1)
+    found = ~np.isnan(values).any(axis=-1)
+    _check_numbers(name, np.where(found[..., None], values, 0), frames)
+    found &= (points != 0).any(axis=-1)
+    if scores is None:
+        confidence, note = np.ones(found.shape), ""
+    else:
+        confidence, note = np.zeros(found.shape), ""
+        if found.any():
+            confidence[found], note = read_confidence(name, scores[found])
+    confidence = np.where(found, confidence, 0)
+    points = np.nan_to_num(points, nan=0.0)
+    sure = confidence >= min(0.3, confidence.max(initial=0))
+    if found.any() and _are_shares(name, points[found & sure]):
+        if image_size is None:
+            raise UserError(
+                f"{name}: expected pixels, found points between 0 and 1",
+                "They are shares of the picture's width and height: give its size in pixels with --size.",
+            )
+        points = points * np.array(image_size, dtype=points.dtype)
+        note += f"; points between 0 and 1 scaled to {image_size[0]} × {image_size[1]}"
+    return points, confidence, note
+
+
+def _are_shares(name: str, points: np.ndarray) -> bool:
+    """Whether points (joints, 2) are shares of the picture; raises UserError if they span -1 to 1.
+
+    Nearly all of them decide, since a detector guesses some joints outside the picture. No person in pixels
+    lies within the two pixels of the corner.
+    """
+    if np.quantile(np.abs(points), 0.95) > 1.5:
+        return False
+    if np.quantile(points, 0.05) < -0.05:
+        raise UserError(
+            f"{name}: expected pixels, found points between -1 and 1",
+            "Programs differ in what they mean by that: turn them into pixels, from the top left corner.",
+        )
+    return True
+
+
+def _check_numbers(name: str, values: np.ndarray, frames: Sequence[int]) -> None:
+    """Raise UserError unless `values` (rows, joints, values) are finite and below 1e9."""
+    bad = np.argwhere(~(np.abs(values) < 1e9))
     if len(bad):
         row, joint, axis = bad[0].tolist()
-        value = keypoints[row, joint, axis]
+        value = values[row, joint, axis]
         expected(
             name,
             "pixels and confidences" if np.isfinite(value) else "finite numbers",
@@ -221,9 +279,10 @@ def read_confidence(name: str, scores: np.ndarray) -> tuple[np.ndarray, str]:
 
     Scores up to 1.5 are probabilities that overshoot (AlphaPose, MMPose): what exceeds 1 becomes 1, and
     what is slightly negative 0. Larger ones are COCO's visibility flags if they are all 0, 1 or 2
-    (halved: a labelled but hidden joint has 0.5), or else heatmap values, divided by their maximum.
+    (halved: a labelled but hidden joint has 0.5), or else heatmap values, divided by their maximum. Single
+    scores of more than three times what 95 % of them reach say nothing about the others, and become 1.
     """
-    low, high = float(scores.min()), float(scores.max())
+    low = float(scores.min())
     if low < -0.1:
         expected(
             f"{name}: confidence",
@@ -231,11 +290,20 @@ def read_confidence(name: str, scores: np.ndarray) -> tuple[np.ndarray, str]:
             f"{low:g}",
             "The third value of a keypoint is its confidence; 3D points cannot be read as keypoints.",
         )
-    if high <= 1.5:
-        return np.clip(scores, 0, 1), "; confidence clipped to 1" if high > 1 else ""
-    if np.isin(scores, (0, 1, 2)).all():
+    if np.isin(scores, (0, 1, 2)).all() and scores.max() == 2:
         return scores / 2, "; confidence is half the visibility flag"
-    return np.clip(scores / high, 0, 1), f"; confidence divided by its maximum {high:g}"
+    common = scores <= max(1.5, 3 * float(np.quantile(scores, 0.95, method="lower")))
+    high = float(scores[common].max())
+    notes = []
+    if high > 1.5:
+        notes.append(f"; confidence divided by its maximum {high:g}")
+        scores = scores / high
+    elif high > 1:
+        notes.append("; confidence clipped to 1")
+    if not common.all():
+        count = int((~common).sum())
+        notes.append(f"; {count} score{'s' if count > 1 else ''} far above the others taken for 1")
+    return np.clip(scores, 0, 1), "".join(notes)
 
 
 def read_points(name: str, value: Any) -> np.ndarray:
@@ -260,9 +328,16 @@ def read_points(name: str, value: Any) -> np.ndarray:
 
 
 def numbers(name: str, what: str, value: Any) -> np.ndarray:
-    """A JSON list of numbers as a float64 array; raises UserError for anything else."""
+    """A JSON list of numbers as a float64 array, null as NaN; raises UserError for anything else."""
+    if isinstance(value, list) and None in value:
+        width = next((len(inner) for inner in value if isinstance(inner, list)), None)
+        value = [
+            (np.nan if width is None else [np.nan] * width) if inner is None else inner for inner in value
+        ]
     try:
         values = np.asarray(value)
+        if values.dtype == object and all(isinstance(v, int | float | None) for v in values.flat):
+            values = values.astype(np.float64)
     except ValueError:
         expected(f"{name}: {what}", "a list of numbers", "a ragged list")
     if values.size == 0 or values.dtype.kind not in "iuf":

@@ -36,6 +36,8 @@ PACKAGED = Path(__file__).resolve().parents[1] / "weights"
 """Folder of the weights that come with the package, one `<name>.safetensors` each."""
 
 _METADATA = "repose"
+_WRAPPERS = ("module.", "model.", "_orig_mod.", "backbone.")
+"""Prefixes of tensor names: DataParallel, Lightning, `torch.compile`, a backbone with a head elsewhere."""
 _CONTAINERS = ("model_pos", "model", "state_dict")
 """Entries that hold the weights: RePOSE and MotionBERT, MotionAGFormer, and the custom of many others."""
 
@@ -50,7 +52,8 @@ def load_checkpoint(path: str | os.PathLike[str], name: str | None = None) -> Po
     Args:
         path: a safetensors or PyTorch file, recognised by content. A PyTorch file may be a state dict
             or a training checkpoint that holds one under `model_pos`, `model` or `state_dict`; the
-            prefix `module.` of DataParallel is taken off.
+            prefixes `module.`, `model.`, `_orig_mod.` and `backbone.` are taken off where all names
+            have them.
         name: the registered model that the file holds; without it the model is recognised by the names
             and shapes of its tensors. Weights that fit several models are taken for the first one
             registered: those of RePOSE and MotionBERT-Lite for `repose`. A published model trained on
@@ -78,9 +81,12 @@ def load_checkpoint(path: str | os.PathLike[str], name: str | None = None) -> Po
             raise UserError(
                 f"{path}: expected the model {name!r}, found {stored.name!r}", "Leave the model's name out."
             )
+        if stored is None:
+            tensors = _unwrapped(tensors, wanted)
         spec = stored or _recognise(path, tensors, wanted)
     elif head.startswith((b"PK\x03\x04", b"\x80")):
         tensors, training = _read_torch(path)
+        tensors = _unwrapped(tensors, wanted)
         spec = replace(_recognise(path, tensors, wanted), training=training)
     else:
         raise UserError(
@@ -207,7 +213,7 @@ _ALLOWED: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
 
 
 def _read_torch(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Weights without `module.`, and the numbers and text beside them (epoch, errors reached)."""
+    """Weights, and the numbers and text beside them (epoch, errors reached)."""
     try:
         with torch.serialization.safe_globals(_ALLOWED), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols; what cannot be read raises
@@ -236,9 +242,20 @@ def _read_torch(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
                 f"{path}: expected a state dict, or a training checkpoint with one under "
                 f"{', '.join(_CONTAINERS)}; found a dictionary whose entry {key!r} is {_kind(value)}"
             )
-    if all(key.startswith("module.") for key in container):
-        container = {key.removeprefix("module."): value for key, value in container.items()}
     return {key: value.detach() for key, value in container.items()}, training
+
+
+def _unwrapped(tensors: dict[str, Tensor], wanted: ModelSpec | None) -> dict[str, Tensor]:
+    """The tensors without what all names begin with because the model was part of something else.
+
+    Models with `backbone.` in their own names are recognised where they are `wanted`.
+    """
+    while not (wanted and _fitting(wanted, tensors)):
+        prefix = next((p for p in _WRAPPERS if tensors and all(name.startswith(p) for name in tensors)), None)
+        if prefix is None:
+            break
+        tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    return tensors
 
 
 def _recognise(path: Path, tensors: Mapping[str, Tensor], wanted: ModelSpec | None) -> ModelSpec:
