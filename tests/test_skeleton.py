@@ -28,21 +28,54 @@ FIGURE = {
 }  # fmt: skip
 
 # What each layout's own points make of the joints that it may lack, worked out by hand.
+# fmt: off
 MID_HIP, MID_SHOULDER = (100, 305), (104, 202)
-EARS_OVER_SHOULDERS = (1.6 * 106 - 0.6 * 104, 1.6 * 168 - 0.6 * 202)
-EARS_OVER_NECK = (1.6 * 106 - 0.6 * 106, 1.6 * 168 - 0.6 * 198)
+# Ears (106, 168), eyes (105, 162), tip of the nose (103, 171); shoulders as above, or the neck (106, 198).
+TOP_OVER_SHOULDERS = (
+    1.2 * 106 + 1.0 * 105 - 0.75 * 103 - 0.45 * 104, 1.2 * 168 + 1.0 * 162 - 0.75 * 171 - 0.45 * 202,
+)
+TOP_OVER_NECK = (
+    1.2 * 106 + 1.0 * 105 - 0.75 * 103 - 0.45 * 106, 1.2 * 168 + 1.0 * 162 - 0.75 * 171 - 0.45 * 198,
+)
+NOSE_OVER_SHOULDERS = (0.55 * 103 + 0.2 * 106 + 0.25 * 104, 0.55 * 171 + 0.2 * 168 + 0.25 * 202)
+NOSE_OVER_NECK = (0.55 * 103 + 0.2 * 106 + 0.25 * 106, 0.55 * 171 + 0.2 * 168 + 0.25 * 198)
+# fmt: on
 DERIVED = {
     "h36m-17": {},
     "mpi-17": {"thorax": (106, 198), "nose": (104, 165)},
     "coco-17": {
-        "pelvis": MID_HIP, "thorax": MID_SHOULDER, "spine": (102, 253.5), "head_top": EARS_OVER_SHOULDERS,
+        "pelvis": MID_HIP,
+        "thorax": MID_SHOULDER,
+        "spine": (102, 253.5),
+        "nose": NOSE_OVER_SHOULDERS,
+        "head_top": TOP_OVER_SHOULDERS,
     },
-    "coco-18": {"pelvis": MID_HIP, "thorax": (106, 198), "spine": (103, 251.5), "head_top": EARS_OVER_NECK},
+    "coco-18": {
+        "pelvis": MID_HIP,
+        "thorax": (106, 198),
+        "spine": (103, 251.5),
+        "nose": NOSE_OVER_NECK,
+        "head_top": TOP_OVER_NECK,
+    },
     "halpe-26": {"thorax": (106, 198), "spine": (103.5, 249.5)},
-    "body-25": {"thorax": (106, 198), "spine": (103.5, 249.5), "head_top": EARS_OVER_NECK},
-    "body-25b": {"pelvis": MID_HIP, "thorax": (106, 198), "spine": (103, 251.5)},
+    "body-25": {
+        "thorax": (106, 198),
+        "spine": (103.5, 249.5),
+        "nose": NOSE_OVER_NECK,
+        "head_top": TOP_OVER_NECK,
+    },
+    "body-25b": {
+        "pelvis": MID_HIP,
+        "thorax": (106, 198),
+        "spine": (103, 251.5),
+        "nose": NOSE_OVER_NECK,
+    },
     "mediapipe-33": {
-        "pelvis": MID_HIP, "thorax": MID_SHOULDER, "spine": (102, 253.5), "head_top": EARS_OVER_SHOULDERS,
+        "pelvis": MID_HIP,
+        "thorax": MID_SHOULDER,
+        "spine": (102, 253.5),
+        "nose": NOSE_OVER_SHOULDERS,
+        "head_top": TOP_OVER_SHOULDERS,
     },
 }  # fmt: skip
 
@@ -119,7 +152,9 @@ def test_every_derived_joint_is_where_its_documentation_says(layout: str) -> Non
     points, confidence = figure(layout)
     made, _ = convert(points, confidence, SKELETONS[layout], H36M_17)
     own = SKELETONS[layout].joints
-    wanted = {joint: FIGURE[joint] for joint in H36M_17.joints if joint in own} | DERIVED[layout]
+    wanted: dict[str, tuple[float, float]] = {
+        joint: FIGURE[joint] for joint in H36M_17.joints if joint in own
+    } | DERIVED[layout]
     assert set(wanted) == set(H36M_17.joints)
     for joint, place in wanted.items():
         np.testing.assert_allclose(made[0, H36M_17.index(joint)], place, atol=1e-9, err_msg=joint)
@@ -149,15 +184,39 @@ def test_mirroring_before_and_after_conversion_is_the_same(layout: str) -> None:
 
 
 @layouts
-def test_a_derived_joint_is_missing_when_an_ingredient_is(layout: str) -> None:
+def test_a_joint_is_missing_where_it_was_not_found_and_nothing_else_makes_it(layout: str) -> None:
     source = SKELETONS[layout]
     points, confidence = figure(layout)
     matrix = recipe(source, H36M_17)
-    for lost in range(len(source)):
+    elsewhere = {"neck": {"thorax", "spine", "nose", "head_top"}} | {
+        joint: {"nose", "head_top"}
+        for joint in ("left_ear", "right_ear", "left_eye", "right_eye")
+        if layout != "mpi-17"
+    }
+    elsewhere["nose"] = {"head_top"}
+    if "neck" not in source.joints:  # without shoulders there is no thorax, but there are the eyes
+        elsewhere |= {"left_shoulder": {"head_top"}, "right_shoulder": {"head_top"}}
+    for lost, joint in enumerate(source.joints):
         holes = confidence.copy()
         holes[0, lost] = 0
         _, sureness = convert(points, holes, source, H36M_17)
-        assert (sureness[0] == 0).tolist() == (matrix[:, lost] != 0).tolist()
+        missing = {H36M_17.joints[i] for i in np.flatnonzero(sureness[0] == 0)}
+        needing = {H36M_17.joints[i] for i in np.flatnonzero(matrix[:, lost])}
+        other_way = set() if joint in H36M_17.joints and layout == "halpe-26" else elsewhere.get(joint, set())
+        assert missing == needing - other_way, joint
+
+
+def test_a_head_seen_from_the_side_is_made_of_the_side_that_is_seen() -> None:
+    body = SKELETONS["body-25"]
+    points, confidence = figure("body-25")
+    confidence[0, body.indices("left_ear", "left_eye")] = 0
+    made, sureness = convert(points, confidence, body, H36M_17)
+    ear, eye, nose, neck = (np.array(FIGURE[joint]) for joint in ("right_ear", "right_eye", "nose", "neck"))
+    np.testing.assert_allclose(
+        made[0, H36M_17.index("head_top")], 1.2 * ear + eye - 0.75 * nose - 0.45 * neck
+    )
+    np.testing.assert_allclose(made[0, H36M_17.index("nose")], 0.7 * nose + 0.3 * neck)
+    assert (sureness > 0).all()
 
 
 def test_confidence_of_a_derived_joint_is_the_mean_of_its_ingredients() -> None:
