@@ -155,6 +155,14 @@ def test_bones_that_an_amc_leaves_out_stay_at_rest(write, skeleton: AsfSkeleton)
             "expected leg in frame 2, found 'arm'",
         ),
         (lambda text: text.replace("leg 0 90\n", ""), "expected leg in frame 2, found 'arm'"),
+        (lambda text: text.replace("\n1\n", "\n²\n"), "before the first frame, found '²'"),
+        (lambda text: text.replace("\n1\n", "\n" + "9" * 5000 + "\n"), "the first frame's number: a whole"),
+        (lambda text: text.replace("leg 0 0", "leg ² 0"), "expected a number, found '²'"),
+        (lambda text: text.replace("leg 0 0", "leg 1e308 0"), "numbers of a recording, below 1e+09"),
+        (
+            lambda text: text.replace("leg 0 0", "arm 0"),
+            "expected each bone once in a frame, found root arm arm",
+        ),
     ],
 )
 def test_broken_motions_say_what_was_expected_and_found(write, skeleton, change, message: str) -> None:
@@ -191,6 +199,7 @@ def test_broken_motions_say_what_was_expected_and_found(write, skeleton, change,
             "expected a root orientation of 0",
         ),
         (lambda text: text.replace("length 0.5", "length 0"), "expected a positive length"),
+        (lambda text: text.replace("direction 1 0 0", "direction 1e308 0 0"), "numbers of a recording"),
     ],
 )
 def test_broken_skeletons_say_what_was_expected_and_found(write, change, message: str) -> None:

@@ -150,6 +150,13 @@ def test_the_position_of_a_root_alone_is_absolute(write) -> None:
         (lambda text: text.replace("Frames: 3", "Frames: many"), "expected Frames: and Frame Time:"),
         (lambda text: text.replace("Frames: 3", "Frames: 0"), "at least one frame"),
         (lambda text: text.replace("0.0333333", "0"), "a positive Frame Time, found 0"),
+        (lambda text: text.replace("0.0333333", "1e10"), "of 1 to 2000 frames per second, found 1e10"),
+        (lambda text: text.replace("0.0333333", "33.3333"), "of 1 to 2000 frames per second, found 33.3333"),
+        (lambda text: text.replace("Frames: 3", "Frames: " + "9" * 5000), "Frames: a whole number up to"),
+        (lambda text: text.replace("Frames: 3", "Frames: ٣"), "expected Frames: and Frame Time:"),
+        (lambda text: text.replace("CHANNELS 1", "CHANNELS 1e308"), "CHANNELS: a whole number up to 6"),
+        (lambda text: text.replace("CHANNELS 1", "CHANNELS -1"), "up to 6, found '-1'"),
+        (lambda text: text.replace("OFFSET 30.0", "OFFSET 1e308"), "below 1e+09, found 1e+308"),
         (lambda text: text.replace("1 90 3  90", "1 90 3  x"), "expected a number, found 'x'"),
         (lambda text: text.replace("1 90 3  90", "1 90 3  nan"), "expected finite numbers"),
         (lambda text: text.replace("Xrotation\n    End", "Wrotation\n    End"), "found 'Wrotation'"),
@@ -164,6 +171,23 @@ def test_broken_files_say_what_was_expected_and_found(write, change, message: st
         read_bvh(write(change(LOPSIDED)))
     assert "motion.bvh: " in error.value.message
     assert message in error.value.message
+
+
+@pytest.mark.parametrize(
+    ("frame_time", "hint"),
+    [("33.3333", "If it is meant in milliseconds, write 0.0333333."), ("120", "milliseconds, write 0.12.")],
+)
+def test_a_frame_time_in_another_unit_is_refused_with_what_it_would_be(write, frame_time, hint) -> None:
+    with pytest.raises(UserError) as error:
+        read_bvh(write(LOPSIDED.replace("0.0333333", frame_time)))
+    assert hint in error.value.hint
+
+
+def test_joints_that_never_move_do_not_drive_memory(write) -> None:
+    still = "JOINT a { OFFSET 0 0 0 } " * 20_000
+    text = f"HIERARCHY ROOT r {{ OFFSET 0 0 0 CHANNELS 1 Xrotation {still} }}\nMOTION\n"
+    with pytest.raises(UserError, match="expected CHANNELS for most joints, found 1 of 20001"):
+        read_bvh(write(text + "Frames: 2000\nFrame Time: 0.01\n" + "0\n" * 2000))
 
 
 def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from repose.cli import main
 from repose.errors import UserError
 from repose.formats.export import export_poses
 from repose.pose import Pose3D
+from repose.skeleton import Skeleton
 
 SUFFIXES = (".bvh", ".trc", ".c3d", ".glb", ".usd", ".usda", ".csv", ".parquet", ".json")
 
@@ -38,6 +39,25 @@ def test_two_lines_of_python(result: Path, tmp_path: Path, suffix: str) -> None:
         assert "as if it were level" in said
         assert "Scale: the truth" in said
         assert "Person 7 has no pose in frames 80–99" in said
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_names_need_no_english_letters(walker: Pose3D, tmp_path: Path, suffix: str) -> None:
+    """Of the file, of a joint and of the model."""
+    still = Skeleton("läufer", (*walker.skeleton.joints, "rücken"), (*walker.skeleton.parents, 0))
+    arrays = ("joints_m", "seen", "confidence", "deviation_m", "points_px")
+    twice = {name: getattr(walker, name)[:, [*range(17), 0]] for name in arrays}
+    pose = replace(walker, **twice, skeleton=still, model="模型", scale="die Größe")
+    export = repose.export_poses([pose], tmp_path / f"läufer 走{suffix}")
+    assert [path.name for path in export.files] == [f"läufer 走{suffix}"]
+    if suffix in (".trc", ".csv", ".json", ".usda"):
+        text = export.files[0].read_text(encoding="utf-8")
+        assert "ü" in text
+
+
+def test_a_name_with_tabs_does_not_break_the_table(walker: Pose3D, tmp_path: Path) -> None:
+    (path,) = repose.export_poses([walker], tmp_path / "a\tb\nc.trc").files
+    assert path.read_text(encoding="utf-8").startswith("PathFileType\t4\t(X/Y/Z)\ta b c.trc\nDataRate")
 
 
 def test_upright_formats_agree(result: Path, tmp_path: Path) -> None:

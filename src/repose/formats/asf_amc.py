@@ -7,10 +7,14 @@ import numpy as np
 from jaxtyping import Float
 
 from repose.errors import expected, reads
-from repose.formats.plain_text import beginning, parse_numbers, read_text
+from repose.formats.plain_text import beginning, parse_count, parse_numbers, read_text
 from repose.rotation import euler_to_matrix
 
 INCH_M = 0.0254
+_LARGEST_FRAME = 1_000_000_000
+_MOST_BONES = 1000
+_SMALL = 1_000_000
+"""So many places of bones are worked out for any file; more only in proportion to its numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +77,8 @@ def read_asf(path: str | Path, *, unit_m: float | None = None) -> AsfSkeleton:
     degrees = units.get("angle", "deg").startswith("deg")
 
     data = _bones(path, sections["bonedata"])
+    if len(data) > _MOST_BONES:
+        expected(str(path), f"the bones of one body, {_MOST_BONES} at most", len(data))
     below: dict[str, list[str]] = {}
     for line in sections["hierarchy"]:
         if line[0] not in ("begin", "end"):
@@ -119,6 +125,10 @@ def read_amc(path: str | Path, skeleton: AsfSkeleton, *, fps: float = 120.0) -> 
     path = Path(path)
     angles, degrees = _frames(path, read_text(path), skeleton)
     count = len(next(iter(angles.values()))[0])
+    if count * len(skeleton.bones) > _SMALL + 4 * sum(
+        len(column) for bone in angles.values() for column in bone
+    ):
+        expected(str(path), "the angles of most bones of its skeleton", f"those of {', '.join(angles)}")
     turned = np.empty((count, len(skeleton.bones), 3, 3))
     ends = np.empty((count, len(skeleton.bones), 3))
     for i, (bone, parent) in enumerate(zip(skeleton.bones, skeleton.parents, strict=True)):
@@ -142,15 +152,19 @@ def read_amc(path: str | Path, skeleton: AsfSkeleton, *, fps: float = 120.0) -> 
 def _frames(path: Path, text: str, skeleton: AsfSkeleton) -> tuple[dict[str, list[np.ndarray]], bool]:
     """The values of each bone, one array over the frames per dof; and whether angles are in degrees."""
     lines = text.splitlines()
-    start = next((i for i, line in enumerate(lines) if line.strip().isdigit()), None)
+    start = next((i for i, line in enumerate(lines) if _is_number(line)), None)
     if start is None:
         expected(str(path), "an AMC file, with numbered frames", beginning(text))
+    if strange := [line for line in lines[:start] if line.strip() and line.strip()[0] not in "#:"]:
+        expected(str(path), "comments and :FLAGS before the first frame", repr(strange[0].strip()[:40]))
     flags = {line.strip().upper() for line in lines[:start]}
     degrees = ":DEGREES" in flags or (":RADIANS" not in flags and skeleton.degrees)
 
     # All frames are written alike, so every column of values stands at a fixed place: fast for long files.
-    end = next((i for i in range(start + 1, len(lines)) if lines[i].strip().isdigit()), len(lines))
+    end = next((i for i in range(start + 1, len(lines)) if _is_number(lines[i])), len(lines))
     form = [line.split() for line in lines[start + 1 : end] if line.strip()]
+    if len(form) > len({words[0] for words in form}):
+        expected(str(path), "each bone once in a frame", " ".join(words[0] for words in form)[:200])
     for words in form:
         bone = words[0]
         if bone not in skeleton.bones:
@@ -162,7 +176,8 @@ def _frames(path: Path, text: str, skeleton: AsfSkeleton) -> tuple[dict[str, lis
     tokens = " ".join(lines[start:]).split()
     size = 1 + sum(map(len, form))
     whole, rest = divmod(len(tokens), size)
-    _regular(path, [int(tokens[0]) + i for i in range(whole)], tokens[0::size][:whole])
+    first = parse_count(path, tokens[0], "the first frame's number", _LARGEST_FRAME)
+    _regular(path, [first + i for i in range(whole)], tokens[0::size][:whole])
     angles: dict[str, list[np.ndarray]] = {}
     at = 1
     for words in form:
@@ -180,6 +195,11 @@ def _frames(path: Path, text: str, skeleton: AsfSkeleton) -> tuple[dict[str, lis
     if "root" not in angles:
         expected(str(path), "the bone root in every frame", ", ".join(angles) or "no bone")
     return angles, degrees
+
+
+def _is_number(line: str) -> bool:
+    word = line.strip()
+    return word.isascii() and word.isdigit()
 
 
 def _regular(path: Path, wanted: list[int], found: list[str]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from repose.errors import expected, reads
-from repose.formats.plain_text import beginning, parse_numbers, read_text
+from repose.formats.plain_text import beginning, parse_count, parse_numbers, parse_rate, read_text
 from repose.formats.rig import Rig, fit_rig
 from repose.formats.upright import at_constant_rate, y_up
 from repose.pose import Pose3D
@@ -22,6 +22,10 @@ Unit = Literal["cm", "m"]
 _PER_METRE = {"cm": 100.0, "m": 1.0}
 # Bones without a joint at their end, so that programs have something to draw: feet, hands, crown.
 _TIP_M = 0.1
+_MOST_CHANNELS = 6
+_MOST_FRAMES = 100_000_000
+_SMALL = 1_000_000
+"""So many places of joints are worked out for any file; more only in proportion to its numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,15 +58,18 @@ def read_bvh(
     In particular the position of a root alone is absolute. A missing axis is 0 if added and the
     OFFSET's if replaced.
 
-    Raises UserError for a file that is missing, empty, cut short or no BVH, and for numbers of frames
-    or channels that do not fit the header.
+    Raises UserError for a file that is missing, empty, cut short or no BVH, for numbers of frames
+    or channels that do not fit the header, and for a frame time that no recording has.
     """
     path = Path(path)
     head, motion = _split(path, read_text(path))
     joints, parents, offsets, channels = _hierarchy(path, head)
     values, fps = _motion(path, motion, sum(map(len, channels)))
-
     frames = len(values)
+    if frames * len(joints) > _SMALL + 4 * values.size:
+        found = f"{sum(map(bool, channels))} of {len(joints)}"
+        expected(str(path), "CHANNELS for most joints", found, "Leave joints out that do not move.")
+
     shifts = np.full((frames, len(joints), 3), np.nan)
     local = np.broadcast_to(np.eye(3), (frames, len(joints), 3, 3)).copy()
     at = 0
@@ -106,7 +113,7 @@ def write_bvh(pose: Pose3D, path: Path, unit: Unit = "cm") -> None:
     for node, name in enumerate(rig.names):
         turns = matrix_to_euler(rig.rotations[:, node], _turning_order(name))
         columns.append(np.degrees(np.unwrap(turns, axis=0)))
-    with path.open("w", encoding="ascii", newline="\n") as file:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write("HIERARCHY\n" + "".join(_branch(rig, 0, 0, _PER_METRE[unit])))
         file.write(f"MOTION\nFrames: {len(slots)}\nFrame Time: {1 / pose.fps:.8f}\n")
         np.savetxt(file, np.column_stack(columns), fmt="%.5f")
@@ -177,7 +184,7 @@ def _hierarchy(path: Path, tokens: list[str]) -> tuple[list[str], list[int], np.
             case "OFFSET" if trail:
                 offsets[trail[-1]] = parse_numbers(path, [next(words, "") for _ in range(3)])
             case "CHANNELS" if trail:
-                count = int(parse_numbers(path, [next(words, "")])[0])
+                count = parse_count(path, next(words, ""), "CHANNELS", _MOST_CHANNELS)
                 names = [next(words, "") for _ in range(count)]
                 channels[trail[-1]] = [_channel(path, name, joints[trail[-1]]) for name in names]
             case _:
@@ -195,14 +202,12 @@ def _channel(path: Path, name: str, joint: str) -> str:
 
 
 def _motion(path: Path, motion: str, channels: int) -> tuple[np.ndarray, float]:
-    header = re.match(r"\s*Frames:\s*(\d+)\s+Frame\s+Time:\s*(\S+)", motion, flags=re.IGNORECASE)
+    header = re.match(r"\s*Frames:\s*([0-9]+)\s+Frame\s+Time:\s*(\S+)", motion, flags=re.IGNORECASE)
     if not header:
         expected(str(path), "Frames: and Frame Time: after MOTION", beginning(motion))
-    count, frame_time = int(header[1]), parse_numbers(path, [header[2]])[0]
+    count, fps = parse_count(path, header[1], "Frames", _MOST_FRAMES), parse_rate(path, header[2])
     if count < 1 or channels < 1:
         expected(str(path), "at least one frame and one channel", f"{count} frames of {channels} channels")
-    if frame_time <= 0:
-        expected(str(path), "a positive Frame Time", header[2])
     values = np.array(parse_numbers(path, motion[header.end() :].split()))
     if values.size != count * channels:
         expected(
@@ -211,5 +216,4 @@ def _motion(path: Path, motion: str, channels: int) -> tuple[np.ndarray, float]:
             f"{values.size} numbers, enough for {values.size / channels:.4g} frames",
             "The file is cut short or its header is wrong; export it again.",
         )
-    # Frame times are printed with few digits: 0.0333333 s means 30 Hz.
-    return values.reshape(count, channels), round(1 / frame_time, 2)
+    return values.reshape(count, channels), fps

@@ -7,6 +7,9 @@ import numpy as np
 
 from repose.errors import UserError, expected
 
+_LARGEST = 1e9
+"""No angle, length or time of a recording is as large in any unit; larger numbers overflow further on."""
+
 
 def read_text(path: Path) -> str:
     """The whole file as text; bytes that are no UTF-8 become marks that no format knows.
@@ -25,14 +28,45 @@ def beginning(text: str) -> str:
     return repr(words[:40]) if words else "an empty file"
 
 
-def parse_numbers(path: Path, words: Sequence[str], count: int | None = None) -> list[float]:
-    """The words as finite numbers, `count` of them; raises UserError otherwise."""
+def parse_numbers(
+    path: Path, words: Sequence[str], count: int | None = None, *, largest: float = _LARGEST
+) -> list[float]:
+    """The words as finite numbers up to `largest`, `count` of them; raises UserError otherwise."""
     try:
         numbers = list(map(float, words))
     except ValueError as error:
-        expected(str(path), "a number", str(error).rpartition(": ")[2])
+        expected(str(path), "a number", str(error).rpartition(": ")[2][:60])
     if not np.isfinite(numbers).all():
         expected(str(path), "finite numbers", "NaN or infinity")
+    if numbers and abs(most := max(numbers, key=abs)) > largest:
+        expected(str(path), f"numbers of a recording, below {largest:g}", f"{most:g}")
     if count is not None and len(numbers) != count:
-        expected(str(path), f"{count} numbers", repr(" ".join(words)))
+        expected(str(path), f"{count} numbers", repr(" ".join(words)[:60]))
     return numbers
+
+
+def parse_count(path: Path, word: str, what: str, most: int) -> int:
+    """The word as a whole number from 0 to `most`, in ASCII digits; raises UserError otherwise."""
+    if not (word.isascii() and word.isdigit() and len(word) <= len(str(most)) and int(word) <= most):
+        expected(str(path), f"{what}: a whole number up to {most:,}", repr(word[:40]))
+    return int(word)
+
+
+def parse_rate(path: Path, frame_time: str) -> float:
+    """Frames per second of a time between frames in seconds; raises UserError for one of no recording.
+
+    Frame times are printed with few digits: 0.0333333 s means 30 Hz.
+    """
+    (seconds,) = parse_numbers(path, [frame_time], largest=np.inf)
+    if seconds <= 0:
+        expected(str(path), "a positive Frame Time", frame_time)
+    slowest, fastest = 1.0, 2000.0
+    if not 1 / fastest <= seconds <= 1 / slowest:
+        hint = "Write the time between two frames in seconds."
+        for meant, unit in ((seconds / 1000, "milliseconds"), (1 / seconds, "frames per second")):
+            if 0.004 <= meant <= 0.2:
+                hint = f"If it is meant in {unit}, write {meant:.6g}."
+                break
+        wanted = f"a Frame Time in seconds, of {slowest:g} to {fastest:g} frames per second"
+        expected(str(path), wanted, frame_time[:40], hint)
+    return round(1 / seconds, 2)

@@ -31,8 +31,8 @@ def write_trc(pose: Pose3D, path: Path, *, every_frame: bool = True) -> None:
         "OrigNumFrames": len(frames),
     }
     axes = [f"{axis}{number}" for number in range(1, len(markers) + 1) for axis in "XYZ"]
-    with path.open("w", encoding="ascii", newline="\n") as file:
-        file.write(f"PathFileType\t4\t(X/Y/Z)\t{path.name}\n")
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(f"PathFileType\t4\t(X/Y/Z)\t{' '.join(path.name.split())}\n")
         file.write("\t".join(header) + "\n" + "\t".join(map(str, header.values())) + "\n")
         file.write("Frame#\tTime\t" + "\t\t\t".join(markers) + "\t\t\n")
         file.write("\t\t" + "\t".join(axes) + "\n\n")
