@@ -212,20 +212,20 @@ GOOD = np.array([EXPECTED[joint] for joint in H36M.joints])[None]
         ),
         ("a.bvh", bvh(MIXAMO).replace("LeftLeg", "Shin"), "found Hips, Spine, Spine1, Neck"),
         ("a.bvh", bvh(MIXAMO)[:-2], "expected 1 frames of 1 channels, found 0 numbers"),
-        ("a.npz", b"PK\x03\x04 and no more", "expected arrays joints_m (frames, 17, 3) and fps"),
+        ("a.npz", b"PK\x03\x04 and no more", "expected a complete NumPy file"),
         (
             "1_1.amc",
             ":DEGREES\n1\nroot 0 0 0 0 0 0\n",
             "expected its skeleton 1.asf in the same folder, found no ASF",
         ),
         ("1.asf", asf(CMU_BONES), "expected a motion, found an ASF skeleton without one"),
-        ("a.npz", {"joints": GOOD, "fps": 60}, "expected arrays joints_m (frames, 17, 3) and fps"),
+        ("a.npz", {"joints": GOOD, "fps": 60}, "expected arrays of numbers joints_m (frames, 17, 3) and fps"),
         ("a.npz", {"joints_m": np.zeros((4, 21, 3)), "fps": 60}, "found joints_m (4, 21, 3) and fps 60"),
         ("a.npz", {"joints_m": np.zeros((0, 17, 3)), "fps": 60}, "found joints_m (0, 17, 3)"),
         ("a.npz", {"joints_m": GOOD, "fps": 0}, "and a positive fps"),
         ("a.npz", {"joints_m": GOOD * np.nan, "fps": 60}, "expected finite positions"),
         ("a.npz", {"joints_m": GOOD * 1000, "fps": 60}, "expected a thigh of 0.2 to 0.7 m, found 420 m"),
-        ("a.npz", {"joints_m": np.array([{}]), "fps": 60}, "expected arrays joints_m"),
+        ("a.npz", {"joints_m": np.array([{}]), "fps": 60}, "expected arrays of numbers"),
     ],
 )
 def test_what_is_no_motion_capture_is_refused(

@@ -73,12 +73,13 @@ KEYPOINTS: dict[str, tuple[Callable[[Path], None] | str, str, str]] = {
     ),
     "truncated.npz": (
         lambda path: cut(path, lambda p: npz(p, points_px=POINTS)),
-        "truncated.npz: expected a complete NumPy file, found a damaged one",
+        "truncated.npz: expected a complete NumPy file, found a file that cannot be read "
+        "(BadZipFile: File is not a zip file)",
         DAMAGED,
     ),
     "truncated.npy": (
         lambda path: cut(path, lambda p: npy(p, POINTS)),
-        "truncated.npy: expected a complete NumPy file, found a damaged one",
+        "truncated.npy: expected an array float64 (3, 17, 2), found 756 bytes, too few for it",
         DAMAGED,
     ),
     "notes.txt": (
@@ -248,8 +249,8 @@ KEYPOINTS: dict[str, tuple[Callable[[Path], None] | str, str, str]] = {
     ),
     "pickled.npz": (
         lambda path: npz(path, positions_2d=np.array({"S1": 1}, dtype=object)),
-        "pickled.npz: expected arrays of numbers, found pickled Python objects",
-        "They are not opened, because a pickle can run any program. Save plain arrays: " + OWN_KEYS + ".",
+        "pickled.npz: positions_2d: expected arrays of numbers, found pickled Python objects",
+        "They are not opened, because a pickle can run any program. Save plain arrays of numbers.",
     ),
     "unknown.npz": (
         lambda path: npz(path, points_px=POINTS, skeleton="smpl"),

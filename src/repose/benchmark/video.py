@@ -21,8 +21,9 @@ from rich.table import Table
 from repose.benchmark.occlusion import load_models
 from repose.benchmark.report import to_json
 from repose.camera import Camera
-from repose.errors import UserError, expected, reading
+from repose.errors import UserError, expected
 from repose.estimate import EstimateOptions, Progress, estimate, find_tracks
+from repose.files.arrays import load_arrays
 from repose.lift import Device, Lifter
 from repose.metrics import per_joint_error, procrustes_align
 from repose.output import stage_file
@@ -327,12 +328,7 @@ def _read_stored(path: Path) -> Pose2D:
 
 def _read(path: Path, *names: str) -> dict[str, np.ndarray]:
     """All arrays of a file; raises UserError where it lacks one of `names`."""
-    with (
-        reading(path, f"arrays {', '.join(names)}"),
-        path.open("rb") as file,
-        np.load(file, allow_pickle=False) as arrays,
-    ):
-        content = dict(arrays)
+    content = load_arrays(str(path), path)
     if missing := [name for name in names if name not in content]:
         expected(str(path), f"arrays {', '.join(names)}", f"no {', '.join(missing)}")
     return content

@@ -5,17 +5,16 @@ their midpoint; the pelvis is always the midpoint of the hips, as in Human3.6M.
 """
 
 import codecs
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Float
 
 from repose.errors import UserError, expected, reads
+from repose.files.arrays import load_arrays
 from repose.formats.asf_amc import AsfSkeleton, read_amc, read_asf
 from repose.formats.bvh import read_bvh
 from repose.formats.plain_text import beginning
@@ -266,11 +265,13 @@ def _read_bvh(path: Path, unit_m: float) -> tuple[np.ndarray, float]:
 
 
 def _read_npz(path: Path) -> tuple[np.ndarray, float]:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            joints, fps = np.array(arrays["joints_m"], dtype=np.float64), float(arrays["fps"])
-    except (KeyError, ValueError, OSError, TypeError, EOFError, BadZipFile, zlib.error) as error:
-        raise UserError(f"{path}: expected arrays joints_m (frames, 17, 3) and fps, found: {error}") from None
+    arrays = load_arrays(str(path), path)
+    wanted = "arrays of numbers joints_m (frames, 17, 3) and fps"
+    if any(key not in arrays or arrays[key].dtype.kind not in "iuf" for key in ("joints_m", "fps")):
+        expected(str(path), wanted, ", ".join(f"{k} {a.dtype} {a.shape}" for k, a in arrays.items()))
+    if arrays["fps"].size != 1:
+        expected(str(path), wanted, f"fps {arrays['fps'].shape}")
+    joints, fps = arrays["joints_m"].astype(np.float64), float(arrays["fps"].item())
     if joints.ndim != 3 or joints.shape[1:] != (len(H36M), 3) or not len(joints) or not 0 < fps < np.inf:
         found = f"joints_m {joints.shape} and fps {fps:g}"
         expected(str(path), "joints_m (frames, 17, 3) and a positive fps", found)

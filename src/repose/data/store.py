@@ -29,6 +29,7 @@ import numpy as np
 from repose.camera import to_screen
 from repose.data.windows import Sequence, Split
 from repose.errors import UserError, expected, reads
+from repose.files.arrays import map_array
 from repose.skeleton import Skeleton, get_skeleton
 
 VERSION = 2
@@ -385,14 +386,7 @@ def _map(path: Path, name: str, frames: int, skeleton: Skeleton) -> np.ndarray:
     if name not in _LAYOUT:
         raise ValueError(f"array {name!r}")
     shape, dtype = (frames, *_axes(name, skeleton)), np.dtype(_LAYOUT[name][0])
-    try:
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(
-            f"{path}: expected an array {shape}, found a file that cannot be read ({error})",
-            "The store is damaged or was copied in part; prepare or copy it again.",
-        ) from None
+    mapped = map_array(path)
     if mapped.shape != shape or mapped.dtype != dtype:
         expected(str(path), f"{dtype} {shape}", f"{mapped.dtype} {mapped.shape}", "Prepare the store again.")
-    # A plain array over the mapping: slicing np.memmap itself is several times slower.
-    return np.asarray(mapped)
+    return mapped

@@ -1,6 +1,5 @@
 """Keypoints in `.npz` and `.npy`: RePOSE's own layout, and bare arrays."""
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
@@ -23,33 +22,6 @@ _SCORES = ("scores", "score", "keypoint_scores", "confidence", "confidences", "c
 """What programs call the array of confidences beside their keypoints."""
 
 _OWN_KEYS = "points_px, confidence, frames, fps, image_size, skeleton, track_id"
-
-NUMPY_STARTS = (b"PK", b"\x93NUMPY")
-"""How an `.npz` (a zip archive) and an `.npy` begin."""
-
-
-def load_arrays(name: str, data: bytes) -> dict[str, np.ndarray]:
-    """The arrays of an `.npz`, or the one of an `.npy` under the name ""; never unpickles.
-
-    Raises UserError for a damaged file and for arrays of Python objects.
-    """
-    if not data.startswith(NUMPY_STARTS):
-        expected(name, "a NumPy file", "something else", "Check that it is the right file.")
-    try:
-        content = np.load(io.BytesIO(data), allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            return {"": content}
-        return {key: content[key] for key in content.files}
-    except Exception as error:  # numpy and zipfile raise a dozen types for damaged files
-        if "allow_pickle" in str(error):
-            raise UserError(
-                f"{name}: expected arrays of numbers, found pickled Python objects",
-                f"They are not opened, because a pickle can run any program. Save plain arrays: {_OWN_KEYS}.",
-            ) from None
-        raise UserError(
-            f"{name}: expected a complete NumPy file, found a damaged one",
-            "It may have been cut off while it was written or copied; make it again.",
-        ) from None
 
 
 def parse(name: str, arrays: dict[str, np.ndarray]) -> Detections:

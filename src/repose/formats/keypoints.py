@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from repose.errors import UserError, expected, reads
+from repose.files.arrays import NUMPY_STARTS, load_arrays
 from repose.formats import alphapose, arrays, coco, mmpose, openpose
 from repose.formats.detections import Detections, identities, make_tracks
 from repose.pose import Pose2D
@@ -51,9 +52,9 @@ def read_keypoints(
     name = path.name
     if not data:
         raise UserError(f"{name}: the file is empty (0 bytes)", "Make it again.")
-    if not data.startswith(arrays.NUMPY_STARTS):
+    if not data.startswith(NUMPY_STARTS):
         return make_tracks(name, _parse(name, load_json(name, data)), fps, image_size, layout)
-    content = arrays.load_arrays(name, data)
+    content = load_arrays(name, data)
     if "joints_m" in content:
         raise UserError(
             f"{name}: expected 2D keypoints, found 3D poses of RePOSE", "Read them with repose.read_poses."
@@ -76,7 +77,7 @@ def holds_keypoints(path: str | Path) -> bool:
             start = file.read(512)
     except OSError:
         return False
-    return start.startswith(arrays.NUMPY_STARTS) or start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{")
+    return start.startswith(NUMPY_STARTS) or start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{")
 
 
 def load_json(name: str, data: bytes) -> Any:

@@ -16,12 +16,14 @@ import struct
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, ClassVar, NamedTuple, NoReturn
 
 import numpy as np
 
 from repose.errors import UserError, expected, reads
+from repose.files.arrays import check_archive, fits, read_header
 
 _LARGE = 1 << 16
 """Bytes from which on an array stays in its file."""
@@ -64,6 +66,7 @@ def map_npz(path: str | Path, keys: tuple[str, ...], unpack_to: Path) -> Mapped:
     with _open(path) as file:
         try:
             with zipfile.ZipFile(file) as archive:
+                check_archive(str(path), archive, path.stat().st_size)
                 for key in keys:
                     if f"{key}.npy" in archive.namelist():
                         mapping = _unpack(archive, f"{key}.npy", unpack_to)
@@ -139,14 +142,11 @@ def _unpack(archive: zipfile.ZipFile, member: str, folder: Path) -> _Mapping:
 
 
 def _load_npy(mapping: _Mapping, name: str) -> Any:
-    version = np.lib.format.read_magic(mapping)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(mapping)
-    if dtype.hasobject:
+    header = read_header(name, mapping, len(mapping), objects=True)
+    if header.dtype.hasobject:
         content = _load(mapping, name)
         return content.item() if isinstance(content, np.ndarray) and content.shape == () else content
-    order: Any = "F" if fortran else "C"
-    return np.ndarray(shape, dtype, memoryview(mapping), mapping.tell(), order=order)
+    return np.ndarray(header.shape, header.dtype, memoryview(mapping), mapping.tell(), order=header.order)
 
 
 def _load(mapping: _Mapping, name: str) -> Any:
@@ -200,6 +200,8 @@ class _Array:
             return flat.reshape(shape, order="F" if fortran else "C")
         if isinstance(content, str):  # Python 2 has no bytes
             content = content.encode("latin1")
+        if not fits(shape, kind.dtype, len(content)):
+            raise ValueError(f"an array {kind.dtype} {shape} in {len(content)} bytes")
         return np.ndarray(shape, kind.dtype, content, order="F" if fortran else "C")
 
 
@@ -230,6 +232,15 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode(encoding)
 
 
+def _bytes(kind: type[bytes] | type[bytearray], content: Any = b"", encoding: str = "latin1") -> Any:
+    """Stands for `bytes` and `bytearray`, which make of a number so many zeros."""
+    if isinstance(content, str):
+        return kind(_encode(content, encoding.replace("-", "")))
+    if not isinstance(content, bytes | bytearray | list):
+        raise _Refused(f"{kind.__name__} of a {type(content).__name__}")
+    return kind(content)
+
+
 _ALLOWED: Mapping[str, Any] = {
     "numpy.dtype": _Type,
     "numpy.ndarray": _Array,
@@ -246,7 +257,12 @@ _ALLOWED: Mapping[str, Any] = {
     **{
         f"{place}.{kind.__name__}": kind
         for place in ("builtins", "__builtin__")
-        for kind in (set, frozenset, complex, bytes, bytearray)
+        for kind in (set, frozenset, complex)
+    },
+    **{
+        f"{place}.{kind.__name__}": partial(_bytes, kind)
+        for place in ("builtins", "__builtin__")
+        for kind in (bytes, bytearray)
     },
 }
 

@@ -18,7 +18,7 @@ from typing import Any, cast
 import numpy as np
 
 from repose.errors import UserError, expected, reads
-from repose.formats.arrays import NUMPY_STARTS, load_arrays
+from repose.files.arrays import NUMPY_STARTS, load_arrays
 from repose.output import stage
 from repose.pose import Pose3D
 from repose.skeleton import Skeleton

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
+from repose.files.arrays import load_arrays
 from repose.pose import Pose3D
 from repose.skeleton import H36M_17, Skeleton
 
@@ -61,16 +62,16 @@ def sample_video() -> Path:
 
 def load_sample_truth() -> SampleTruth:
     """The true joints of the sample video, one row for each of its frames."""
-    with np.load(_FOLDER / "truth.npz") as truth:
-        if tuple(truth["joints"]) != H36M_17.joints:
-            raise ValueError("truth.npz and the skeleton h36m-17 differ in their joints")
-        width, height = truth["image_size"].tolist()
-        return SampleTruth(
-            joints_m=truth["joints_m"],
-            hidden=truth["hidden"],
-            K=truth["K"],
-            T_cam_world=truth["T_cam_world"],
-            image_size=(width, height),
-            fps=float(truth["fps"]),
-            skeleton=H36M_17,
-        )
+    truth = load_arrays("truth.npz", _FOLDER / "truth.npz")
+    if tuple(truth["joints"]) != H36M_17.joints:
+        raise ValueError("truth.npz and the skeleton h36m-17 differ in their joints")
+    width, height = truth["image_size"].tolist()
+    return SampleTruth(
+        joints_m=truth["joints_m"],
+        hidden=truth["hidden"],
+        K=truth["K"],
+        T_cam_world=truth["T_cam_world"],
+        image_size=(width, height),
+        fps=float(truth["fps"]),
+        skeleton=H36M_17,
+    )

@@ -1,0 +1,140 @@
+"""NumPy files (`.npz`, `.npy`) as data: no pickles, and no number in them decides how much memory is taken.
+
+The one reader of them in the package. A header is believed only as far as the file bears it out: an array
+has the bytes that its shape asks for, and an archive does not unpack to many times what it is.
+"""
+
+import math
+import zipfile
+from io import BytesIO
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from repose.errors import UserError, expected, reading
+
+NUMPY_STARTS = (b"PK", b"\x93NUMPY")
+"""How an `.npz` (a zip archive) and an `.npy` begin."""
+
+_UNPACKED_BYTES = 128 << 20
+"""An archive may unpack to so much whatever its size: long stretches of one value pack very well."""
+_UNPACKED_RATIO = 100
+"""A larger one unpacks to at most so many times its size. Deflate reaches 1,032 times, motion 2 to 20."""
+_EMPTY_BYTES = 1 << 16
+"""What the axes of an array without values may come to, were none of them 0."""
+
+
+class Header(NamedTuple):
+    """What an `.npy` file says of its array."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    order: Literal["C", "F"]
+
+
+def load_arrays(name: str, source: bytes | str | PathLike[str]) -> dict[str, np.ndarray]:
+    """The arrays of an `.npz`, or the one of an `.npy` under the name ""; never unpickles.
+
+    Args:
+        name: the file, for messages.
+        source: its content, or its path.
+
+    Raises:
+        UserError: the file is missing, is something else, is damaged, holds arrays of Python objects, or
+            says that it holds more than it does.
+    """
+    with (
+        reading(name, "a complete NumPy file", _AGAIN),
+        BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as file,
+    ):
+        start = file.read(6)
+        size = file.seek(0, 2)
+        file.seek(0)
+        if not start.startswith(NUMPY_STARTS):
+            expected(name, "a NumPy file", "something else", "Check that it is the right file.")
+        if not start.startswith(b"PK"):
+            return {"": _read_array(name, file, size)}
+        content = {}
+        with zipfile.ZipFile(file) as archive:
+            check_archive(name, archive, size)
+            for member in archive.infolist():
+                with archive.open(member) as packed:
+                    key = member.filename.removesuffix(".npy")
+                    content[key] = _read_array(f"{name}: {key}", packed, member.file_size)
+        return content
+
+
+def map_array(path: Path) -> np.ndarray:
+    """The array of an `.npy` file, mapped into memory and not read; raises UserError as `load_arrays`."""
+    with reading(path, "an array of NumPy", _AGAIN), path.open("rb") as file:
+        header = read_header(str(path), file, path.stat().st_size)
+        if not math.prod(header.shape):
+            return np.empty(header.shape, header.dtype)
+        mapped = np.memmap(path, header.dtype, "r", file.tell(), header.shape, header.order)
+    # A plain array over the mapping: slicing np.memmap itself is several times slower.
+    return np.asarray(mapped)
+
+
+def check_archive(name: str, archive: zipfile.ZipFile, size: int) -> None:
+    """Refuse an archive of `size` bytes that would unpack to far more than a file of motion can.
+
+    Raises UserError for that, and for a way of packing that NumPy does not use.
+    """
+    unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > max(_UNPACKED_BYTES, _UNPACKED_RATIO * size):
+        expected(
+            name,
+            f"an archive that unpacks to at most {_UNPACKED_RATIO} times its size",
+            f"one of {size / 1e6:.1f} MB that says it unpacks to {unpacked / 1e6:,.0f} MB",
+            "No motion packs so well. If it is right, save it again unpacked, with numpy.savez.",
+        )
+    if any(m.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for m in archive.infolist()):
+        expected(name, "an archive as NumPy packs it", "another kind of packing", "Save it with numpy.savez.")
+
+
+def read_header(name: str, file: Any, size: int, *, objects: bool = False) -> Header:
+    """Read the header of an `.npy` file of `size` bytes up to its array.
+
+    Raises UserError for an array that the file is too short for, and for Python objects without `objects`.
+    """
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0), (3, 0)):
+        expected(name, "version 1, 2 or 3 of NumPy's format", f"{version[0]}.{version[1]}")
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(file)
+    if any(isinstance(side, bool) or side < 0 for side in shape):
+        expected(name, "a shape of whole numbers", shape)
+    there = size - file.tell()
+    if dtype.hasobject and not objects:
+        raise UserError(
+            f"{name}: expected arrays of numbers, found pickled Python objects",
+            "They are not opened, because a pickle can run any program. Save plain arrays of numbers.",
+        )
+    if not dtype.hasobject and not fits(shape, dtype, there):
+        expected(name, f"an array {dtype} {shape}", f"{there:,} bytes, too few for it", _AGAIN)
+    return Header(shape, dtype, "F" if fortran else "C")
+
+
+def fits(shape: tuple[int, ...], dtype: np.dtype[Any], size: int) -> bool:
+    """Whether `size` bytes can hold such an array; one without values must not have absurd axes either."""
+    asked = math.prod(shape) * dtype.itemsize
+    reach = math.prod(max(side, 1) for side in shape) * max(dtype.itemsize, 1)
+    return asked <= size and reach <= size + _EMPTY_BYTES
+
+
+_AGAIN = "It may have been cut off while it was written or copied; make it again."
+
+
+def _read_array(name: str, file: Any, size: int) -> np.ndarray:
+    header = read_header(name, file, size)
+    array = np.empty(math.prod(header.shape), header.dtype)
+    room = array.view(np.uint8).data.cast("B") if array.nbytes else memoryview(b"")
+    done = 0
+    while done < len(room):
+        if not (piece := file.read(min(len(room) - done, 1 << 20))):
+            expected(name, f"an array of {len(room):,} bytes", f"{done:,} bytes", _AGAIN)
+        room[done : done + len(piece)] = piece
+        done += len(piece)
+    return array.reshape(header.shape, order=header.order)
