@@ -111,7 +111,7 @@ def test_one_person_of_a_video(
     assert "12 frames of 1 person in" in capsys.readouterr().out
     assert run("estimate", video, "-o", tmp_path / "none", *options, "--person", "7") == 2
     assert capsys.readouterr().err.endswith(
-        "Error: no person 7: found 0, 1\nChoose one of them with --person.\n"
+        "Error: no person 7: there are 0, 1\nChoose one of them with --person.\n"
     )
     assert not (tmp_path / "none").exists()
 

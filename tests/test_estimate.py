@@ -79,7 +79,7 @@ def test_everybody_in_a_keypoint_file(two_people: Path, lifter: Lifter) -> None:
 def test_one_person_is_chosen_by_id(two_people: Path, lifter: Lifter) -> None:
     (pose,) = repose.estimate(two_people, lifter=lifter, person=2)
     assert pose.track_id == 2
-    with pytest.raises(UserError, match="no person 5: found 1, 2"):
+    with pytest.raises(UserError, match="no person 5: there are 1, 2"):
         repose.estimate(two_people, lifter=lifter, person=5)
 
 

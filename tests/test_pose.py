@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from repose.errors import UserError
-from repose.pose import Pose2D, Pose3D, one_track
+from repose.pose import Pose2D, Pose3D
 from repose.skeleton import H36M_17, SKELETONS
 
 N = 4
@@ -155,12 +155,3 @@ def test_root_relative_puts_the_pelvis_at_the_origin() -> None:
     relative = pose.root_relative_m()
     assert not relative[:, H36M_17.index("pelvis")].any()
     np.testing.assert_allclose(np.diff(relative, axis=1), np.diff(pose.joints_m, axis=1), atol=1e-12)
-
-
-def test_one_track_finds_it_or_says_who_is_there() -> None:
-    tracks = [pose_2d(track_id=3), pose_2d(track_id=8)]
-    assert one_track(tracks, 8) is tracks[1]
-    with pytest.raises(UserError, match="no person 4: found 3, 8"):
-        one_track(tracks, 4)
-    with pytest.raises(UserError, match="no person 4: found nobody"):
-        one_track([], 4)

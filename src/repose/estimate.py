@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -11,7 +11,8 @@ from repose.detect import get_detector
 from repose.errors import UserError, expected, override
 from repose.formats import holds_keypoints, read_keypoints
 from repose.lift import Device, Lifter, Precision, check_scene, load
-from repose.pose import Pose2D, Pose3D, one_track
+from repose.people import by_prominence, choose, drop_ghosts, leave_out_flips, parse_person
+from repose.pose import Pose2D, Pose3D
 from repose.swaps import undo_swaps
 from repose.video import Video, VideoFrame, open_video
 
@@ -37,8 +38,13 @@ class EstimateOptions:
     """Frame rate of a keypoint file that does not say it; 30 is assumed."""
     size: tuple[int, int] | None = None
     """Width and height in pixels, for a keypoint file that does not say it; else assumed from the points."""
-    person: int | None = None
-    """Id of the one person to lift; everybody unless given."""
+    person: int | str | None = None
+    """The one person to lift: largest, central, an id, or x,y, a point on them in the first frame. Everybody
+    unless given. A detector that follows one person at a time follows this one."""
+    track: Literal["file", "anew"] = "file"
+    """Who is who in a keypoint file: by the ids that it has, or anew."""
+    keep_all: bool = False
+    """Keep tracks that are no people: of a frame, of a few joints, upside down for a moment."""
     max_gap_s: Annotated[float, tyro.conf.arg(name="max-gap")] = 1.0
     """Gaps in a track up to so many seconds are filled, as inferred frames; longer ones stay empty."""
     height_m: Annotated[float | None, tyro.conf.arg(name="height")] = None
@@ -69,6 +75,8 @@ def estimate(
 ) -> list[Pose3D]:
     """3D tracks of everybody in a video, a keypoint file or folder, or in 2D tracks that are at hand.
 
+    The most prominent person comes first (`repose.people.prominence`).
+
     `repose.estimate("walk.mp4", height_m=1.82)`: options are the fields of `EstimateOptions`. A `lifter`
     that is loaded already saves loading the model. See `repose.lift.Lifter.lift` for what comes out.
 
@@ -85,13 +93,18 @@ def estimate(
         precision=options.precision,
         flip=options.flip,
     )
+    if options.person is not None:
+        parse_person(options.person)
     facts: dict[str, Any] = {}
     if isinstance(input, str | Path):
         tracks, facts = find_tracks(Path(input), options, progress)
     else:
         tracks = [input] if isinstance(input, Pose2D) else list(input)
-    if options.person is not None:
-        tracks = [one_track(tracks, options.person)]
+    if not options.keep_all:
+        tracks, dropped = drop_ghosts([leave_out_flips(track) for track in tracks])
+        if dropped:
+            facts = {**facts, "not_people": [vars(ghost) for ghost in dropped]}
+    tracks = by_prominence(tracks) if options.person is None else [choose(tracks, options.person)]
     return [_lift(track, lifter, options, facts, progress) for track in tracks]
 
 
@@ -100,7 +113,14 @@ def find_tracks(
 ) -> tuple[list[Pose2D], dict[str, Any]]:
     """The 2D tracks of a video or keypoint file, and facts about it for the record."""
     if holds_keypoints(path) or not path.exists():
-        return read_keypoints(path, fps=options.fps, image_size=options.size, skeleton=options.skeleton), {}
+        read = read_keypoints(
+            path,
+            fps=options.fps,
+            image_size=options.size,
+            skeleton=options.skeleton,
+            track=options.track,
+        )
+        return read, {}
     for name, value in (("fps", options.fps), ("size", options.size), ("skeleton", options.skeleton)):
         if value is not None:
             raise UserError(

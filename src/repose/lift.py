@@ -17,13 +17,11 @@ from repose.camera import ASSUMED_FOV_DEG, Camera, solve_root, to_screen
 from repose.errors import UserError, expected
 from repose.models import ModelSpec, PoseModel, load_checkpoint, packaged_weights
 from repose.models.person_view import fill_gaps
-from repose.pose import Coordinates, Pose2D, Pose3D
+from repose.pose import SEEN_CONFIDENCE, Coordinates, Pose2D, Pose3D
 from repose.skeleton import H36M_17, get_skeleton, recipe, stature
 from repose.timeline import interpolate, low_pass
 
 ASSUMED_HEIGHT_M = 1.70
-SEEN_CONFIDENCE = 0.3
-"""A joint counts as seen from this confidence on."""
 CONFIDENCE_EXPONENT = {"mediapipe-33": 4.0}
 """Layouts whose detector is surer of itself than others, and the power that its confidence is raised to.
 MediaPipe guesses joints behind obstacles with a visibility of up to 0.8, and gives most of what it sees more
@@ -157,6 +155,7 @@ class Lifter:
 
         assumed = [*pose.assumed, *(["height"] if height_m is None else [])]
         record: dict[str, Any] = {
+            **pose.record,
             "assumed": assumed,
             "source": pose.source,
             "frames_in": len(pose),

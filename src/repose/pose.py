@@ -4,18 +4,20 @@ Both validate what they are given and say what is wrong in words that users meet
 the test run leave them alone (`no_type_check`).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
-from typing import Any, Literal, TypeVar, cast, get_args, no_type_check
+from typing import Any, Literal, cast, get_args, no_type_check
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from repose.errors import UserError, expected
+from repose.errors import expected
 from repose.skeleton import Skeleton, convert, get_skeleton
 
 Coordinates = Literal["camera", "camera-root-relative", "world"]
+
+SEEN_CONFIDENCE = 0.3
+"""A joint counts as seen from this confidence on."""
 
 
 @no_type_check
@@ -48,6 +50,8 @@ class Pose2D:
     """What the source did not say and was assumed: "fps", "image_size", "confidence"."""
     source: str = ""
     """Where the keypoints came from, for the record: a file, a detector."""
+    record: dict[str, Any] = field(default_factory=dict)
+    """Further facts for `Pose3D.record`: what was left out, which ids a file exchanges."""
 
     def __post_init__(self) -> None:
         skeleton = get_skeleton(self.skeleton)
@@ -260,17 +264,3 @@ def _times(times_s: object, frames: np.ndarray, fps: float) -> np.ndarray:
     if times.shape != frames.shape or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
         expected("times_s", f"{len(frames)} increasing times in seconds", f"shape {times.shape}")
     return _readonly(times)
-
-
-Track = TypeVar("Track", Pose2D, Pose3D)
-
-
-def one_track(tracks: Sequence[Track], track_id: int) -> Track:
-    """The track with that id; raises UserError that names the ids there are."""
-    for track in tracks:
-        if track.track_id == track_id:
-            return track
-    raise UserError(
-        f"no person {track_id}: found {', '.join(str(track.track_id) for track in tracks) or 'nobody'}",
-        "Choose one of them with --person.",
-    )

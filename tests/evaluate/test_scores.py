@@ -8,7 +8,7 @@ import pytest
 from repose import metrics
 from repose.errors import UserError
 from repose.evaluate import Clip, Predictions, score
-from repose.lift import SEEN_CONFIDENCE
+from repose.pose import SEEN_CONFIDENCE
 from repose.skeleton import H36M_17, SKELETONS
 
 CLIPS = (Clip("Walking", 50.0, 0, 30), Clip("Sitting", 25.0, 30, 41), Clip("Walking", 25.0, 45, 60))

@@ -109,7 +109,7 @@ def test_the_command_line_says_what_it_did(
         (["walk.fbx"], "expected a name ending in .bvh, .trc, .c3d, .glb"),
         (["walk"], "found 'none'"),
         (["walk.glb", "--unit", "m"], "unit: expected a BVH file"),
-        (["walk.glb", "--person", "5"], "no person 5: found 3, 7"),
+        (["walk.glb", "--person", "5"], "no person 5: there are 3, 7"),
         (["there.glb"], "there.glb: is there already"),
         (["there.glb/walk.glb"], "expected a folder for the results, found a file"),
         (["/proc/nowhere/walk.glb"], "cannot write results"),

@@ -97,7 +97,7 @@ def test_alphapose_joint_counts(tmp_path: Path, joints: int, kept: int, skeleton
     ],
 )
 def test_alphapose_frames_come_from_image_names_in_any_order(tmp_path: Path, names: list[Any]) -> None:
-    bodies = [person(17, seed) for seed in range(3)]
+    bodies = [person(17, x=300 + 4 * step) for step in range(3)]
     rows = [row(name, body, box=[0, 0, 1, 1]) for name, body in zip(names, bodies, strict=True)]
     (pose,) = read_keypoints(save(tmp_path / "a.json", [rows[1], rows[2], rows[0]]))
     assert pose.frames.tolist() == [3, 10, 12]
@@ -184,14 +184,16 @@ def test_openpose_folder_counts_frames_by_file_name(tmp_path: Path, name: str) -
 
 def test_openpose_person_ids(tmp_path: Path) -> None:
     for frame in range(3):
-        content = openpose_frame(person(18, 1), person(18, 2))
-        content["people"][0]["person_id"] = [5 if frame != 1 else 3]
-        content["people"][1]["person_id"] = [3 if frame != 1 else 5]
+        content = openpose_frame(person(18, 1), person(18, 2, x=900))
+        content["people"][0]["person_id"] = [5]
+        content["people"][1]["person_id"] = [3]
+        if frame == 1:
+            content["people"].reverse()
         save(tmp_path / "run" / f"{frame}.json", content)
     three, five = read_keypoints(tmp_path / "run")
     assert (three.track_id, five.track_id) == (3, 5)
     check(five, person(18, 1), "coco-18", 0)
-    check(five, person(18, 2), "coco-18", 1)
+    check(five, person(18, 1), "coco-18", 1)
 
 
 @pytest.mark.parametrize("folder", ["openpose_json_subject/cam01", "openpose_json_subject/cam02"])
@@ -254,10 +256,10 @@ def test_body_25_and_body_25b_are_told_apart(shared: Path) -> None:
 
 
 def test_coco_results(tmp_path: Path) -> None:
-    rows = [row(frame, person(17, frame)) for frame in (5, 3)]
+    rows = [row(frame, person(17, x=300 + frame)) for frame in (5, 3)]
     (pose,) = read_keypoints(save(tmp_path / "results.json", rows))
     assert pose.frames.tolist() == [3, 5]
-    check(pose, person(17, 3), "coco-17")
+    check(pose, person(17, x=303), "coco-17")
     assert pose.source == "results.json: COCO results"
 
 
@@ -296,7 +298,8 @@ def test_mmpose_inferencer_video(tmp_path: Path) -> None:
         }
         for f in range(4)
     ]
-    left, right = read_keypoints(save(tmp_path / "clip.json", frames))
+    tracks = read_keypoints(save(tmp_path / "clip.json", frames))
+    left, right = sorted(tracks, key=lambda pose: pose.points_px[0, 0, 0])
     assert left.frames.tolist() == right.frames.tolist() == [0, 2, 3]
     check(left, person(26, 3), "halpe-26", 2)
     check(right, person(26, 9, x=900), "halpe-26", 2)
@@ -317,13 +320,13 @@ def test_mmpose_demo_counts_from_one(tmp_path: Path) -> None:
 
 def test_mmpose_single_image_and_folder_of_images(tmp_path: Path) -> None:
     for frame in (4, 5):
-        save(tmp_path / "out" / f"img_{frame}.json", [instance(person(17, frame))])
+        save(tmp_path / "out" / f"img_{frame}.json", [instance(person(17, x=300 + frame))])
     (pose,) = read_keypoints(tmp_path / "out" / "img_4.json")
     assert pose.frames.tolist() == [0]
-    check(pose, person(17, 4), "coco-17")
+    check(pose, person(17, x=304), "coco-17")
     (pose,) = read_keypoints(tmp_path / "out")
     assert pose.frames.tolist() == [4, 5]
-    check(pose, person(17, 5), "coco-17", 1)
+    check(pose, person(17, x=305), "coco-17", 1)
 
 
 def test_json_without_confidence_is_sure_and_says_so(tmp_path: Path) -> None:
@@ -385,6 +388,31 @@ def test_heatmap_scores_are_divided_by_their_maximum(tmp_path: Path) -> None:
     assert pose.source == f"a.npy: array; confidence divided by its maximum {top:g}"
 
 
+def test_what_others_reported_of_identities(tmp_path: Path) -> None:
+    """A second detection in a frame, new ids in every frame, and `track="anew"` over exchanged ones."""
+    walk = [person(17, 1, x=300 + 5 * frame) for frame in range(60)]
+    second = row("30.jpg", walk[30] * [1, 1, 0.6] + [3, 2, 0])
+    rows = [row(f"{frame}.jpg", body) for frame, body in enumerate(walk)]
+    (pose,) = read_keypoints(save(tmp_path / "a.json", [*rows[:30], second, *rows[30:]]))
+    assert len(pose) == 60
+    assert pose.record == {"identities": "tracked", "second_detections_left_out": 1}
+    check(pose, walk[30], "coco-17", 30)
+    (pose,) = read_keypoints(save(tmp_path / "a.json", [{**r, "idx": i} for i, r in enumerate(rows)]))
+    assert len(pose) == 60
+    assert "because the file's change" in pose.record["identities"]
+    others = [row(f"{frame}.jpg", person(17, 2, x=900 - 4 * frame)) for frame in range(60)]
+    both = [
+        {**r, "idx": 1 + (who + (frame >= 40)) % 2}
+        for who, person_rows in enumerate((rows, others))
+        for frame, r in enumerate(person_rows)
+    ]
+    file = save(tmp_path / "a.json", both)
+    assert read_keypoints(file)[0].record["ids_change"] == [[40, 1, 2], [40, 2, 1]]
+    for pose in read_keypoints(file, track="anew"):
+        assert len(pose) == 60
+        assert (np.abs(np.diff(pose.points_px.mean(axis=(1, 2)))) < 10).all()
+
+
 def test_own_layout_comes_back_as_it_is(tmp_path: Path) -> None:
     points = RNG.uniform(0, 400, (6, 25, 2))
     confidence = RNG.uniform(0, 1, (6, 25))
@@ -401,14 +429,14 @@ def test_own_layout_comes_back_as_it_is(tmp_path: Path) -> None:
         "track_id": np.array([3, 3, 3, 1, 1, 1]),
     }
     np.savez(tmp_path / "a.npz", **keys, times_s=np.array([0.1, 0.2, 0.25, 0.0, 0.02, 0.1]))
-    three, one = read_keypoints(tmp_path / "a.npz")
+    one, three = read_keypoints(tmp_path / "a.npz")
     assert (three.track_id, three.frames.tolist()) == (3, [4, 7, 8])
     assert (one.track_id, one.frames.tolist(), one.times_s.tolist()) == (1, [1, 2, 4], [0, 0.02, 0.1])
     assert (three.points_px == points[:3]).all()
     assert (three.confidence == confidence[:3]).all()
     assert (three.fps, three.image_size, three.assumed) == (59.94, (1080, 1920), ())
     assert three.skeleton is SKELETONS["body-25b"]
-    assert read_keypoints(tmp_path / "a.npz", fps=10)[1].times_s.tolist() == [0.1, 0.2, 0.4]
+    assert read_keypoints(tmp_path / "a.npz", fps=10)[0].times_s.tolist() == [0.1, 0.2, 0.4]
 
 
 def test_own_layout_follows_the_same_rules_for_confidence(tmp_path: Path) -> None:

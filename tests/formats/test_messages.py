@@ -193,23 +193,6 @@ KEYPOINTS: dict[str, tuple[Callable[[Path], None] | str, str, str]] = {
         "negative.npz: frames: expected 0-based frame numbers, found -1",
         "",
     ),
-    "duplicate.json": (
-        flat(
-            {"image_id": "4.jpg", "idx": 1}, {"image_id": "4.jpg", "idx": 1}, {"image_id": "5.jpg", "idx": 2}
-        ),
-        "duplicate.json: expected one detection per person and frame, found person 1 twice in frame 4",
-        "Remove one of them, or give each person an id of their own.",
-    ),
-    "duplicate.npz": (
-        lambda path: npz(path, points_px=POINTS, frames=np.array([0, 1, 1])),
-        "duplicate.npz: frames: expected strictly increasing frame numbers, found 1 followed by 1",
-        "Sort the frames, and give each person a track of their own.",
-    ),
-    "unordered.npz": (
-        lambda path: npz(path, points_px=POINTS, frames=np.array([0, 2, 1])),
-        "unordered.npz: frames: expected strictly increasing frame numbers, found 2 followed by 1",
-        "Sort the frames, and give each person a track of their own.",
-    ),
     "fractions.npz": (
         lambda path: npz(path, points_px=POINTS, frames=np.array([0, 0.5, 1])),
         "fractions.npz: frames: expected 3 whole numbers, found float64 (3,)",

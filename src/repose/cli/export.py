@@ -8,7 +8,7 @@ import tyro
 
 from repose.cli.terminal import say
 from repose.formats import read_poses
-from repose.pose import one_track
+from repose.people import choose
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Export:
     """Write the folder that OpenSim's scaling and inverse kinematics ask for."""
     model: str = "Rajagopal2016.osim"
     """With --to opensim: the generic model to scale, as seen from the folder. It comes with OpenSim."""
-    person: int | None = None
-    """Write this person alone."""
+    person: int | str | None = None
+    """Write this person alone: largest, central, an id, or x,y, a point on them in the first frame."""
     unit: Literal["cm", "m"] | None = None
     """Unit of a BVH file, which cannot say it: centimetres unless given."""
     force: bool = False
@@ -39,7 +39,7 @@ class Export:
 
         poses = read_poses(self.result)
         if self.person is not None:
-            poses = [one_track(poses, self.person)]
+            poses = [choose(poses, self.person)]
         if self.to == "opensim":
             export = export_opensim(poses, self.out, model=self.model, force=self.force)
         else:

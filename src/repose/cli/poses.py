@@ -12,6 +12,7 @@ from repose.estimate import EstimateOptions, estimate
 from repose.formats import write_poses
 from repose.formats.results import FILES
 from repose.output import check_output
+from repose.people import Dropped
 from repose.pose import Pose3D
 from repose.refine import refine
 
@@ -143,13 +144,14 @@ def notes(poses: list[Pose3D]) -> list[str]:
     """What a user must know to read the numbers rightly."""
     first = poses[0]
     record = first.record
+    lines = who_is_who(poses)
     place = {
         "camera": "Joints in metres in the camera frame (x right, y down, z forward)",
         "camera-root-relative": "Joints in metres relative to the pelvis, camera axes "
         "(x right, y down, z forward)",
         "world": "Joints in metres in the world frame (z up)",
     }[first.coordinates]
-    lines = [f"{place}; scale: {first.scale}."]
+    lines.append(f"{place}; scale: {first.scale}.")
     options = {
         "fps": f"--fps ({first.fps:g})",
         "image_size": f"--size ({first.image_size[0]} {first.image_size[1]})"
@@ -171,6 +173,32 @@ def notes(poses: list[Pose3D]) -> list[str]:
             )
     if record.get("detector") == "mediapipe":
         lines.append("MediaPipe follows one person at a time; several are found with --detector rtmpose.")
+    return lines
+
+
+def who_is_who(poses: list[Pose3D]) -> list[str]:
+    """Who the main person is, and what became of detections and ids that are nobody's."""
+    record, lines = poses[0].record, []
+    if len(poses) > 1:
+        lines.append(
+            f"The main person is {poses[0].track_id}: people are listed by how large and how long they are "
+            "in the picture. Choose one with --person."
+        )
+    if ghosts := [Dropped(**ghost) for ghost in record.get("not_people", ())]:
+        lines.append(f"No people, and left out (--keep-all keeps them): {few([str(g) for g in ghosts])}.")
+    for pose in poses:
+        if flips := pose.record.get("upside_down_left_out"):
+            frames = few([f"{first}–{last}" for first, last in flips])
+            lines.append(
+                f"Person {pose.track_id} upside down for a moment, left out (--keep-all keeps it): {frames}."
+            )
+    if "because" in record.get("identities", ""):
+        lines.append("The file's ids of people change from frame to frame: people were tracked anew.")
+    if changes := record.get("ids_change"):
+        told = few([f"{before} becomes {after} in frame {frame}" for frame, before, after in changes])
+        lines.append(f"The file's ids of people change: {told}. --track anew does without them.")
+    if count := record.get("second_detections_left_out"):
+        lines.append(f"{count} second detections of somebody found already in the frame were left out.")
     return lines
 
 

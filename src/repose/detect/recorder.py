@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
+from repose.people import number_by_prominence
 from repose.pose import Pose2D
 from repose.skeleton import Skeleton
-from repose.tracking import Tracker
+from repose.tracking import AWAY_S, NOBODY, Tracker
 from repose.video import VideoFrame, VideoInfo
 
 
@@ -23,15 +24,15 @@ class TrackRecorder:
     """Collects detections frame by frame, tells the people apart, and gives one track for each.
 
     Identities come from `repose.tracking.Tracker`: somebody not seen for a second, or found too far from
-    everybody known, is somebody new. It is shown the middle of each left/right pair, so that a detector
-    that exchanges somebody's left and right does not make two people of one.
+    everybody known, is somebody new. A second detection of the same person in a frame is left out, and
+    counted in `Pose2D.record`.
     """
 
     def __init__(self, info: VideoInfo, skeleton: Skeleton, source: str) -> None:
         self._info, self._skeleton, self._source = info, skeleton, source
-        self._mirror = list(skeleton.mirror)
-        self._tracker = Tracker(max_age_frames=max(1, round(info.fps)))
+        self._tracker = Tracker(skeleton.mirror, max(AWAY_S, 2 / info.fps))
         self._rows: dict[int, _Rows] = {}
+        self._left_out = 0
 
     def add(
         self,
@@ -40,11 +41,11 @@ class TrackRecorder:
         confidence: Float[np.ndarray, "people joints"],
     ) -> None:
         """Record the people found in `frame`; frames come in increasing order."""
-        middles_px = (points_px + points_px[:, self._mirror]) / 2
-        ids = self._tracker.update(
-            frame.index, middles_px, np.minimum(confidence, confidence[:, self._mirror])
-        )
+        ids = self._tracker.update(frame.time_s, points_px, confidence)
         for track_id, points, sureness in zip(ids, points_px, confidence, strict=True):
+            if track_id == NOBODY:
+                self._left_out += 1
+                continue
             rows = self._rows.setdefault(track_id, _Rows())
             rows.frames.append(frame.index)
             rows.times_s.append(frame.time_s)
@@ -52,8 +53,9 @@ class TrackRecorder:
             rows.confidence.append(sureness.astype(np.float32))
 
     def tracks(self) -> list[Pose2D]:
-        """The tracks so far, by id."""
-        return [
+        """The tracks so far, the most prominent person first and number 0."""
+        record = {"second_detections_left_out": self._left_out} if self._left_out else {}
+        tracks = [
             Pose2D(
                 points_px=np.stack(rows.points_px),
                 confidence=np.stack(rows.confidence),
@@ -64,6 +66,8 @@ class TrackRecorder:
                 track_id=track_id,
                 times_s=np.array(rows.times_s),
                 source=self._source,
+                record=record,
             )
             for track_id, rows in sorted(self._rows.items())
         ]
+        return number_by_prominence(tracks)

@@ -17,9 +17,10 @@ from repose.data.store import ClipStore
 from repose.errors import UserError, expected
 from repose.evaluate.protocol import Outcome, Progress, Protocol, predict
 from repose.evaluate.scores import PIECE_FRAMES, Predictions, Scores, score
-from repose.lift import SEEN_CONFIDENCE, Device, Lifter
+from repose.lift import Device, Lifter
 from repose.models import PoseModel
 from repose.output import stage_file
+from repose.pose import SEEN_CONFIDENCE
 
 _BY_ACTION = ("mpjpe_mm", "p_mpjpe_mm", "n_mpjpe_mm", "velocity_error_mm_per_s")
 

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 
 from repose import metrics
 from repose.errors import UserError
-from repose.lift import SEEN_CONFIDENCE
+from repose.pose import SEEN_CONFIDENCE
 from repose.skeleton import Skeleton
 
 Average = Literal["actions", "frames"]

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast
 
 import numpy as np
 
@@ -10,6 +9,7 @@ from repose.errors import UserError, expected
 from repose.formats.detections import (
     ASSUMED_FPS,
     Detections,
+    assemble,
     assume_size,
     interpret,
     lay_out,
@@ -111,8 +111,9 @@ def parse_own(
     fps: int | float | None,
     image_size: tuple[int, int] | None,
     skeleton: Skeleton | None,
+    anew: bool = False,
 ) -> list[Pose2D]:
-    """Tracks of an `.npz` with RePOSE's own keys, in the order in which they begin.
+    """Tracks of an `.npz` with RePOSE's own keys, by track id.
 
     `points_px` (rows, joints, 2) has one row per person and frame, as have `confidence` (rows, joints),
     `frames`, `times_s` and `track_id`; a single number serves as everybody's `track_id`. `fps`,
@@ -152,23 +153,19 @@ def parse_own(
         for what, known in (("confidence", scores), ("fps", fps), ("image_size", image_size))
         if known is None
     ]
-    frames = np.asarray(own.frames, dtype=np.int64)
     with _naming(name):
-        return [
-            Pose2D(
-                points_px=points[ids == person],
-                confidence=confidence[ids == person],
-                frames=frames[ids == person],
-                fps=ASSUMED_FPS if fps is None else fps,
-                image_size=assume_size(points, confidence) if image_size is None else image_size,
-                skeleton=layout,
-                track_id=person,
-                times_s=cast(np.ndarray, None if times is None else times[ids == person]),
-                assumed=tuple(assumed),
-                source=str(arrays.get("source", f"{name}: array")) + note,
-            )
-            for person in dict.fromkeys(ids.tolist())
-        ]
+        detections = Pose2D(
+            points_px=points,
+            confidence=confidence,
+            frames=np.arange(rows),
+            fps=ASSUMED_FPS if fps is None else fps,
+            image_size=assume_size(points, confidence) if image_size is None else image_size,
+            skeleton=layout,
+            assumed=tuple(assumed),
+            source=str(arrays.get("source", f"{name}: array")) + note,
+        )
+        people = None if anew else np.array(ids, dtype=np.int64)
+        return assemble(np.asarray(own.frames, dtype=np.int64), people, detections, times)
 
 
 @contextmanager

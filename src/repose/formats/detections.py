@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 
 from repose.errors import UserError, expected
+from repose.people import number_by_prominence
 from repose.pose import Pose2D
 from repose.skeleton import SKELETONS, Skeleton
-from repose.tracking import track
+from repose.tracking import NOBODY, settle_identities
 
 KNOWN_LAYOUTS = "COCO-17, Halpe-26, H36M-17, MPI-17, BODY-25, BODY-25B, COCO-18, MediaPipe-33"
 
@@ -58,12 +59,14 @@ def make_tracks(
     fps: int | float | None,
     image_size: tuple[int, int] | None,
     skeleton: Skeleton | None,
+    anew: bool = False,
 ) -> list[Pose2D]:
     """One `Pose2D` per person, by track id; `name` is the file's, for messages.
 
     What a point and a score mean is told by `interpret`. A person without any joint in a frame is absent
-    from it. Rows are sorted by frame. Raises UserError for joints of no known layout, numbers that cannot
-    be pixels, a negative frame, one person twice in a frame, or nobody at all.
+    from it. Rows are sorted by frame. `anew` ignores the file's own ids (see
+    `repose.tracking.settle_identities`); people who are tracked here are numbered by prominence. Raises
+    UserError for joints of no known layout, numbers that cannot be pixels, a negative frame, or nobody.
     """
     points, scores = _stack(name, detections)
     given = points.shape[1]
@@ -77,10 +80,7 @@ def make_tracks(
     there = (confidence > 0).any(axis=1)
     if not there.any():
         raise nobody(name)
-    people = None if detections.people is None else np.asarray(detections.people, dtype=np.int64)[there]
     frames, points, confidence = frames[there], points[there], confidence[there]
-    if people is None:
-        people = track(frames, points, confidence)
     assumed = ["confidence"] if scores is None else []
     fps = fps if fps is not None else detections.fps
     if fps is None:
@@ -89,32 +89,51 @@ def make_tracks(
     if image_size is None:
         image_size = assume_size(points, confidence)
         assumed.append("image_size")
+    people = None if detections.people is None else np.asarray(detections.people, dtype=np.int64)[there]
+    return assemble(
+        frames,
+        None if anew else people,
+        Pose2D(
+            points_px=points.astype(np.float32),
+            confidence=confidence.astype(np.float32),
+            frames=np.arange(len(points)),
+            fps=fps,
+            image_size=image_size,
+            skeleton=layout,
+            assumed=tuple(assumed),
+            source=f"{name}: {detections.kind}{body}{note}",
+        ),
+    )
+
+
+def assemble(
+    frames: np.ndarray, people: np.ndarray | None, rows: Pose2D, times_s: np.ndarray | None = None
+) -> list[Pose2D]:
+    """One track per person from the detections of a file, each sorted by frame.
+
+    `rows` has one detection after the other, whose own frame numbers and times do not count: those are
+    `frames` and `times_s`. `people` are the file's ids, in whose order the tracks come; where
+    there are none, or they do not serve (see `repose.tracking.settle_identities`), people are tracked and
+    numbered by prominence.
+    """
+    ids, record = settle_identities(
+        frames, people, rows.points_px, rows.confidence, rows.fps, rows.skeleton.mirror
+    )
     tracks = []
-    for person in np.unique(people):
-        rows = np.flatnonzero(people == person)
-        rows = rows[np.argsort(frames[rows], kind="stable")]
-        twice = np.flatnonzero(np.diff(frames[rows]) == 0)
-        if len(twice):
-            expected(
-                name,
-                "one detection per person and frame",
-                f"person {person} twice in frame {frames[rows[twice[0]]]}",
-                "Remove one of them, or give each person an id of their own.",
-            )
-        tracks.append(
-            Pose2D(
-                points_px=points[rows].astype(np.float32),
-                confidence=confidence[rows].astype(np.float32),
-                frames=frames[rows],
-                fps=fps,
-                image_size=image_size,
-                skeleton=layout,
-                track_id=int(person),
-                assumed=tuple(assumed),
-                source=f"{name}: {detections.kind}{body}{note}",
-            )
+    for person in np.unique(ids[ids != NOBODY]):
+        here = np.flatnonzero(ids == person)
+        here = here[np.argsort(frames[here], kind="stable")]
+        track = replace(
+            rows,
+            points_px=rows.points_px[here],
+            confidence=rows.confidence[here],
+            frames=frames[here],
+            times_s=cast(np.ndarray, None if times_s is None else times_s[here]),
+            track_id=int(person),
+            record=record,
         )
-    return tracks
+        tracks.append(track)
+    return tracks if record["identities"] == "file" else number_by_prominence(tracks)
 
 
 def nobody(name: str) -> UserError:

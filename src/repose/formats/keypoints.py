@@ -3,7 +3,7 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -24,13 +24,15 @@ def read_keypoints(
     fps: int | float | None = None,
     image_size: tuple[int, int] | None = None,
     skeleton: str | Skeleton | None = None,
+    track: Literal["file", "anew"] = "file",
 ) -> list[Pose2D]:
     """One `Pose2D` per person of a keypoint file or folder, in the file's own layout.
 
     The content tells the format: AlphaPose, COCO, MMPose and OpenPose JSON, a folder with one JSON file
     per frame, `.npz` and `.npy` (see the modules of `repose.formats`; pickled objects are never opened).
-    People without ids get theirs from `repose.tracking`; a frame in which a person was not found is
-    absent from the track.
+    People without ids get theirs from `repose.tracking`, and so do all with `track="anew"`; ids that
+    change from frame to frame are not used, and of two detections of one person in a frame the surer counts
+    (`Pose2D.record` says so). A frame in which a person was not found is absent from the track.
 
     A file says its layout by its number of joints: 17 are COCO-17 in JSON and H36M-17 in an array, and
     BODY-25 and BODY-25B are told apart by the lengths of the bones. `skeleton` overrides it. What the
@@ -40,10 +42,13 @@ def read_keypoints(
     Raises UserError for what cannot be read as keypoints.
     """
     path = Path(path)
+    if track not in ("file", "anew"):
+        expected("track", "file or anew", repr(track))
+    anew = track == "anew"
     layout = None if skeleton is None else get_skeleton(skeleton)
     try:
         if path.is_dir():
-            return _read_folder(path, fps, image_size, layout)
+            return _read_folder(path, fps, image_size, layout, anew)
         data = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file or folder", "Check the path.") from None
@@ -53,15 +58,15 @@ def read_keypoints(
     if not data:
         raise UserError(f"{name}: the file is empty (0 bytes)", "Make it again.")
     if not data.startswith(NUMPY_STARTS):
-        return make_tracks(name, _parse(name, load_json(name, data)), fps, image_size, layout)
+        return make_tracks(name, _parse(name, load_json(name, data)), fps, image_size, layout, anew)
     content = load_arrays(name, data)
     if "joints_m" in content:
         raise UserError(
             f"{name}: expected 2D keypoints, found 3D poses of RePOSE", "Read them with repose.read_poses."
         )
     if "points_px" in content:
-        return arrays.parse_own(name, content, fps, image_size, layout)
-    return make_tracks(name, arrays.parse(name, content), fps, image_size, layout)
+        return arrays.parse_own(name, content, fps, image_size, layout, anew)
+    return make_tracks(name, arrays.parse(name, content), fps, image_size, layout, anew)
 
 
 def holds_keypoints(path: str | Path) -> bool:
@@ -133,7 +138,11 @@ def _gather(name: str, kind: str, frames: dict[int, list[tuple[Any, np.ndarray]]
 
 
 def _read_folder(
-    folder: Path, fps: int | float | None, image_size: tuple[int, int] | None, skeleton: Skeleton | None
+    folder: Path,
+    fps: int | float | None,
+    image_size: tuple[int, int] | None,
+    skeleton: Skeleton | None,
+    anew: bool,
 ) -> list[Pose2D]:
     """One JSON file per frame, whose number is the last one in its name (`run_000012_keypoints.json`).
 
@@ -157,7 +166,9 @@ def _read_folder(
         content = load_json(name, data)
         people = _parse_frame(name, content)
         if people is None and len(files) == 1:
-            return read_keypoints(file, fps=fps, image_size=image_size, skeleton=skeleton)
+            return read_keypoints(
+                file, fps=fps, image_size=image_size, skeleton=skeleton, track="anew" if anew else "file"
+            )
         if people is None:
             raise _no_keypoints(name, content)
         digits = re.findall(r"\d+", file.stem)
@@ -168,7 +179,7 @@ def _read_folder(
             expected(folder.name, "one file per frame", f"{owner[frame]} and {file.name}, both frame {frame}")
         frames[frame], owner[frame] = people, file.name
     detections = _gather(folder.name, "folder of frames", frames)
-    return make_tracks(folder.name, detections, fps, image_size, skeleton)
+    return make_tracks(folder.name, detections, fps, image_size, skeleton, anew)
 
 
 def _no_keypoints(name: str, content: Any) -> UserError:
