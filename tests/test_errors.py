@@ -49,6 +49,14 @@ def test_words_of_a_file_stay_on_one_short_line() -> None:
     assert len(raised.value.message) < 300
 
 
+def test_a_message_is_fit_for_a_terminal() -> None:
+    error = UserError("läufer\n\x1b[2J\ud800", "\u202e" + "9" * 5000)
+    assert error.message == "läufer\n\\x1b[2J\\ud800"
+    assert error.hint.startswith("\\u202e999")
+    assert len(error.hint) < 2100
+    assert str(error).encode().decode() == f"{error.message}\n{error.hint}"
+
+
 def test_a_decorated_reader_keeps_its_signature_and_blames_wrong_calls_on_the_caller() -> None:
     @reads("JSON")
     def read(path: Path, *, strict: bool = False) -> str:

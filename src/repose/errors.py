@@ -12,6 +12,7 @@ Config = TypeVar("Config")
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
+_LONGEST = 2000
 _AGAIN = "It is damaged or something else: make, copy or download it again."
 
 
@@ -19,10 +20,13 @@ class UserError(Exception):
     """Something the user can mend: what is wrong, and what to do about it.
 
     The command line prints `message` and `hint` and exits with code 2; the Python API raises it.
-    A message says what was expected and what was found.
+    A message says what was expected and what was found. What was found may come from a hostile file, so
+    characters that are not for reading (control codes, halves of surrogates) stand as their escapes, and a
+    message of more than 2,000 characters lacks its middle.
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
+        message, hint = _fit_to_print(message), _fit_to_print(hint)
         super().__init__(f"{message}\n{hint}" if hint else message)
         self.message = message
         self.hint = hint
@@ -90,10 +94,23 @@ def reads(
 
 
 def _reason(error: Exception) -> str:
-    """The error in a line, bounded, since its words may come from the file."""
+    """The error in a short line."""
     words = " ".join(str(error).split())
-    words = "".join(letter if letter.isprintable() else "�" for letter in words)
     return f"{type(error).__name__}: {words[:200]}" if words else type(error).__name__
+
+
+def _fit_to_print(text: str) -> str:
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
+    return "".join(
+        letter if letter.isprintable() or letter in "\n\t\N{NO-BREAK SPACE}" else _escape(letter)
+        for letter in text
+    )
+
+
+def _escape(letter: str) -> str:
+    # A damaged array of text holds numbers that are no character at all, which no codec takes.
+    return f"\\x{ord(letter):02x}" if ord(letter) < 256 else f"\\u{ord(letter):04x}"
 
 
 def override(config: Config, options: dict[str, Any]) -> Config:
