@@ -8,7 +8,7 @@ detected, size, fps).
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -117,6 +117,26 @@ class VideoReport:
         """Raises UserError where the file cannot be written."""
         with stage_file(path) as partial:
             partial.write_text(to_json({"benchmark": "video", **asdict(self)}), encoding="utf-8")
+
+
+_Layout = Mapping[str, tuple[str | int, ...]]
+"""Names of arrays and their axes; an axis that is a word has one length throughout."""
+_TRUTH: _Layout = {
+    "joints_m": ("frames", "joints", 3),
+    "joint_names": ("joints",),
+    "fps": (),
+    "valid": ("frames",),
+}
+_CAMERA: _Layout = {"K": (3, 3), "dist": (4,), "R": (3, 3), "t": (3,)}
+_MEDIAPIPE: _Layout = {
+    "xy_px": ("frames", 33, 2),
+    "world_m": ("frames", 33, 3),
+    "visibility": ("frames", 33),
+    "detected": ("frames",),
+    "size": (2,),
+    "fps": (),
+}
+_LARGEST = 1e6
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,7 +253,7 @@ def _mean(values: np.ndarray) -> float:
 
 def _score_mediapipe(clip: _Clip, truth: _Truth) -> Iterator[VideoScore]:
     """Its world landmarks as they are; and, where it exchanges sides, with that undone by the truth."""
-    found = _read(clip.mediapipe, "xy_px", "world_m", "detected")
+    found = _read(clip.mediapipe, _MEDIAPIPE)
     frames = np.flatnonzero(found["detected"])
     joints = _BLAZEPOSE.indices(*truth.names)
     world_m, points_px = (found[name][frames][:, joints].astype(np.float64) for name in ("world_m", "xy_px"))
@@ -277,23 +297,23 @@ def _read_truth(folder: Path) -> _Truth:
     files = sorted(folder.glob("gt_*.npz"))
     if len(files) != 1:
         expected(str(folder), "one gt_*.npz with the truth", ", ".join(file.name for file in files) or "none")
-    arrays = _read(files[0], "joints_m", "joint_names", "fps", "valid")
-    names = [str(name) for name in arrays["joint_names"]]
-    joints = arrays["joints_m"].astype(np.float64)
-    if joints.shape != (len(arrays["valid"]), len(names), 3):
-        expected(str(files[0]), f"joints_m ({len(arrays['valid'])}, {len(names)}, 3)", joints.shape)
-    for name in names:
+    arrays = load_arrays(str(files[0]), files[0])
+    truth = _checked(files[0], arrays, _TRUTH)
+    names = truth["joint_names"].tolist()
+    for name in (*names, "left_hip", "right_hip"):
         _BLAZEPOSE.index(name)
+        if names.count(name) != 1:
+            expected(f"{files[0]}: joint_names", f"{name} once", f"{names.count(name)} times")
     cameras = {}
     for key in arrays:
         camera = key.removesuffix("_R")
-        if key.endswith("_R") and {f"{camera}_K", f"{camera}_t", f"{camera}_dist"} <= arrays.keys():
-            pose = np.eye(4)
-            pose[:3, :3], pose[:3, 3] = arrays[key], arrays[f"{camera}_t"].reshape(3)
-            cameras[camera] = Camera(arrays[f"{camera}_K"], arrays[f"{camera}_dist"], pose)
+        parts = {f"{camera}_{part}": axes for part, axes in _CAMERA.items()}
+        if key.endswith("_R") and parts.keys() <= arrays.keys():
+            K, distortion, R, t = _checked(files[0], arrays, parts).values()
+            cameras[camera] = Camera(K, distortion, np.block([[R, t.reshape(3, 1)], [np.eye(4)[3:]]]))
     if not cameras:
         expected(str(files[0]), "a camera's NAME_K, NAME_dist, NAME_R and NAME_t", "none")
-    return _Truth(joints, names, float(arrays["fps"]), arrays["valid"].astype(bool), cameras)
+    return _Truth(truth["joints_m"], names, float(truth["fps"]), truth["valid"].astype(bool), cameras)
 
 
 def _clips(folder: Path, truth: _Truth) -> Iterator[_Clip]:
@@ -304,16 +324,18 @@ def _clips(folder: Path, truth: _Truth) -> Iterator[_Clip]:
                 continue
             hidden = np.zeros(truth.joints_m.shape[:2], dtype=bool)
             if suffix:
-                hidden = _read(folder / f"{name}_occlusion.npz", "joint_occluded")["joint_occluded"]
-                if hidden.shape != truth.joints_m.shape[:2]:
-                    expected(f"{name}_occlusion.npz: joint_occluded", truth.joints_m.shape[:2], hidden.shape)
+                hidden = _read(folder / f"{name}_occlusion.npz", {"joint_occluded": hidden.shape})[
+                    "joint_occluded"
+                ]
             yield _Clip(name + suffix, camera, video, mediapipe, hidden.astype(bool))
 
 
 def _read_stored(path: Path) -> Pose2D:
     """MediaPipe's 2D as `repose estimate` would see it."""
-    found = _read(path, "xy_px", "visibility", "detected", "size", "fps")
+    found = _read(path, _MEDIAPIPE)
     frames = np.flatnonzero(found["detected"])
+    if not len(frames):
+        raise UserError(f"{path}: nobody was detected in any frame")
     width, height = found["size"].tolist()
     return Pose2D(
         points_px=found["xy_px"][frames],
@@ -326,9 +348,29 @@ def _read_stored(path: Path) -> Pose2D:
     )
 
 
-def _read(path: Path, *names: str) -> dict[str, np.ndarray]:
-    """All arrays of a file; raises UserError where it lacks one of `names`."""
-    content = load_arrays(str(path), path)
-    if missing := [name for name in names if name not in content]:
-        expected(str(path), f"arrays {', '.join(names)}", f"no {', '.join(missing)}")
-    return content
+def _read(path: Path, layout: _Layout) -> dict[str, np.ndarray]:
+    """The arrays of a file, as `_checked`."""
+    return _checked(path, load_arrays(str(path), path), layout)
+
+
+def _checked(path: Path, arrays: Mapping[str, np.ndarray], layout: _Layout) -> dict[str, np.ndarray]:
+    """The arrays of `layout`, numbers as float64; raises UserError for other axes, types and numbers."""
+    if missing := [name for name in layout if name not in arrays]:
+        expected(str(path), f"arrays {', '.join(layout)}", f"no {', '.join(missing)}")
+    sizes: dict[str | int, int] = {}
+    found = {}
+    for name, axes in layout.items():
+        array = arrays[name]
+        text = name == "joint_names"
+        fits = array.ndim == len(axes) and array.dtype.kind in ("U" if text else "biuf")
+        for axis, length in zip(axes, array.shape, strict=False):
+            fits = fits and length == (sizes.setdefault(axis, length) if isinstance(axis, str) else axis)
+        if not fits:
+            wanted = f"{'text' if text else 'numbers'} ({', '.join(map(str, axes))})"
+            expected(f"{path}: {name}", wanted, f"{array.dtype} {array.shape}")
+        found[name] = array if text else array.astype(np.float64)
+        if not text and not (np.abs(found[name]) < _LARGEST).all():
+            expected(f"{path}: {name}", f"finite numbers below {_LARGEST:g}", "others")
+    if "fps" in found and not found["fps"] > 0:
+        expected(f"{path}: fps", "a positive frame rate", found["fps"])
+    return found

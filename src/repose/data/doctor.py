@@ -114,7 +114,8 @@ def examine(store: ClipStore, *, progress: Progress | None = None) -> list[Findi
         worst = {check.name: (0.0, "") for check in checks}
         for view in _views(store, split):
             for check in checks:
-                bad, of = check.measure(view)
+                with np.errstate(all="ignore"):  # numbers that are wrong are what is looked for
+                    bad, of = check.measure(view)
                 totals[check.name][0] += bad
                 totals[check.name][1] += of
                 if of and bad / of > worst[check.name][0]:
@@ -307,7 +308,8 @@ def _fit_camera(rays: np.ndarray, view: _View) -> np.ndarray | None:
     for axis in (0, 1):
         ray = rays[:, middle, axis][seen]
         point = view.keypoints[:, middle, axis][seen]
-        if len(ray) < 10 or not np.isfinite(point).all() or np.ptp(ray) < 1e-6:
+        usable = len(ray) >= 10 and np.isfinite(point).all() and np.isfinite(ray).all()
+        if not usable or np.ptp(ray) < 1e-6:
             return None
         focal, centre = np.polyfit(ray, point, 1)
         drawn[..., axis] = rays[..., axis] * focal + centre

@@ -125,6 +125,8 @@ it has more than two recordings. 02_01 and walking_1 are one recording, and both
 one walker who repeats the same walk (walking_extra_7 to 9, 15 to 20, 25 to 34, 41 to 58 with walking_6) are
 trained on too, so that validation measures new motion."""
 
+_FARTHEST_M = 10_000.0
+_RATES_HZ = (0.1, 10_000.0)
 _THIGH_M = (0.2, 0.7)
 """Lengths of a human thigh, wide enough for children and giants: anything else is a wrong unit."""
 
@@ -231,7 +233,7 @@ def _read_file(path: Path, unit_m: float, skeletons: dict[Path, AsfSkeleton]) ->
         expected(str(path), "a motion", "an ASF skeleton without one", "Give an AMC file of the subject.")
     else:
         expected(str(path), "BVH, AMC or .npz motion capture", beginning(start.decode(errors="replace")))
-    _check(path, joints)
+    _check(path, joints, fps)
     return MocapClip(path.stem, joints.astype(np.float32), fps, str(path))
 
 
@@ -316,9 +318,16 @@ def _z_up(points: np.ndarray) -> np.ndarray:
     return np.stack([points[..., 0], -points[..., 2], points[..., 1]], axis=-1)
 
 
-def _check(path: Path, joints: np.ndarray) -> None:
+def _check(path: Path, joints: np.ndarray, fps: float) -> None:
     if not np.isfinite(joints).all():
         expected(str(path), "finite positions", "NaN or infinity")
+    if not (far := np.abs(joints).max()) < _FARTHEST_M:
+        expected(
+            str(path), f"positions within {_FARTHEST_M:,.0f} m", f"{far:.3g} m", "Check the file's unit."
+        )
+    if not _RATES_HZ[0] <= fps <= _RATES_HZ[1]:
+        rates = f"a frame rate of {_RATES_HZ[0]:g} to {_RATES_HZ[1]:,.0f} Hz"
+        expected(str(path), rates, f"{fps:.4g} Hz", "Check the frame time: it is in seconds.")
     thigh = joints[:, H36M.index("left_knee")] - joints[:, H36M.index("left_hip")]
     length = float(np.median(np.linalg.norm(thigh, axis=-1)))
     if not _THIGH_M[0] < length < _THIGH_M[1]:

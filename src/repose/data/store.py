@@ -39,6 +39,8 @@ Progress = Callable[[str, int, int | None], None]
 """Called with what is done, how much of it, and of how much."""
 
 _FORMAT = "repose-store"
+_LARGEST = 1e9
+"""What is beyond it, in pixels or millimetres, is damaged."""
 _ABANDONED_S = 600.0
 """A partial folder that was not written to for so long belongs to a preparation that was killed."""
 
@@ -235,7 +237,7 @@ def _write_split(
     writers: dict[str, _ArrayWriter] = {}
     sequences: list[dict[str, Any]] = []
     try:
-        for recording in recordings:
+        for recording in _recordings(recordings):
             _check_recording(recording, skeleton)
             arrays = _in_store_units(recording, kind)
             if not writers:
@@ -264,12 +266,25 @@ def _write_split(
     return {"frames": sequences[-1]["stop"], "arrays": sorted(writers), "sequences": sequences}
 
 
+def _recordings(recordings: Iterable[Recording]) -> Iterator[Recording]:
+    """The recordings as they are made. What overflows in float32 is refused as infinite, not warned of."""
+    making = iter(recordings)
+    while True:
+        with np.errstate(over="ignore", invalid="ignore"):
+            recording = next(making, None)
+        if recording is None:
+            return
+        yield recording
+
+
 def _check_recording(recording: Recording, skeleton: Skeleton) -> None:
     frames = len(recording.keypoints_px)
     for name, array in _arrays(recording).items():
         shape = (frames, *_axes(name, skeleton))
         if not frames or array.shape != shape:
             expected(f"{recording.name}: {name}", f"the shape {shape}, with frames", array.shape)
+        if (np.abs(array) > _LARGEST).any():
+            expected(f"{recording.name}: {name}", f"numbers up to {_LARGEST:g}, or NaN", "larger ones")
     if not 0 < recording.fps < np.inf:
         expected(f"{recording.name}: fps", "a positive number of frames per second", recording.fps)
 
