@@ -4,7 +4,8 @@ A detector that mistakes a person's back for the front exchanges arms, legs or b
 picture the labels then jump at once to where the other side was. Each frame's arms and legs are either
 "as found" or "exchanged"; the sequence of states that leaves the most bodily motion wins (Viterbi). Every
 change of state has a price, so that limbs which truly cross are left alone, and so has every exchanged
-frame: labels are taken for right unless motion says otherwise.
+frame: labels are taken for right unless motion says otherwise. Arms and legs are judged together: it costs
+to take one pair for exchanged and the other not, and no repair leaves hips that face against the shoulders.
 """
 
 from dataclasses import replace
@@ -27,8 +28,10 @@ CHANGE_PRICE = 0.8
 """What a change of state costs; a joint that jumps too far by a sixth of the person's size costs 1."""
 EXCHANGE_PRICE = 0.01
 """What a frame costs for each limb pair exchanged in it; ends an exchange whose end cannot be seen."""
-DISAGREEMENT_PRICE = 0.03
+DISAGREEMENT_PRICE = 0.06
 """What a frame costs in which arms and legs differ in state: most exchanges are of the whole body."""
+CLEARLY_WIDE = (0.05, 0.03)
+"""Width of shoulders and of hips, in sizes of the person, from which on they plainly face one way."""
 LONGEST_GAP_S = 2.0
 """A gap after which nothing can be said: each stretch between such gaps is judged on its own."""
 
@@ -84,12 +87,15 @@ def _most_bodily(
     )
     prices = arms + legs
     change = CHANGE_PRICE * (_STATES[:, None] != _STATES).sum(axis=-1)
-    stay = EXCHANGE_PRICE * _STATES.sum(axis=-1) + DISAGREEMENT_PRICE * (_STATES[:, 0] != _STATES[:, 1])
+    contorted = _contorted(limbs)
+    # Where hips and shoulders as found face against each other, an exchange of both would leave them so.
+    differ = DISAGREEMENT_PRICE * ((_STATES[:, 0] != _STATES[:, 1]) & ~contorted[:, 3:])
+    stay = EXCHANGE_PRICE * _STATES.sum(axis=-1) + differ + np.where(contorted, np.inf, 0)
     # A path's end: the states of its last two frames, [previous, current].
-    cost = change + stay[:, None] + stay
+    cost = change + stay[0, :, None] + stay[1]
     came_from = np.zeros((len(limbs), 4, 4), dtype=int)
     for t in range(2, len(limbs)):
-        through = cost[:, :, None] + prices[t - 2] + change + stay
+        through = cost[:, :, None] + prices[t - 2] + change + stay[t]
         came_from[t] = through.argmin(axis=0)
         cost = through.min(axis=0)
     previous, current = np.unravel_index(int(cost.argmin()), cost.shape)
@@ -97,6 +103,26 @@ def _most_bodily(
     for t in range(len(limbs) - 1, 1, -1):
         path.append(int(came_from[t, path[-1], path[-2]]))
     return _STATES[path[::-1]].astype(bool)
+
+
+def _contorted(limbs: Float[np.ndarray, "frames limbs 2 joints 2"]) -> Bool[np.ndarray, "frames states"]:
+    """Which repairs would leave the hips facing against the shoulders; what was found is never among them.
+
+    Hips and shoulders face the same way where they go from left to right on the same side of the trunk.
+    Nobody can turn them to opposite sides, so only those count that are seen from the front or the back, wide
+    enough that no error of the detector turns them.
+    """
+    tops = limbs[:, :, :, 0]
+    trunk = tops[:, 0].mean(axis=1) - tops[:, 1].mean(axis=1)
+    across = tops[:, :, 0] - tops[:, :, 1]
+    length = np.maximum(np.linalg.norm(trunk, axis=-1), 1e-6)[:, None]
+    width = (trunk[:, None, 0] * across[..., 1] - trunk[:, None, 1] * across[..., 0]) / length
+    clear = (np.abs(width) > CLEARLY_WIDE).all(axis=1)
+    opposed = width.prod(axis=1) < 0
+    one_only = _STATES[:, 0] != _STATES[:, 1]
+    contorted = clear[:, None] & (opposed[:, None] != one_only)
+    contorted[:, 0] = False
+    return contorted
 
 
 def _prices(

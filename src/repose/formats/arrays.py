@@ -116,7 +116,8 @@ def parse_own(
     """Tracks of an `.npz` with RePOSE's own keys, by track id.
 
     `points_px` (rows, joints, 2) has one row per person and frame, as have `confidence` (rows, joints),
-    `frames`, `times_s` and `track_id`; a single number serves as everybody's `track_id`. `fps`,
+    `frames`, `times_s` and `track_id`; a single number serves as everybody's `track_id`, and
+    without it several rows of one frame are several people, who are tracked. `fps`,
     `image_size` (width, height), `skeleton` (a layout's name) and `source` are of the whole file. All but
     `points_px` may be absent: frames then count from 0, 17 joints are H36M-17, and the rest is assumed.
     """
@@ -164,8 +165,9 @@ def parse_own(
             assumed=tuple(assumed),
             source=str(arrays.get("source", f"{name}: array")) + note,
         )
-        people = None if anew else np.array(ids, dtype=np.int64)
-        return assemble(np.asarray(own.frames, dtype=np.int64), people, detections, times)
+        frames = np.asarray(own.frames, dtype=np.int64)
+        unknown = anew or ("track_id" not in arrays and len(np.unique(frames)) < rows)
+        return assemble(frames, None if unknown else np.array(ids, dtype=np.int64), detections, times)
 
 
 @contextmanager
