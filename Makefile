@@ -9,10 +9,10 @@ GLTF_VALIDATOR := gltf-validator@2.0.0-dev.3.10
 # Conflicts would be reported for mediapipe alone, whose metadata asks for more than it uses (constraints.txt).
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --no-warn-conflicts --constraint constraints.txt
 
-.PHONY: help install demo test check docs
+.PHONY: help install demo test test-processors check docs
 help:
 	@echo "make demo      3D poses of the sample video, with its error against the truth"
-	@echo "make test      the tests"
+	@echo "make test      the tests (test-processors: those that compute, as other processors round)"
 	@echo "make install   repose and its detectors in $(VENV)"
 	@echo "make check     style, types and imports"
 	@echo "make docs      the documentation as a site, to be opened from disk"
@@ -26,6 +26,12 @@ demo: install
 # One thread: tensors this small gain nothing from two, and lose much where others use the cores.
 test: $(VENV)/.installed-for-development
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+# What rounds differently elsewhere, once more with PyTorch's kernels for older processors.
+test-processors: $(VENV)/.installed-for-development
+	set -e; for kernels in default avx2; do \
+		ATEN_CPU_CAPABILITY=$$kernels OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/models tests/losses tests/test_lift.py; \
+	done
 
 check: $(VENV)/.installed-for-development
 	$(BIN)/ruff check .

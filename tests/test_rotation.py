@@ -236,8 +236,8 @@ def test_swing_and_twist_multiply_to_the_rotation(
 
 def test_half_a_turn_of_swing_has_no_twist() -> None:
     swing, twist = rot.swing_twist(np.diag([-1.0, 1.0, -1.0]), np.array([0.0, 0.0, 1.0]))
-    np.testing.assert_array_equal(twist, np.eye(3))
-    np.testing.assert_array_equal(swing, np.diag([-1.0, 1.0, -1.0]))
+    np.testing.assert_allclose(twist, np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(swing, np.diag([-1.0, 1.0, -1.0]), atol=1e-12)
 
 
 def test_forward_kinematics_of_an_arm_by_hand() -> None:

@@ -103,7 +103,7 @@ def test_space_and_time_are_not_exchanged():
     target, predicted = torch.zeros(1, 2, 3, 3), torch.zeros(1, 2, 3, 3)
     target[0, 1, :, 2], predicted[0, 0, :, 2] = 1.0, 0.5
     assert spatial_rank(predicted, target) == 0
-    assert temporal_rank(predicted, target) == 0.5 / 4
+    assert temporal_rank(predicted, target).item() == pytest.approx(0.5 / 4)
 
 
 @LOSSES

@@ -105,7 +105,10 @@ class BoneGraph(GraphConvolution):
 class SimilarityGraph(GraphConvolution):
     """Frames of a joint, each connected to those most similar to it.
 
-    A neighbour is any frame at least as similar as the k-th most similar one, so ties all count.
+    A neighbour is any frame at least as similar as the k-th most similar one, so ties all count. Where
+    frames are alike but for rounding, as those of a person who stands still, the processor's rounding
+    decides which of them tie: another processor, or other threads, can give another graph, and so another
+    output. That is how the published program defines it; in float64 it is rare.
     """
 
     def __init__(self, frames: int, width: int, neighbours: int) -> None:
@@ -169,7 +172,10 @@ class Layer(nn.Module):
 
 
 class AGFormer(PoseModel):
-    """MotionAGFormer for the joints of H36M-17, on clips of exactly `config.frames` frames."""
+    """MotionAGFormer for the joints of H36M-17, on clips of exactly `config.frames` frames.
+
+    Outputs in float32 can differ between processors by more than rounding: see `SimilarityGraph`.
+    """
 
     def __init__(self, config: AGFormerConfig) -> None:
         super().__init__()
