@@ -665,8 +665,8 @@ def test_an_unknown_model_names_those_there_are() -> None:
         ),
         ({"height_m": 170}, "height: expected a person's height in metres, found 170"),
         ({"height_m": 0}, "height: expected a person's height in metres, found 0"),
-        ({"max_gap_s": -1}, "max_gap_s: expected seconds, 0 or more, found -1"),
-        ({"max_gap_s": float("nan")}, "max_gap_s: expected seconds, 0 or more, found nan"),
+        ({"max_gap_s": -1}, "max_gap_s: expected 0 to 60 seconds, found -1"),
+        ({"max_gap_s": float("nan")}, "max_gap_s: expected 0 to 60 seconds, found nan"),
         ({"fov_deg": 0.0}, "field of view: expected 1 to 170 degrees"),
     ],
 )

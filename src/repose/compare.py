@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from repose.errors import UserError, expected, reading
+from repose.files.structured import decode
 from repose.output import stage_file
 from repose.run import FREE, SCORES, read_config
 
@@ -127,7 +128,7 @@ def _read(folder: Path) -> _Run:
         if not lines:
             hint = "Let the run go on to its first validation."
             expected(str(folder), f"validation scores in {SCORES}", "none", hint)
-        scores = {name: float(value) for name, value in json.loads(lines[-1]).items()}
+        scores: dict[str, float] = decode(str(path), lines[-1], dict[str, float])
         step, seed = int(scores.pop("step")), int(settings["seed"])
     compared = {name: value for name, value in settings.items() if name not in FREE | {"seed"}}
     return _Run(folder, compared, seed, step, scores)

@@ -27,6 +27,9 @@ CONFIDENCE_EXPONENT = {"mediapipe-33": 4.0}
 MediaPipe guesses joints behind obstacles with a visibility of up to 0.8, and gives most of what it sees more
 than 0.95. Chosen on the project's sample (`make demo`)."""
 
+LONGEST_GAP_S = 60.0
+"""No gap is filled that is longer."""
+
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["float32", "bfloat16"]
 
@@ -329,8 +332,8 @@ def check_scene(
         Camera.assumed((1, 1), fov_deg)
     if height_m is not None and not 0.3 < height_m < 3:
         expected("height", "a person's height in metres", height_m)
-    if not max_gap_s >= 0:
-        expected("max_gap_s", "seconds, 0 or more", max_gap_s)
+    if not 0 <= max_gap_s <= LONGEST_GAP_S:
+        expected("max_gap_s", f"0 to {LONGEST_GAP_S:g} seconds", max_gap_s, "Nobody knows more about a gap.")
 
 
 def normalise(
@@ -377,7 +380,9 @@ def _segments(pose: Pose2D, max_gap_s: float) -> Iterator[_Segment]:
     """Cut the track at gaps that are too long, and list the missing frames of the others."""
     # The frame after a gap comes one frame later than the gap is long; a hair more against rounding.
     longest = max_gap_s + 1.001 / pose.fps
-    cuts = np.flatnonzero((np.diff(pose.times_s) > longest) & (np.diff(pose.frames) > 1)) + 1
+    steps_s = np.diff(pose.times_s)
+    # Between neighbouring frames nothing is missing, unless the times say that the source stood still.
+    cuts = np.flatnonzero((steps_s > longest) & ((np.diff(pose.frames) > 1) | (steps_s > LONGEST_GAP_S))) + 1
     for rows in np.split(np.arange(len(pose)), cuts):
         if not (pose.confidence[rows] > 0).any():
             continue

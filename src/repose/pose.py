@@ -14,6 +14,12 @@ from jaxtyping import Bool, Float, Int
 from repose.errors import expected
 from repose.skeleton import Skeleton, convert, get_skeleton
 
+LAST_FRAME = 10_000_000
+"""92 hours at 30 frames per second. Larger numbers in files are dates, milliseconds or identities."""
+RATES_HZ = (0.1, 10_000)
+"""Frame rates that a source may have: time lapse to the fastest cameras that film people."""
+LARGEST_SIDE_PX = 100_000
+
 Coordinates = Literal["camera", "camera-root-relative", "world"]
 
 SEEN_CONFIDENCE = 0.3
@@ -63,16 +69,13 @@ class Pose2D:
             expected(
                 "confidence", "values from 0 to 1", found, "Divide the detector's scores by their maximum."
             )
-        width, height = (int(side) for side in self.image_size)
-        if width <= 0 or height <= 0:
-            expected("image_size", "a positive (width, height) in pixels", self.image_size)
         _set(
             self,
             points_px=points,
             confidence=confidence,
             frames=frames,
             fps=_rate(self.fps),
-            image_size=(width, height),
+            image_size=_size(self.image_size),
             skeleton=skeleton,
             track_id=int(self.track_id),
             times_s=_times(self.times_s, frames, _rate(self.fps)),
@@ -155,6 +158,10 @@ class Pose3D:
         confidence = seen.astype(np.float32) if self.confidence is None else self.confidence
         if self.coordinates not in get_args(Coordinates):
             expected("coordinates", " or ".join(get_args(Coordinates)), repr(self.coordinates))
+        if self.intrinsics_px is not None:
+            numbers = np.asarray(self.intrinsics_px, dtype=np.float64)
+            if numbers.shape != (4,) or not np.isfinite(numbers).all() or not (numbers[:2] > 0).all():
+                expected("intrinsics", "fx, fy, cx, cy in pixels with positive fx and fy", self.intrinsics_px)
         points, deviation, T_cam_world = self.points_px, self.deviation_m, self.T_cam_world
         if deviation is not None:
             deviation = _floats("deviation_m", deviation, shape, skeleton)
@@ -176,6 +183,7 @@ class Pose3D:
             points_px=None if points is None else _floats("points_px", points, (*shape, 2), skeleton),
             times_s=_times(self.times_s, frames, _rate(self.fps)),
             deviation_m=deviation,
+            image_size=None if self.image_size is None else _size(self.image_size),
             T_cam_world=T_cam_world,
         )
 
@@ -239,6 +247,13 @@ def _frames(frames: object, count: int) -> np.ndarray:
     numbers = numbers.astype(np.int64)
     if count and numbers[0] < 0:
         expected("frames", "0-based frame numbers", int(numbers[0]))
+    if count and numbers.max() > LAST_FRAME:
+        expected(
+            "frames",
+            f"frame numbers up to {LAST_FRAME:,}",
+            f"{numbers.max()}, which looks like a date, a time or an identity",
+            "Number the frames in their order, from 0.",
+        )
     steps = np.diff(numbers)
     if (steps <= 0).any():
         at = int(np.argmax(steps <= 0))
@@ -252,9 +267,18 @@ def _frames(frames: object, count: int) -> np.ndarray:
 
 
 def _rate(fps: object) -> float:
-    if not (isinstance(fps, Real) and np.isfinite(float(fps)) and float(fps) > 0):
-        expected("fps", "a positive number of frames per second", fps)
+    slowest, fastest = RATES_HZ
+    if not (isinstance(fps, Real) and slowest <= float(fps) <= fastest):
+        expected("fps", f"{slowest:g} to {fastest:,} frames per second", fps)
     return float(fps)
+
+
+def _size(image_size: tuple[int, int]) -> tuple[int, int]:
+    width, height = (int(side) for side in image_size)
+    if not (0 < width <= LARGEST_SIDE_PX and 0 < height <= LARGEST_SIDE_PX):
+        found = f"({width}, {height})"
+        expected("image_size", f"a (width, height) of 1 to {LARGEST_SIDE_PX:,} pixels", found)
+    return width, height
 
 
 def _times(times_s: object, frames: np.ndarray, fps: float) -> np.ndarray:

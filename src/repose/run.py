@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from msgspec import Struct
 
 from repose.errors import UserError, expected, reads
+from repose.files.structured import Count, convert, decode
 from repose.models import PoseModel
 from repose.output import stage_file
 
@@ -58,10 +60,23 @@ def read_config(folder: Path) -> dict[str, Any]:
 
     Raises UserError where there is none.
     """
-    try:
-        return flatten(json.loads((folder / CONFIG).read_text())["config"])
-    except (OSError, ValueError, KeyError, TypeError):
+    if not (folder / CONFIG).is_file():
         expected(str(folder), f"the folder of a run, with its {CONFIG}", "none")
+    run: _Run = decode(str(folder / CONFIG), (folder / CONFIG).read_bytes(), _Run)
+    return flatten(run.config)
+
+
+class _Run(Struct):
+    """What `describe_run` writes, as far as it is read again."""
+
+    config: dict[str, Any]
+
+
+class _State(Struct):
+    """The numbers of what `save_state` writes."""
+
+    step: Count
+    best: float
 
 
 def describe_run(folder: Path, config: "DataclassInstance") -> None:
@@ -97,9 +112,10 @@ def restore(path: Path, model: PoseModel, optimizer: Any) -> tuple[int, float]:
     if not path.exists():
         return 0, math.inf
     state = torch.load(path, map_location="cpu", weights_only=True)
+    numbers: _State = convert(str(path), {"step": state["step"], "best": state["best"]}, _State)
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
-    return state["step"], state["best"]
+    return numbers.step, numbers.best
 
 
 def versions() -> dict[str, str]:

@@ -36,6 +36,16 @@ class Skeleton:
     def __post_init__(self) -> None:
         if len(self.joints) != len(self.parents) or len(set(self.joints)) != len(self.joints):
             raise ValueError(f"{self.name}: joints must be distinct, with one parent each")
+        count = len(self.joints)
+        if not all(-1 <= parent < count for parent in self.parents):
+            raise ValueError(f"{self.name}: parents must be joints, or -1")
+        hanging = set(range(count))
+        while ready := {joint for joint in hanging if self.parents[joint] not in hanging}:
+            hanging -= ready
+        if hanging:
+            raise ValueError(f"{self.name}: every joint must lead to a root, without a circle of parents")
+        if alone := [joint for joint in self.joints if _partner(joint) not in self.joints]:
+            raise ValueError(f"{self.name}: {alone[0]} needs a partner on the other side")
 
     def __len__(self) -> int:
         return len(self.joints)

@@ -322,7 +322,8 @@ RESULTS: dict[str, tuple[Callable[[Path], None] | str, str, str]] = {
     ),
     "partial.npz": (
         lambda path: npz(path, format="repose-poses", version=VERSION),
-        "partial.npz: expected the arrays of a complete result, found KeyError: 'about'",
+        "partial.npz: expected the arrays of a complete result, found no about, rows, frames, times_s, "
+        "joints_m, seen, confidence, deviation_m, points_px",
         "Make it again.",
     ),
 }  # fmt: skip

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from repose.errors import UserError
 from repose.formats import read_poses, results, write_poses
+from repose.formats.results import write_npz
 from repose.output import check_output, stage
 from repose.pose import Pose3D
 from repose.skeleton import SKELETONS, Skeleton
@@ -96,12 +97,12 @@ changes = st.fixed_dictionaries(
         "seed": st.integers(0, 1000),
         "frames": st.integers(0, 6),
         "track_id": st.integers(0, 10**6),
-        "fps": st.floats(0.01, 1000),
+        "fps": st.floats(0.1, 10_000),
         "scale": st.text(max_size=8),
         "model": st.text(max_size=8),
         "coordinates": st.sampled_from(["camera", "camera-root-relative", "world"]),
         "image_size": st.none() | st.tuples(st.integers(1, 9000), st.integers(1, 9000)),
-        "intrinsics_px": st.none() | st.tuples(*[st.floats(-1e4, 1e4)] * 4),
+        "intrinsics_px": st.none() | st.tuples(*[st.floats(1e-3, 1e4)] * 2, *[st.floats(-1e4, 1e4)] * 2),
         "record": records,
         "double": st.booleans(),
         "without_points": st.booleans(),
@@ -373,3 +374,60 @@ def test_new_folders_have_ordinary_permissions(tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
     write_poses([pose_3d()], tmp_path / "out")
     assert (tmp_path / "out").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+ACCOUNTS = sorted((Path(__file__).parent / "inputs").glob("*.json"))
+
+
+def with_account(path: Path, account: str) -> Path:
+    """A result of 287 frames whose account is this text."""
+    write_npz([pose_3d(count=287)], path)
+    arrays = dict(np.load(path))
+    np.savez(path, **{**arrays, "about": np.array([account])})
+    return path
+
+
+@pytest.mark.parametrize("account", ACCOUNTS, ids=lambda path: path.name)
+def test_accounts_that_were_read_and_crashed_later(account: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"poses.npz: track 0: "):
+        read_poses(with_account(tmp_path / "poses.npz", account.read_text()))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"parents": ["head", "foot"]}, "without a circle"),
+        ({"parents": [None, "hand"]}, "not in tuple"),
+        ({"joints": ["foot", "foot"]}, "distinct"),
+        ({"joints": ["left_foot", "head"], "parents": [None, None]}, "partner"),
+        ({"fps": 1e-9}, "track 0: fps: expected 0.1 to 10,000"),
+        ({"image_size": [640, 10**9]}, "image_size"),
+        ({"intrinsics_px": [0, 1, 2, 3]}, "intrinsics_px"),
+        ({"T_cam_world": [[1, 2, 3]]}, "T_cam_world"),
+        ({"model": ["a"]}, "model: expected `str`"),
+        ({"dtypes": {"joints_m": "U99999999", "confidence": "float32"}}, "dtypes"),
+        ({"record": {"swaps_undone": {"arms": [[1]]}}}, "record: swaps_undone"),
+        ({"record": {"frames_lost_in_file": 3}}, "record: frames_lost_in_file"),
+        ({"record": {"video": 3}}, "record: video"),
+    ],
+)
+def test_every_field_of_an_account_is_checked(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    pose = pose_3d(count=287, skeleton=Skeleton("stick", ("foot", "head"), (-1, 0)))
+    kinds = {"joints_m": "float32", "confidence": "float32", "points_px": "float32", "deviation_m": "float32"}
+    account = {**results.describe(pose), "dtypes": {**kinds, "T_cam_world": "float64"}, **change}
+    write_npz([pose], tmp_path / "poses.npz")
+    arrays = dict(np.load(tmp_path / "poses.npz"))
+    np.savez(tmp_path / "poses.npz", **{**arrays, "about": np.array([json.dumps(account)])})
+    with pytest.raises(UserError, match=message):
+        read_poses(tmp_path)
+
+
+def test_an_account_nested_a_hundred_thousand_deep(tmp_path: Path) -> None:
+    deep = '{"record": {"a": ' + "[" * 100_000 + "]" * 100_000 + "}}"
+    with pytest.raises(UserError, match=r"track 0: expected values nested"):
+        read_poses(with_account(tmp_path / "poses.npz", deep))
+
+
+def test_frames_that_are_dates_are_noticed() -> None:
+    with pytest.raises(UserError, match="looks like a date"):
+        pose_3d(count=2, frames=np.array([0, 10**9]))

@@ -45,6 +45,9 @@ def few_models(monkeypatch: pytest.MonkeyPatch) -> None:
     register(replace(TINY_AG.with_config(layers=2), name="motionagformer-s"))
 
 
+INPUTS = Path(__file__).parent / "inputs"
+
+
 def trained(name: str) -> PoseModel:
     """A model none of whose tensors has its initial value, BatchNorm statistics included."""
     model = build(name).train()
@@ -360,8 +363,8 @@ BAD = {
     "sparse": (torch_of({"a": torch.eye(2).to_sparse()}), "a dictionary whose entry 'a' is a Tensor"),
     "other network": (torch_of({"a": torch.zeros(1)}), "no known model has these tensors"),
     "bad description": (safetensors_of({"repose": "{"}), "model description: expected JSON"),
-    "list": (safetensors_of({"repose": "[]"}), "model description: expected a JSON object, found list"),
-    "lacking": (safetensors_of({"repose": "{}"}), "model description: the field 'architecture' is missing"),
+    "list": (safetensors_of({"repose": "[]"}), "model description: expected `object`, found `array`"),
+    "lacking": (safetensors_of({"repose": "{}"}), "model description: object missing required field `name`"),
 }
 
 
@@ -388,11 +391,17 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
         ({"architecture": "resnet"}, "no architecture is called 'resnet'"),
         ({"config": {"colour": 3}}, "the configuration does not fit 'dstformer'"),
         ({"config": {"heads": 3, "width": 16}}, "the tensors are not those of 'repose'"),
-        ({"config": {"width": "wide"}}, "the configuration does not fit 'dstformer'"),
-        ({"frame_rate_hz": "fast"}, "frame_rate_hz: expected <class 'float'>, found 'fast'"),
-        ({"window_frames": 1.5}, "window_frames: expected <class 'int'>, found 1.5"),
-        ({"output": "feet"}, "output: expected .* found 'feet'"),
+        ({"config": {"width": "wide"}}, "configuration: width: expected `int`, found `str`"),
+        ({"frame_rate_hz": "fast"}, "frame_rate_hz: expected `float`, found `str`"),
+        ({"window_frames": 1.5}, "window_frames: expected `int`, found `float`"),
+        ({"output": "feet"}, "output: invalid enum value 'feet'"),
         ({"colour": "red"}, "unknown field 'colour'"),
+        ({"config": {"depth": 10**7}}, "depth: expected `int` <= 256"),
+        ({"config": {"heads": 0}}, "heads: expected `int` >= 1"),
+        ({"window_frames": 10**12}, "window_frames: expected `int` <= 10000"),
+        ({"frame_rate_hz": 1e9}, "frame_rate_hz: expected `float` <= 1000"),
+        ({"frame_rate_hz": float("nan")}, "expected JSON"),
+        ({"deviation_factors": {"seen": "x"}}, "deviation_factors.*: expected `float`, found `str`"),
     ],
 )
 def test_descriptions_that_rebuild_no_model(tmp_path: Path, change: dict[str, Any], message: str) -> None:
@@ -423,3 +432,15 @@ def test_packaged_weights_are_listed_first(tmp_path: Path, monkeypatch: pytest.M
     assert listed[0].spec == find_spec("motionbert")
     parameters = sum(parameter.numel() for parameter in build("motionbert").parameters())
     assert listed[0].parameters == listed[3].parameters == parameters
+
+
+@pytest.mark.parametrize("path", sorted(INPUTS.glob("*.json")), ids=lambda path: path.name)
+def test_descriptions_that_once_escaped(path: Path) -> None:
+    with pytest.raises(UserError, match="model description: "):
+        ModelSpec.from_json(path.read_text())
+
+
+@pytest.mark.parametrize("path", sorted(INPUTS.glob("*.pt")), ids=lambda path: path.name)
+def test_checkpoints_that_once_escaped(path: Path) -> None:
+    with pytest.raises(UserError):
+        load_checkpoint(path)

@@ -22,14 +22,16 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, NoReturn
 
 import numpy as np
+from msgspec import Meta, Struct
 
 from repose.camera import to_screen
 from repose.data.windows import Sequence, Split
 from repose.errors import UserError, expected, reads
 from repose.files.arrays import map_array
+from repose.files.structured import Count, Text, convert, decode
 from repose.skeleton import Skeleton, get_skeleton
 
 VERSION = 2
@@ -64,6 +66,26 @@ _TARGET_UNITS: dict[Target | None, str] = {
 }
 
 
+class _Part(Struct):
+    """A split, as the manifest describes it."""
+
+    frames: Count
+    arrays: list[Literal["keypoints_norm", "target", "truth_mm", "factor", "valid"]]
+    sequences: list[Sequence]
+
+
+class _Manifest(Struct):
+    """What must be right in a manifest for the store to be used."""
+
+    dataset: Text
+    skeleton: Text
+    target: Target | None
+    splits: dict[Annotated[str, Meta(pattern=r"^\w[\w.-]{0,99}$")], _Part]
+    licence: Text = ""
+    notes: list[Text] = []
+    sources: list[dict[str, Any]] = []
+
+
 @dataclass(frozen=True, eq=False)
 class ClipStore:
     """A prepared data set."""
@@ -81,21 +103,12 @@ class ClipStore:
         """
         path = Path(path)
         manifest = _read_manifest(path)
-        try:
-            skeleton = get_skeleton(manifest["skeleton"])
-            if manifest["target"] not in (None, *get_args(Target)):
-                raise ValueError(f"target {manifest['target']!r}")
-            required = ["keypoints_norm", *([] if manifest["target"] is None else ["target"])]
-            splits = {
-                name: _open_split(path, name, part, skeleton, required)
-                for name, part in manifest["splits"].items()
-            }
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise UserError(
-                f"{path / MANIFEST}: expected a store's description, found a damaged one ({reason})",
-                "Prepare the store again.",
-            ) from None
+        found: _Manifest = convert(str(path / MANIFEST), manifest, _Manifest, "Prepare the store again.")
+        skeleton = get_skeleton(found.skeleton)
+        required = ["keypoints_norm", *([] if found.target is None else ["target"])]
+        splits = {
+            name: _open_split(path, name, part, skeleton, required) for name, part in found.splits.items()
+        }
         return cls(path, manifest, skeleton, splits)
 
     @property
@@ -362,12 +375,11 @@ def _read_manifest(path: Path) -> dict[str, Any]:
             f"{path}: expected a complete store, found an interrupted preparation", "Prepare it again."
         )
     try:
-        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        text = (path / MANIFEST).read_bytes()
     except FileNotFoundError:
         expected(str(path), f"a store, with a {MANIFEST}", "a folder without one", again)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path / MANIFEST}: cannot be read: {error}", "Prepare the store again.") from None
-    if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
+    manifest: dict[str, Any] = decode(str(path / MANIFEST), text, dict[str, Any], "Prepare the store again.")
+    if manifest.get("format") != _FORMAT:
         expected(str(path / MANIFEST), "the manifest of a store", "something else", again)
     if manifest.get("version") != VERSION:
         expected(
@@ -379,27 +391,28 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _open_split(
-    path: Path, name: str, part: Mapping[str, Any], skeleton: Skeleton, required: list[str]
-) -> Split:
-    frames = int(part["frames"])
-    if missing := [array for array in required if array not in part["arrays"]]:
-        raise ValueError(f"split {name} has no {', '.join(missing)}")
-    arrays = {array: _map(path / name / f"{array}.npy", array, frames, skeleton) for array in part["arrays"]}
-    sequences = tuple(
-        Sequence(**{**row, "image_size": (int(row["image_size"][0]), int(row["image_size"][1]))})
-        for row in part["sequences"]
-    )
+def _open_split(path: Path, name: str, part: _Part, skeleton: Skeleton, required: list[str]) -> Split:
+    frames, sequences = part.frames, tuple(part.sequences)
+    if missing := [array for array in required if array not in part.arrays]:
+        _inconsistent(path, f"split {name} has no {', '.join(missing)}")
+    arrays: dict[str, np.ndarray] = {
+        array: _map(path / name / f"{array}.npy", array, frames, skeleton) for array in part.arrays
+    }
     edges = [0, *(sequence.stop for sequence in sequences)]
     if [sequence.start for sequence in sequences] != edges[:-1] or edges[-1] != frames:
-        raise ValueError(f"the sequences of split {name} do not follow one another")
+        _inconsistent(path, f"the sequences of split {name} do not follow one another")
     return Split(name, sequences, arrays, skeleton)
+
+
+def _inconsistent(path: Path, why: str) -> NoReturn:
+    raise UserError(
+        f"{path / MANIFEST}: expected a store's description, found a damaged one ({why})",
+        "Prepare the store again.",
+    )
 
 
 @reads("an array of a store")
 def _map(path: Path, name: str, frames: int, skeleton: Skeleton) -> np.ndarray:
-    if name not in _LAYOUT:
-        raise ValueError(f"array {name!r}")
     shape, dtype = (frames, *_axes(name, skeleton)), np.dtype(_LAYOUT[name][0])
     mapped = map_array(path)
     if mapped.shape != shape or mapped.dtype != dtype:

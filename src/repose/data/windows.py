@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from collections.abc import Sequence as Row
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal, NamedTuple, get_args
+from typing import Annotated, Literal, NamedTuple, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
+from msgspec import Meta
 
 from repose.camera import from_screen
 from repose.errors import expected
+from repose.files.structured import Count
 from repose.skeleton import Skeleton
 
 Tail = Literal["drop", "keep", "pad"]
@@ -24,11 +26,11 @@ class Sequence:
     subject: str
     action: str
     camera: str
-    image_size: tuple[int, int]
+    image_size: tuple[Annotated[int, Meta(ge=1, le=100_000)], Annotated[int, Meta(ge=1, le=100_000)]]
     """Width and height in pixels."""
-    fps: float
-    start: int
-    stop: int
+    fps: Annotated[float, Meta(gt=0, le=100_000)]
+    start: Count
+    stop: Count
 
     def __len__(self) -> int:
         return self.stop - self.start

@@ -13,12 +13,14 @@ import csv
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from repose.errors import UserError, expected, reads
 from repose.files.arrays import NUMPY_STARTS, load_arrays
+from repose.files.structured import convert, decode
+from repose.formats.account import Account, Record
 from repose.output import stage
 from repose.pose import Pose3D
 from repose.skeleton import Skeleton
@@ -29,6 +31,7 @@ FILES = ("poses.npz", "poses.json", "poses.csv")
 
 _UNITS = {"joints": "m", "deviation": "m", "points": "px", "times": "s", "intrinsics": "px"}
 _CAMERA_AXES, _WORLD_AXES = "x right, y down, z forward", "right-handed, z up"
+_COLUMNS = ("frames", "times_s", "joints_m", "seen", "confidence", "deviation_m", "points_px")
 FRAMES = {
     "camera": "camera: the origin is the camera",
     "camera-root-relative": "camera axes: the origin is the root joint of every frame",
@@ -76,15 +79,21 @@ def read_poses(path: str | Path) -> list[Pose3D]:
     version = arrays.get("version", np.array("none"))
     if version.shape != () or version != VERSION:
         expected(name, f"format version {VERSION}", version, "Read it with the RePOSE that wrote it.")
-    try:
-        return [
-            _take(json.loads(about), arrays, slice(*rows))
-            for about, rows in zip(arrays["about"].tolist(), arrays["rows"].tolist(), strict=True)
-        ]
-    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
-        expected(
-            name, "the arrays of a complete result", f"{type(error).__name__}: {error}", "Make it again."
-        )
+    if missing := [key for key in ("about", "rows", *_COLUMNS) if key not in arrays]:
+        expected(name, "the arrays of a complete result", f"no {', '.join(missing)}", "Make it again.")
+    about, rows = arrays["about"], arrays["rows"]
+    if about.ndim != 1 or about.dtype.kind != "U" or rows.shape != (len(about), 2):
+        expected(name, "an account and rows for each track", f"about {about.shape}, rows {rows.shape}")
+    poses = []
+    for number, (text, bounds) in enumerate(zip(about.tolist(), rows.tolist(), strict=True)):
+        where = f"{name}: track {number}"
+        account: Account = decode(where, text, Account)
+        convert(f"{where}: record", account.record, Record)
+        try:
+            poses.append(_take(account, arrays, slice(*bounds)))
+        except (UserError, ValueError) as error:
+            raise UserError(f"{where}: {str(error).partition(chr(10))[0]}", "Make it again.") from None
+    return poses
 
 
 def describe(pose: Pose3D) -> dict[str, Any]:
@@ -228,36 +237,33 @@ def _or_nan(values: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
     return np.full(shape, np.nan, dtype=np.float32) if values is None else values
 
 
-def _take(about: dict[str, Any], arrays: dict[str, np.ndarray], rows: slice) -> Pose3D:
-    """The track that `about` and these rows describe."""
-    joints = about["joints"]
-    parents = tuple(-1 if parent is None else joints.index(parent) for parent in about["parents"])
-    dtypes = about["dtypes"]
+def _take(account: Account, arrays: dict[str, np.ndarray], rows: slice) -> Pose3D:
+    """The track that the account and these rows describe; ValueError for joints that are no skeleton."""
+    joints, dtypes = tuple(account.joints), account.dtypes
+    parents = tuple(-1 if parent is None else joints.index(parent) for parent in account.parents)
 
-    def exact(key: str) -> np.ndarray:
-        return arrays[key][rows].astype(dtypes[key])
+    def exact(key: str, dtype: str | None) -> np.ndarray:
+        return arrays[key][rows].astype(dtype)
 
-    size, intrinsics = about["image_size"], about["intrinsics_px"]
+    T_cam_world = account.T_cam_world
     return Pose3D(
-        joints_m=exact("joints_m"),
+        joints_m=exact("joints_m", dtypes.joints_m),
         seen=arrays["seen"][rows],
         frames=arrays["frames"][rows],
-        fps=about["fps"],
-        skeleton=Skeleton(about["skeleton"], tuple(joints), parents),
-        track_id=about["track_id"],
-        coordinates=about["coordinates"],
-        scale=about["scale"],
-        confidence=exact("confidence"),
-        points_px=None if dtypes["points_px"] is None else exact("points_px"),
-        deviation_m=None if dtypes["deviation_m"] is None else exact("deviation_m"),
-        T_cam_world=None
-        if dtypes["T_cam_world"] is None
-        else np.array(about["T_cam_world"], dtypes["T_cam_world"]),
+        fps=account.fps,
+        skeleton=Skeleton(account.skeleton, joints, parents),
+        track_id=account.track_id,
+        coordinates=account.coordinates,
+        scale=account.scale,
+        confidence=exact("confidence", dtypes.confidence),
+        points_px=None if dtypes.points_px is None else exact("points_px", dtypes.points_px),
+        deviation_m=None if dtypes.deviation_m is None else exact("deviation_m", dtypes.deviation_m),
+        T_cam_world=None if dtypes.T_cam_world is None else np.array(T_cam_world, dtypes.T_cam_world),
         times_s=arrays["times_s"][rows],
-        image_size=None if size is None else (size[0], size[1]),
-        intrinsics_px=None if intrinsics is None else cast(Any, tuple(intrinsics)),
-        model=about["model"],
-        record=about["record"],
+        image_size=account.image_size,
+        intrinsics_px=account.intrinsics_px,
+        model=account.model,
+        record=account.record,
     )
 
 

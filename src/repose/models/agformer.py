@@ -18,7 +18,16 @@ from torch import Tensor, nn
 
 from repose.errors import UserError
 from repose.models.layers import MLP, Attention, Representation
-from repose.models.registry import ModelSpec, PoseModel, register, register_architecture
+from repose.models.registry import (
+    Frames,
+    Layers,
+    ModelSpec,
+    PoseModel,
+    Ratio,
+    Width,
+    register,
+    register_architecture,
+)
 from repose.skeleton import H36M_17
 
 # Neighbours of each joint in the published graph. It is not symmetric (the pelvis does not see the left
@@ -48,19 +57,19 @@ _NEIGHBOURS = {
 class AGFormerConfig:
     """Sizes of a MotionAGFormer; the defaults are those of the base size."""
 
-    frames: int = 243
+    frames: Frames = 243
     """Length of every clip."""
-    width: int = 128
+    width: Width = 128
     """Features a token."""
-    representation: int = 512
+    representation: Width = 512
     """Features a joint of the motion representation, from which the head reads the pose."""
-    layers: int = 16
-    heads: int = 8
-    mlp_ratio: int = 4
+    layers: Layers = 16
+    heads: Layers = 8
+    mlp_ratio: Layers = 4
     """Hidden width of the MLPs, in widths."""
-    neighbours: int = 2
+    neighbours: Frames = 2
     """Frames that a frame is connected to in the temporal graph, itself included."""
-    layer_scale: float = 1e-5
+    layer_scale: Ratio = 1e-5
     """Initial weight of each residual branch."""
 
 

@@ -13,24 +13,33 @@ from torch import Tensor, nn
 
 from repose.errors import UserError
 from repose.models.layers import MLP, Attention, Representation
-from repose.models.registry import ModelSpec, PoseModel, register, register_architecture
+from repose.models.registry import (
+    Frames,
+    Joints,
+    Layers,
+    ModelSpec,
+    PoseModel,
+    Width,
+    register,
+    register_architecture,
+)
 
 
 @dataclass(frozen=True)
 class DSTformerConfig:
     """Sizes of a DSTformer; the defaults are those of RePOSE."""
 
-    frames: int = 243
+    frames: Frames = 243
     """Longest clip: number of learned time embeddings."""
-    joints: int = 17
-    width: int = 256
+    joints: Joints = 17
+    width: Width = 256
     """Features a token."""
-    representation: int = 512
+    representation: Width = 512
     """Features a joint of the motion representation, from which the head reads the pose."""
-    depth: int = 5
+    depth: Layers = 5
     """Pairs of blocks."""
-    heads: int = 8
-    mlp_ratio: int = 4
+    heads: Layers = 8
+    mlp_ratio: Layers = 4
     """Hidden width of the MLPs, in widths."""
 
 

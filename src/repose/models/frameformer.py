@@ -16,16 +16,25 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from repose.models.person_view import USUAL_SIZE_M, person_view, rotate
-from repose.models.registry import ModelSpec, PoseModel, register, register_architecture
+from repose.models.registry import (
+    Joints,
+    Layers,
+    ModelSpec,
+    PoseModel,
+    Ratio,
+    Width,
+    register,
+    register_architecture,
+)
 
 
 @dataclass(frozen=True)
 class FrameFormerConfig:
-    width: int = 256
-    depth: int = 8
-    heads: int = 8
-    mlp_ratio: float = 3.0
-    joints: int = 17
+    width: Width = 256
+    depth: Layers = 8
+    heads: Layers = 8
+    mlp_ratio: Ratio = 3.0
+    joints: Joints = 17
     deviation: bool = False
     """Whether the model says how far off each joint may be."""
 

@@ -10,36 +10,46 @@ rightly (skeleton, frame rate, 2D normalisation, ...). Third parties add their o
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from functools import cache
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 
 import torch
+from msgspec import Meta
 from torch import nn
 
 from repose.errors import UserError
+from repose.files.structured import Text, convert, decode
 
 Shapes = dict[str, tuple[int, ...]]
 """Name of each tensor of a model's state dict -> its shape."""
+
+
+Width = Annotated[int, Meta(ge=1, le=16_384)]
+Layers = Annotated[int, Meta(ge=1, le=256)]
+Joints = Annotated[int, Meta(ge=1, le=1_000)]
+Frames = Annotated[int, Meta(ge=1, le=10_000)]
+Ratio = Annotated[float, Meta(ge=0, le=1_000)]
+"""Bounds of what a configuration may ask for, so that no number in a file builds a model of any size."""
 
 
 @dataclass(frozen=True)
 class ModelSpec:
     """A model, and how its input and output are meant. Plain data: it is written into checkpoints as JSON."""
 
-    name: str
+    name: Text
     """Name under which `build` finds it, such as `repose`."""
-    architecture: str
+    architecture: Text
     """Name of the registered architecture."""
     config: dict[str, Any]
     """Fields of the architecture's configuration (values that JSON can hold)."""
-    skeleton: str
+    skeleton: Text
     """Name of the skeleton of input and output."""
-    frame_rate_hz: float
+    frame_rate_hz: Annotated[float, Meta(ge=1, le=1_000)]
     """Frame rate of the training clips; input at another rate is resampled to it."""
-    window_frames: int
+    window_frames: Frames
     """Frames of one window: the longest clip that the model takes at once."""
-    normalisation: str
+    normalisation: Text
     """How 2D input is normalised: `screen` (by the image's width), `crop-scaled` (to the sequence's
     bounding box), `pixel-scaled` (by the image's shorter side), `rays` (x/z, y/z of the camera)."""
     output: Literal["input", "m"] = "input"
@@ -50,7 +60,7 @@ class ModelSpec:
     """Whether every clip must have exactly `window_frames` frames."""
     training: dict[str, Any] = field(default_factory=dict)
     """Record of the training: data, licence, seed, errors reached."""
-    deviation_factors: dict[str, float] = field(default_factory=dict)
+    deviation_factors: dict[str, Ratio] = field(default_factory=dict)
     """What the model's deviation is multiplied by for joints that were `seen` and for those that were
     `hidden`, so that it holds for motion the model was not trained on; 1 where there is none."""
 
@@ -72,40 +82,18 @@ class ModelSpec:
         Raises:
             UserError: the text is no JSON, or a field is missing, unknown or of another type.
         """
-        try:
-            values = json.loads(text)
-        except ValueError as error:
-            raise UserError(f"model description: expected JSON, found {text[:40]!r} ({error})") from None
-        if not isinstance(values, dict):
-            raise UserError(f"model description: expected a JSON object, found {type(values).__name__}")
-        known = {entry.name: entry for entry in fields(cls)}
-        if unknown := sorted(values.keys() - known.keys()):
+        what = "model description"
+        values = decode(what, text, dict[str, Any])
+        if unknown := sorted(values.keys() - {entry.name for entry in fields(cls)}):
             raise UserError(
                 f"model description: unknown field {unknown[0]!r}",
                 "The file was probably written by a newer version of repose: update repose.",
             )
-        optional = {"deviation_factors"}  # came later
-        if missing := sorted(known.keys() - values.keys() - optional):
-            raise UserError(f"model description: the field {missing[0]!r} is missing")
-        for name, value in values.items():
-            _check_type(name, value, known[name].type)
-        return cls(**values)
+        spec: ModelSpec = convert(what, values, cls)
+        return spec
 
 
 _EXAMPLE = ModelSpec("", "", {}, "", 0.0, 0, "")
-
-
-def _check_type(name: str, value: object, wanted: Any) -> None:
-    if get_origin(wanted) is Literal:
-        fits = value in get_args(wanted)
-    elif wanted is float:
-        fits = isinstance(value, int | float) and not isinstance(value, bool)
-    elif wanted is int:
-        fits = isinstance(value, int) and not isinstance(value, bool)
-    else:
-        fits = isinstance(value, get_origin(wanted) or wanted)
-    if not fits:
-        raise UserError(f"model description: {name}: expected {wanted}, found {value!r}")
 
 
 class PoseModel(nn.Module):
@@ -174,9 +162,13 @@ def build(model: str | ModelSpec) -> PoseModel:
     """
     spec = model if isinstance(model, ModelSpec) else find_spec(model)
     config_type, module_type = _architecture(spec)
+    if is_dataclass(config_type):
+        convert(f"model {spec.name!r}: configuration", spec.config, config_type)
     try:
         module = module_type(config_type(**spec.config))
-    except (TypeError, ValueError, RuntimeError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # whatever PyTorch raises for sizes that do not go together
         raise UserError(
             f"model {spec.name!r}: the configuration does not fit {spec.architecture!r}: {error}"
         ) from error
