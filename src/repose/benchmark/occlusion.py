@@ -69,6 +69,7 @@ class OcclusionBenchmark:
         undo_swaps: bool = True,
         seed: int = 0,
         device: Device = "auto",
+        joint_map: str | Path | None = None,
     ) -> None:
         """Read the motion, place the cameras and load the models.
 
@@ -94,7 +95,7 @@ class OcclusionBenchmark:
         self.conditions = [c for c in CONDITIONS if not conditions or c.name in conditions]
         self.seed, self.undo_swaps, self.cameras, self.quick = seed, undo_swaps, cameras, quick
         self.motion = [Path(path).resolve().name for path in motion] or ["procedural"]
-        clips = read_motion(motion)
+        clips = read_motion(motion, joint_map)
         if quick:
             clips = choose(clips, QUICK_FRAMES, seed)
         self.views = film_clips(clips, CAMERAS[cameras], 1 if quick else VIEWS, seed)

@@ -93,7 +93,7 @@ def seeded(*names: object) -> Generator:
     return Generator().manual_seed(zlib.crc32("/".join(map(str, names)).encode()))
 
 
-def read_motion(paths: Sequence[str | Path]) -> list[MocapClip]:
+def read_motion(paths: Sequence[str | Path], joint_map: str | Path | None = None) -> list[MocapClip]:
     """Motion at `FPS`, cut where a marker jumps (`split_at_jumps`); procedural motion without any path.
 
     A path is a prepared store (`repose prepare`; its test or validation data), the CMU pack (its validation
@@ -109,7 +109,7 @@ def read_motion(paths: Sequence[str | Path]) -> list[MocapClip]:
         elif (path / "cmu_amc").is_dir() and (path / "cmu_joints17").is_dir():
             found = read_cmu(path)[1]
         else:
-            found = read_mocap(path)
+            found = read_mocap(path, joint_map=joint_map)
         clips += [resample(piece, FPS) for clip in found for piece in split_at_jumps(clip)]
     if not paths:
         for number, joints in enumerate(make_motion(_PROCEDURAL, _PROCEDURAL_SEED)):

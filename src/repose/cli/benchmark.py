@@ -28,6 +28,8 @@ class BenchmarkOcclusion:
     """Some 2500 frames of the motion from one side each: a minute for a small model."""
     conditions: tuple[str, ...] = ()
     """Only these, by their names in the table, such as "clean" "legs lost 40 frames"."""
+    joint_map: Path | None = None
+    """JSON file that says which joints of a BVH skeleton are which, where names do not (docs/training.md)."""
     undo_swaps: bool = True
     """Put exchanged sides back before lifting, as `repose estimate` does."""
     seed: int = 0
@@ -63,6 +65,7 @@ class BenchmarkOcclusion:
             undo_swaps=self.undo_swaps,
             seed=self.seed,
             device=self.device,
+            joint_map=self.joint_map,
         )
         with Bars() as bars:
             report = benchmark.run(bars.report)

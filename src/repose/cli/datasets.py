@@ -68,6 +68,8 @@ class PrepareMocap:
     """Of the cameras' places and the detector's errors."""
     detector_noise: bool = False
     """Give the 2D joints a detector's errors and confidence."""
+    joint_map: Path | None = None
+    """JSON file that says which joints of a BVH skeleton are which, where names do not (docs/training.md)."""
     force: bool = False
     """Replace a store that is there."""
 
@@ -75,7 +77,12 @@ class PrepareMocap:
         from repose.data.filmed import FilmConfig
         from repose.data.prepare import prepare_mocap
 
-        config = FilmConfig(cameras=self.cameras, seed=self.seed, detector_noise=self.detector_noise)
+        config = FilmConfig(
+            cameras=self.cameras,
+            seed=self.seed,
+            detector_noise=self.detector_noise,
+            joint_map=self.joint_map,
+        )
         return prepare_mocap(self.folder, self.out, config, force=self.force, progress=progress)
 
 

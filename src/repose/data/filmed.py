@@ -16,7 +16,7 @@ from torch import Generator
 
 from repose.data.detection import DetectionConfig, detect
 from repose.data.human36m import FPS, TEST_SUBJECTS
-from repose.data.mocap import MocapClip, resample
+from repose.data.mocap import MocapClip, reading_notes, resample
 from repose.data.procedural import ProceduralConfig, make_motion
 from repose.data.source import Source, counter
 from repose.data.store import Progress, Recording
@@ -48,6 +48,8 @@ class FilmConfig:
     seed: int = 0
     detector_noise: bool = False
     """Give the 2D joints a detector's errors and confidence; without it they are exact."""
+    joint_map: Path | None = None
+    """File that says what the joints of a BVH skeleton are, where names do not tell."""
     fps: float = FPS
     focal_px: float = 500.0
     """A picture 90 degrees wide, so that people who walk about stay in it."""
@@ -70,7 +72,8 @@ def read_filmed_mocap(folder: str | Path, config: FilmConfig, *, progress: Progr
         expected(str(folder), "a folder of motion capture", "a file" if folder.exists() else "nothing there")
     if progress:
         progress("reading motion capture", 0, None)
-    parts = dict(zip(("train", "validation"), mocap_split(folder), strict=True))
+    parts = dict(zip(("train", "validation"), mocap_split(folder, config.joint_map), strict=True))
+    read = [clip for clips in parts.values() for clip in clips]
     parts = {name: [resample(clip, config.fps) for clip in clips] for name, clips in parts.items() if clips}
     total = config.cameras * sum(len(clip) for clips in parts.values() for clip in clips)
     count = counter("filming", total, progress)
@@ -86,6 +89,7 @@ def read_filmed_mocap(folder: str | Path, config: FilmConfig, *, progress: Progr
         notes=(
             f"virtual cameras ({config.cameras} a clip, seed {config.seed})",
             "2D joints with a detector's errors" if config.detector_noise else "2D joints are exact",
+            *reading_notes(read),
         ),
     )
 

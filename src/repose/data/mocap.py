@@ -5,7 +5,9 @@ their midpoint; the pelvis is always the midpoint of the hips, as in Human3.6M.
 """
 
 import codecs
-from collections.abc import Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -13,10 +15,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from repose.data.body import check_body, z_up
+from repose.data.bvh_body import read_bvh_body
+from repose.data.joint_map import JointMap, centre_pelvis, pick, read_joint_map
 from repose.errors import UserError, expected, reads
 from repose.files.arrays import load_arrays
 from repose.formats.asf_amc import AsfSkeleton, read_amc, read_asf
-from repose.formats.bvh import read_bvh
 from repose.formats.plain_text import beginning
 from repose.skeleton import SKELETONS
 from repose.timeline import interpolate, low_pass
@@ -34,6 +38,8 @@ class MocapClip:
     fps: float
     source: str
     """The file it was read from."""
+    notes: tuple[str, ...] = ()
+    """What was recognised, left out or made up when it was read."""
 
     def __len__(self) -> int:
         return len(self.joints_m)
@@ -60,59 +66,6 @@ _CMU_AMC = {
 """H36M joint -> bones of the CMU database whose ENDs' midpoint it is. `lradius` alone ends short of the
 wrist, `lwrist` in the hand."""
 
-_BANDAI = {
-    "right_hip": "UpperLeg_R",
-    "right_knee": "LowerLeg_R",
-    "right_ankle": "Foot_R",
-    "left_hip": "UpperLeg_L",
-    "left_knee": "LowerLeg_L",
-    "left_ankle": "Foot_L",
-    "spine": "Spine Chest",
-    "thorax": "Neck",
-    "nose": "Head",
-    "head_top": "Head",
-    "left_shoulder": "UpperArm_L",
-    "left_elbow": "LowerArm_L",
-    "left_wrist": "Hand_L",
-    "right_shoulder": "UpperArm_R",
-    "right_elbow": "LowerArm_R",
-    "right_wrist": "Hand_R",
-}
-"""H36M joint -> joints of the Bandai-Namco Research Motiondataset (BVH)."""
-
-_BANDAI_HEAD_M = {"nose": (0.04, 0.04, 0.0), "head_top": (0.17, 0.0, 0.0)}
-"""Places in the frame of the joint Head (x up, y forward, z left). The skeleton ends there, so these two
-are synthesised from the proportions of Human3.6M: leave them out of strict scores."""
-
-_MIXAMO = {
-    "right_hip": "RightUpLeg",
-    "right_knee": "RightLeg",
-    "right_ankle": "RightFoot",
-    "left_hip": "LeftUpLeg",
-    "left_knee": "LeftLeg",
-    "left_ankle": "LeftFoot",
-    "spine": "Spine Spine1",
-    "thorax": "Neck",
-    "nose": "Head",
-    "head_top": "HeadTop_End",
-    "left_shoulder": "LeftArm",
-    "left_elbow": "LeftForeArm",
-    "left_wrist": "LeftHand",
-    "right_shoulder": "RightArm",
-    "right_elbow": "RightForeArm",
-    "right_wrist": "RightHand",
-}
-"""H36M joint -> joints of a Mixamo BVH; a prefix like "mixamorig:" is ignored."""
-
-_CMU_BVH = _MIXAMO | {
-    "head_top": "Head_end",
-    "left_wrist": "LeftHand LeftFingerBase",
-    "right_wrist": "RightHand RightFingerBase",
-}
-"""H36M joint -> joints of the BVH conversions of the CMU database, the same places as `_CMU_AMC`."""
-
-_BVH_LAYOUTS = {"Bandai-Namco": _BANDAI, "CMU": _CMU_BVH, "Mixamo": _MIXAMO}
-
 # fmt: off
 CMU_VALIDATION = frozenset((
     "01_08", "01_13", "02_06", "02_08", "03_01",
@@ -125,23 +78,30 @@ it has more than two recordings. 02_01 and walking_1 are one recording, and both
 one walker who repeats the same walk (walking_extra_7 to 9, 15 to 20, 25 to 34, 41 to 58 with walking_6) are
 trained on too, so that validation measures new motion."""
 
-_FARTHEST_M = 10_000.0
-_RATES_HZ = (0.1, 10_000.0)
-_THIGH_M = (0.2, 0.7)
-"""Lengths of a human thigh, wide enough for children and giants: anything else is a wrong unit."""
+
+CMU_SAME_AS_VALIDATION = frozenset(("06_01", "06_04", "10_03", "13_19", "13_39", "16_35", "26_01", "35_23"))
+"""The CMU database's numbers of walking_3, basketball_3, soccer_3, jumping_3, jumping_5, running_6,
+walking_extra_10 and running_3, by the path of the root, which agrees to a few per cent. Those of
+basketball_signal_5 and walking_extra_24 are not known."""
+_CMU_MORE = "cmu_more"
 
 
-def read_mocap(path: str | Path, *, unit_m: float = 0.01) -> list[MocapClip]:
+def read_mocap(
+    path: str | Path, *, unit_m: float | None = None, joint_map: str | Path | None = None
+) -> list[MocapClip]:
     """Read a file, or all of a folder and its subfolders in order of their paths, as H36M-17 clips.
 
-    BVH files (recognised joints: Bandai-Namco, CMU conversions, Mixamo; y up; `unit_m` is the length
-    of their unit in metres, by default a centimetre), AMC files (CMU; y up; their ASF must lie in the
-    same folder) and `.npz` files with `joints_m (frames, 17, 3)` in metres, z up, and `fps`.
+    BVH files (`repose.data.bvh_body.read_bvh_body`: joints by known skeletons, usual names or a joint map,
+    the unit by the size of the body unless `unit_m` says it), AMC files (CMU's bones; y up; their ASF must
+    lie in the same folder) and `.npz` files with `joints_m (frames, 17, 3)` in metres, z up, and `fps`.
+    `joint_map` is a file that says what joints are (`repose.data.joint_map.read_joint_map`); it counts for
+    the files that have the joints it names. What was recognised or made up stands in each clip's `notes`.
 
     Raises UserError for a path without motion, a file that cannot be understood, a skeleton that is
     not known, and limbs of impossible length.
     """
     path = Path(path)
+    given = None if joint_map is None else read_joint_map(joint_map)
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix.lower() in (".bvh", ".amc", ".npz"))
         if not files:
@@ -151,14 +111,24 @@ def read_mocap(path: str | Path, *, unit_m: float = 0.01) -> list[MocapClip]:
     else:
         expected(str(path), "a motion-capture file or a folder of them", "nothing there")
     skeletons: dict[Path, AsfSkeleton] = {}
-    return [_read_file(file, unit_m, skeletons) for file in files]
+    clips = [_read_file(file, unit_m, given, skeletons) for file in files]
+    if given is not None and not any("joints told by the joint map" in clip.notes for clip in clips):
+        expected(str(joint_map), f"joints of a file in {path}", "none that has them all")
+    return clips
+
+
+def reading_notes(clips: Sequence[MocapClip]) -> tuple[str, ...]:
+    """What was recognised, left out or made up in how many of the clips."""
+    counts = Counter(note for clip in clips for note in clip.notes)
+    return tuple(f"{note}: {count} of {len(clips)} recordings" for note, count in counts.items())
 
 
 def read_cmu(path: str | Path) -> tuple[list[MocapClip], list[MocapClip]]:
     """The CMU pack, a folder that holds `cmu_amc` and `cmu_joints17`, as clips for training and validation.
 
-    Split by recording (`CMU_VALIDATION`), and cut at the recordings' faults (`split_at_jumps`). Rates are
-    the files' own, 120 Hz and 60 Hz.
+    Where it holds `cmu_more`, any further recordings of the database, these are trained on, without those
+    that a validation recording is another form of (`CMU_SAME_AS_VALIDATION`). Split by recording
+    (`CMU_VALIDATION`), and cut at the recordings' faults (`split_at_jumps`). Rates are the files' own.
 
     Raises UserError like `read_mocap`, and for recordings of the validation set that are not there.
     """
@@ -167,6 +137,10 @@ def read_cmu(path: str | Path) -> tuple[list[MocapClip], list[MocapClip]]:
     missing = sorted(CMU_VALIDATION - {clip.name for clip in clips})
     if missing:
         expected(str(path), "all recordings of the validation set", f"no {', '.join(missing)}")
+    if (path / _CMU_MORE).is_dir():
+        there = {clip.name for clip in clips}
+        more = read_mocap(path / _CMU_MORE)
+        clips += [clip for clip in more if clip.name not in there | CMU_SAME_AS_VALIDATION]
     parts: tuple[list[MocapClip], list[MocapClip]] = ([], [])
     for clip in clips:
         parts[clip.name in CMU_VALIDATION].extend(split_at_jumps(clip))
@@ -215,10 +189,13 @@ def resample(clip: MocapClip, fps: float) -> MocapClip:
 
 
 @reads("motion capture")
-def _read_file(path: Path, unit_m: float, skeletons: dict[Path, AsfSkeleton]) -> MocapClip:
+def _read_file(
+    path: Path, unit_m: float | None, joint_map: JointMap | None, skeletons: dict[Path, AsfSkeleton]
+) -> MocapClip:
     start = _read_start(path)
+    notes: tuple[str, ...] = ()
     if start.upper().startswith(b"HIERARCHY"):
-        joints, fps = _read_bvh(path, unit_m)
+        joints, fps, notes = read_bvh_body(path, unit_m, joint_map)
     elif start.startswith(b"PK"):
         joints, fps = _read_npz(path)
     elif path.suffix.lower() == ".amc" or b":FULLY-SPECIFIED" in start:
@@ -226,15 +203,18 @@ def _read_file(path: Path, unit_m: float, skeletons: dict[Path, AsfSkeleton]) ->
         if asf not in skeletons:
             skeletons[asf] = read_asf(asf)
         motion = read_amc(path, skeletons[asf])
-        if missing := ", ".join(_missing(_CMU_AMC, motion.bones)):
+        table = {joint: words.split() for joint, words in _CMU_AMC.items()}
+        if missing := ", ".join(
+            sorted({bone for words in table.values() for bone in words} - {*motion.bones})
+        ):
             expected(str(path), f"the CMU database's bones, {missing} too", ", ".join(motion.bones))
-        joints, fps = _pick(_CMU_AMC, motion.bones, _z_up(motion.positions_m)), motion.fps
+        joints, fps = pick(table, motion.bones, z_up(motion.positions_m)), motion.fps
     elif path.suffix.lower() == ".asf":
         expected(str(path), "a motion", "an ASF skeleton without one", "Give an AMC file of the subject.")
     else:
         expected(str(path), "BVH, AMC or .npz motion capture", beginning(start.decode(errors="replace")))
-    _check(path, joints, fps)
-    return MocapClip(path.stem, joints.astype(np.float32), fps, str(path))
+    check_body(path, joints, fps)
+    return MocapClip(path.stem, joints.astype(np.float32), fps, str(path), notes)
 
 
 def _read_start(path: Path) -> bytes:
@@ -243,27 +223,6 @@ def _read_start(path: Path) -> bytes:
             return file.read(400).removeprefix(codecs.BOM_UTF8).lstrip()
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}", "Check the path.") from None
-
-
-def _read_bvh(path: Path, unit_m: float) -> tuple[np.ndarray, float]:
-    motion = read_bvh(path, unit_m=unit_m)
-    names = [name.rpartition(":")[2] for name in motion.joints]
-    positions = _z_up(motion.positions_m)
-    for layout, table in _BVH_LAYOUTS.items():
-        if _missing(table, names):
-            continue
-        joints = _pick(table, names, positions)
-        if layout == "Bandai-Namco":
-            head = motion.rotations[:, names.index("Head")]
-            for joint, place in _BANDAI_HEAD_M.items():
-                joints[:, H36M.index(joint)] += _z_up(head @ np.array(place))
-        return joints, motion.fps
-    expected(
-        str(path),
-        f"the joints of a skeleton known here ({', '.join(_BVH_LAYOUTS)})",
-        ", ".join(motion.joints),
-        "Rename the joints, or convert the file to .npz with joints_m (frames, 17, 3) and fps.",
-    )
 
 
 def _read_npz(path: Path) -> tuple[np.ndarray, float]:
@@ -277,14 +236,17 @@ def _read_npz(path: Path) -> tuple[np.ndarray, float]:
     if joints.ndim != 3 or joints.shape[1:] != (len(H36M), 3) or not len(joints) or not 0 < fps < np.inf:
         found = f"joints_m {joints.shape} and fps {fps:g}"
         expected(str(path), "joints_m (frames, 17, 3) and a positive fps", found)
-    _centre_pelvis(joints)
+    centre_pelvis(joints)
     return joints, fps
 
 
 def _asf_of(path: Path) -> Path:
-    """The skeleton beside an AMC file: of the same subject (02_01.amc: 02.asf), else the only one."""
+    """The skeleton beside an AMC file: of the same subject, whose name the motion's begins with
+    (02_01.amc: 02.asf), else the only one.
+    """
     here = sorted(file for file in path.parent.iterdir() if file.suffix.lower() == ".asf")
-    own = [file for file in here if file.stem == path.stem.partition("_")[0]]
+    own = [file for file in here if re.match(re.escape(file.stem) + r"(?![0-9a-zA-Z])", path.stem)]
+    own = sorted(own, key=lambda file: len(file.stem))[-1:]
     if len(own or here) != 1:
         expected(
             str(path),
@@ -293,47 +255,3 @@ def _asf_of(path: Path) -> Path:
             "An AMC file can only be read with the ASF file of its subject.",
         )
     return (own or here)[0]
-
-
-def _missing(table: Mapping[str, str], names: Sequence[str]) -> list[str]:
-    return sorted(set(" ".join(table.values()).split()) - set(names))
-
-
-def _pick(table: Mapping[str, str], names: Sequence[str], positions: np.ndarray) -> np.ndarray:
-    """H36M joints by `table`: each the mean of the named joints, and the pelvis that of the hips."""
-    joints = np.empty((len(positions), len(H36M), 3))
-    for joint, words in table.items():
-        sources = [names.index(word) for word in words.split()]
-        joints[:, H36M.index(joint)] = positions[:, sources].mean(axis=1)
-    _centre_pelvis(joints)
-    return joints
-
-
-def _centre_pelvis(joints: np.ndarray) -> None:
-    joints[:, H36M.index("pelvis")] = joints[:, H36M.indices("left_hip", "right_hip")].mean(axis=1)
-
-
-def _z_up(points: np.ndarray) -> np.ndarray:
-    """From y up to z up, right-handed both."""
-    return np.stack([points[..., 0], -points[..., 2], points[..., 1]], axis=-1)
-
-
-def _check(path: Path, joints: np.ndarray, fps: float) -> None:
-    if not np.isfinite(joints).all():
-        expected(str(path), "finite positions", "NaN or infinity")
-    if not (far := np.abs(joints).max()) < _FARTHEST_M:
-        expected(
-            str(path), f"positions within {_FARTHEST_M:,.0f} m", f"{far:.3g} m", "Check the file's unit."
-        )
-    if not _RATES_HZ[0] <= fps <= _RATES_HZ[1]:
-        rates = f"a frame rate of {_RATES_HZ[0]:g} to {_RATES_HZ[1]:,.0f} Hz"
-        expected(str(path), rates, f"{fps:.4g} Hz", "Check the frame time: it is in seconds.")
-    thigh = joints[:, H36M.index("left_knee")] - joints[:, H36M.index("left_hip")]
-    length = float(np.median(np.linalg.norm(thigh, axis=-1)))
-    if not _THIGH_M[0] < length < _THIGH_M[1]:
-        expected(
-            str(path),
-            f"a thigh of {_THIGH_M[0]} to {_THIGH_M[1]} m",
-            f"{length:.3g} m",
-            "The file is in another unit; give unit_m, the length of its unit in metres (0.01: centimetres).",
-        )

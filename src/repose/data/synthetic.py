@@ -37,6 +37,8 @@ class SyntheticConfig:
     mocap: Path | None = None
     """Folder of motion capture: the CMU pack (`cmu_amc`, `cmu_joints17`; split by recording), or any
     other (every tenth clip validates). Without it there is procedural motion alone."""
+    joint_map: Path | None = None
+    """File that says what the joints of a BVH skeleton are, where names do not tell."""
     procedural: ProceduralConfig = field(default_factory=ProceduralConfig)
     p_procedural: float = 0.35
     """Share of procedural clips where there is motion capture, too."""
@@ -103,7 +105,7 @@ class SyntheticClips(Dataset[Batch]):
         self.batch = batch
         self.frames = frames
         self.rows = slice(rank * batch // ranks, (rank + 1) * batch // ranks)
-        training, self.validation = mocap_split(config.mocap)
+        training, self.validation = mocap_split(config.mocap, config.joint_map)
         self.mocap = MotionBank.of([c.joints_m for c in training]) if training else None
         self.procedural = _procedural_bank(config.procedural, seed)
 
@@ -159,7 +161,9 @@ def _procedural_bank(config: ProceduralConfig, seed: int) -> MotionBank:
 
 
 @cache
-def mocap_split(folder: Path | None) -> tuple[list[MocapClip], list[MocapClip]]:
+def mocap_split(
+    folder: Path | None, joint_map: Path | None = None
+) -> tuple[list[MocapClip], list[MocapClip]]:
     """Training and validation clips at 60 Hz; both empty without a folder.
 
     Raises UserError where the folder holds no motion capture.
@@ -169,7 +173,7 @@ def mocap_split(folder: Path | None) -> tuple[list[MocapClip], list[MocapClip]]:
     if (folder / "cmu_amc").is_dir() or (folder / "cmu_joints17").is_dir():
         training, validation = read_cmu(folder)
     else:
-        clips = read_mocap(folder)
+        clips = read_mocap(folder, joint_map=joint_map)
         validation = clips[::10] if len(clips) > 1 else []
         training = [clip for i, clip in enumerate(clips) if i % 10 or len(clips) == 1]
     if not training:
