@@ -241,7 +241,7 @@ def _stands_along_z(motion: BvhMotion, joints: np.ndarray) -> bool:
 
 
 def _first_of_motion(joints: Float[np.ndarray, "frames 17 3"], fps: float) -> int:
-    """How many frames, `_REST_FRAMES` at most, stand in a rest pose, or on the way from it, before the motion.
+    """How many frames, `_REST_FRAMES` at most, are a rest pose, or on the way from it, before the motion.
 
     It is left in a jump, which some conversions smooth over the next frames.
     """
