@@ -146,6 +146,41 @@ def test_a_video_through_a_registered_detector(lifter: Lifter, truth_detector: N
     assert told[-1] == ("lifting person 0", count, count)
 
 
+def test_a_detector_of_one_person_is_told_whom(lifter: Lifter, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    class FollowingDetector(TruthDetector):
+        def follow(self, frames: Iterable[VideoFrame], info: VideoInfo, person: str) -> list[Pose2D]:
+            told.append(person)
+            return self.detect(frames, info)
+
+    monkeypatch.setitem(detect._factories, "following", FollowingDetector)
+    for person in ("largest", "0", 0, None):
+        repose.estimate(sample_video(), lifter=lifter, detector="following", person=person)
+    assert told == ["largest"]
+
+
+def test_ghosts_are_left_out_and_listed(lifter: Lifter) -> None:
+    video = open_video(sample_video())
+    (track,) = TruthDetector().detect(video, video.info)
+    ghost = Pose2D(
+        track.points_px[7:8] + 90,
+        np.ones((1, 17)),
+        track.frames[7:8],
+        track.fps,
+        track.image_size,
+        H36M_17,
+        5,
+    )
+    (pose,) = repose.estimate([ghost, track], lifter=lifter)
+    assert pose.record["not_people"] == [
+        {"track_id": 5, "first": 7, "last": 7, "frames": 1, "reason": "a single frame"}
+    ]
+    main, kept = repose.estimate([ghost, track], lifter=lifter, keep_all=True)
+    assert (main.track_id, kept.track_id) == (0, 5)
+    assert "not_people" not in main.record
+
+
 @pytest.mark.parametrize(("option", "value"), [("fps", 30), ("size", (640, 480)), ("skeleton", "coco-17")])
 def test_a_video_knows_its_rate_size_and_layout(option: str, value: Any, lifter: Lifter) -> None:
     with pytest.raises(UserError, match=f"sample.mp4 is a video, which says its own {option}") as error:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from repose.detect import get_detector
+from repose.detect import Follower, get_detector
 from repose.errors import UserError, expected, override
 from repose.formats import holds_keypoints, read_keypoints
 from repose.lift import Device, Lifter, Precision, check_scene, load
@@ -129,7 +129,15 @@ def find_tracks(
             )
     detector = get_detector(options.detector, **options.detector_options)
     video = open_video(path)
-    tracks = detector.detect(_counted(video, video.info.frames, progress), video.info)
+    frames = _counted(video, video.info.frames, progress)
+    if (
+        isinstance(detector, Follower)
+        and options.person is not None
+        and not isinstance(parse_person(options.person), int)
+    ):
+        tracks = detector.follow(frames, video.info, str(options.person))
+    else:
+        tracks = detector.detect(frames, video.info)
     _check_end(video)
     if not tracks:
         raise UserError(

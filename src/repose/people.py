@@ -204,7 +204,7 @@ def _off_centre_px(track: Pose2D | Pose3D) -> float:
 
 
 def _at(tracks: Sequence[Track], point_px: tuple[float, float]) -> Track:
-    """Whoever is at a point of the first frame, or nearest to it by half of their size."""
+    """Whoever is at a point of the first frame, or next to it by a tenth of their size."""
     start_s = min(float(track.times_s[0]) for track in tracks)
     at: list[tuple[float, Track]] = []
     for track in tracks:
@@ -216,7 +216,7 @@ def _at(tracks: Sequence[Track], point_px: tuple[float, float]) -> Track:
             continue
         joints_px = np.linalg.norm(track.points_px[0][seen] - np.array(point_px), axis=-1).min()
         beyond_px = np.linalg.norm(np.maximum(0, np.maximum(low - point_px, point_px - high)))
-        if beyond_px <= size_px / 2:
+        if beyond_px <= size_px / 10:
             at.append((float(joints_px), track))
     if at:
         return min(at, key=lambda pair: pair[0])[1]

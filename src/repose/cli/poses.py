@@ -172,7 +172,10 @@ def notes(poses: list[Pose3D]) -> list[str]:
                 f"{len(record[key])} frames of the video {what}: {few([str(f) for f in record[key]])}."
             )
     if record.get("detector") == "mediapipe":
-        lines.append("MediaPipe follows one person at a time; several are found with --detector rtmpose.")
+        lines.append(
+            "MediaPipe follows one person at a time: --person largest, central or x,y says whom. Several are "
+            "found with --detector rtmpose."
+        )
     return lines
 
 

@@ -18,7 +18,7 @@ from repose.pose import Pose2D
 from repose.skeleton import Skeleton
 from repose.video import VideoFrame, VideoInfo
 
-__all__ = ["Detector", "TrackRecorder", "detector_names", "get_detector", "register"]
+__all__ = ["Detector", "Follower", "TrackRecorder", "detector_names", "get_detector", "register"]
 
 
 @runtime_checkable
@@ -35,6 +35,18 @@ class Detector(Protocol):
         person was not found is absent from the person's track; a joint that was not found has
         confidence 0. `TrackRecorder` turns detections of single frames into such tracks. A video with
         nobody in it gives an empty list.
+        """
+        ...
+
+
+@runtime_checkable
+class Follower(Detector, Protocol):
+    """A detector that follows one person at a time, and can be told whom."""
+
+    def follow(self, frames: Iterable[VideoFrame], info: VideoInfo, person: str) -> list[Pose2D]:
+        """As `detect`, of the person meant by "largest", "central" or "x,y" (`repose.people.choose`).
+
+        Raises UserError where nobody is at the point.
         """
         ...
 

@@ -52,6 +52,11 @@ class TrackRecorder:
             rows.points_px.append(points.astype(np.float32))
             rows.confidence.append(sureness.astype(np.float32))
 
+    @property
+    def any(self) -> bool:
+        """Whether anybody has been recorded."""
+        return bool(self._rows)
+
     def tracks(self) -> list[Pose2D]:
         """The tracks so far, the most prominent person first and number 0."""
         record = {"second_detections_left_out": self._left_out} if self._left_out else {}
