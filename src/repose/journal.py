@@ -78,8 +78,13 @@ class Journal:
 
     def scores(self, step: int, scores: Mapping[str, float]) -> None:
         self._write("validation", step, scores)
-        with self.file.open("a") as file:
-            file.write(json.dumps({"step": step, **scores}) + "\n")
+        try:
+            with self.file.open("a") as file:
+                file.write(json.dumps({"step": step, **scores}) + "\n")
+        except OSError as error:
+            raise UserError(
+                f"{self.file}: cannot be written: {error.strerror}", "Make room, then go on with --resume."
+            ) from None
         shown = ", ".join(f"{name.replace('_mm', '')} {value:.1f}" for name, value in scores.items())
         self.progress.console.print(f"step {step}: {shown} (mm)")
 

@@ -9,6 +9,23 @@ from secrets import token_hex
 
 from repose.errors import UserError, expected
 
+_placed: list[Path] = []
+
+
+def placed() -> list[Path]:
+    """Files and new folders that this process has put in their places, in order, each once."""
+    return list(dict.fromkeys(_placed))
+
+
+def note_placed(path: Path) -> None:
+    """Count in what took its place by other means than `stage` and `stage_file`."""
+    _placed.append(path)
+
+
+def forget_placed() -> None:
+    """Count anew, for another command."""
+    _placed.clear()
+
 
 def check_output(folder: str | Path, names: Iterable[str], *, force: bool = False) -> None:
     """Raise UserError if `folder` has one of the files `names` and `force` is not set, or is no folder.
@@ -48,9 +65,11 @@ def stage(folder: str | Path, names: Iterable[str], *, force: bool = False) -> I
         yield partial
         if new:
             partial.rename(folder)
+            _placed.append(folder)
         else:
             for file in sorted(partial.iterdir()):
                 os.replace(file, folder / file.name)
+                _placed.append(folder / file.name)
         made.clear()
     except OSError as error:
         raise UserError(
@@ -102,6 +121,7 @@ def stage_file(path: str | Path, *, hint: str = "Make room, or choose another pl
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(partial, path)
+        _placed.append(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}", hint) from None
     finally:

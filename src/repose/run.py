@@ -97,10 +97,13 @@ def save_state(path: Path, model: PoseModel, optimizer: Any, step: int, best: fl
     """Write what `restore` reads, whole or not at all; raises UserError where that cannot be done."""
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "best": best}
     with stage_file(path, hint="Make room, then go on with --resume.") as partial:
-        try:
-            torch.save(state, partial)
-        except RuntimeError as error:  # a full disk, says torch
-            raise OSError(str(error)) from None
+        save_tensors(partial, state)
+
+
+def save_tensors(path: Path, content: dict[str, Any]) -> None:
+    """`torch.save` that says why it failed: through a file of Python's, whose OSError arrives."""
+    with path.open("wb") as file:
+        torch.save(content, file)
 
 
 @reads("the saved state of a run")

@@ -26,7 +26,8 @@ from repose.losses import LossWeights, projection_2d, total_loss
 from repose.models import ModelSpec, PoseModel, build, find_spec, load_checkpoint
 from repose.models.checkpoint import save_checkpoint
 from repose.models.recompute import recompute, release_memory
-from repose.run import STATE, as_json, check_folder, describe_run, restore, save_state, versions
+from repose.output import stage_file
+from repose.run import STATE, as_json, check_folder, describe_run, restore, save_state, save_tensors, versions
 from repose.skeleton import get_skeleton
 
 if TYPE_CHECKING:
@@ -170,7 +171,10 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False) -> Path:
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm or math.inf)
             if not torch.isfinite(norm):
                 bad = folder / f"bad-batch-step{step}-rank{fabric.global_rank}.pt"
-                torch.save({name: value for name, value in vars(batch).items() if value is not None}, bad)
+                with stage_file(bad) as partial:
+                    save_tensors(
+                        partial, {name: value for name, value in vars(batch).items() if value is not None}
+                    )
                 raise UserError(
                     f"step {step}: expected a finite loss and gradient, found loss {loss.item()}, "
                     f"gradient norm {norm.item()}",

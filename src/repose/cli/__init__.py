@@ -1,5 +1,6 @@
 """The command `repose`: subcommands, and what they say. Everything they do is in the other rooms."""
 
+import signal
 import sys
 from typing import Any
 
@@ -11,17 +12,39 @@ from repose.cli.datasets import Doctor, Evaluate, Prepare
 from repose.cli.export import Export
 from repose.cli.poses import Demo, Estimate, Models
 from repose.cli.refine import Angles, Refine
-from repose.cli.terminal import complaints, console
+from repose.cli.terminal import Ended, complaints, console, terminal
 from repose.cli.training import Compare, train_command
 from repose.cli.view import Render, View
 from repose.errors import UserError
+from repose.output import forget_placed, placed
 
 __all__ = ["console", "main"]
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; errors that the user can mend end it with exit code 2."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    """Run the command line.
+
+    Errors that the user can mend end it with exit code 2, interrupts with 128 and the signal's number.
+    """
+    forget_placed()
+    try:
+        with terminal():
+            _run(sys.argv[1:] if arguments is None else arguments)
+    except UserError as error:
+        with terminal():
+            complaints.print(f"[bold red]Error:[/] {escape(error.message)}", soft_wrap=True, highlight=False)
+            if error.hint:
+                complaints.print(escape(error.hint), soft_wrap=True, highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt as interrupt:
+        there = ", ".join(map(str, placed()))
+        with terminal():
+            what = f"written before: {there}" if there else "nothing was written"
+            complaints.print(escape(f"Interrupted; {what}."), soft_wrap=True, highlight=False)
+        sys.exit(128 + (interrupt.number if isinstance(interrupt, Ended) else signal.SIGINT))
+
+
+def _run(arguments: list[str]) -> None:
     commands: dict[str, Any] = {
         "estimate": Estimate,
         "demo": Demo,
@@ -37,22 +60,13 @@ def main(arguments: list[str] | None = None) -> None:
         "benchmark": Benchmark,
         "compare": Compare,
     }
-    try:
-        if not arguments or arguments[0] not in commands:
-            commands["train"] = train_command()
-        command = tyro.extras.subcommand_cli_from_dict(
-            commands,
-            args=arguments,
-            prog="repose",
-            description="3D human poses from video that stay right where joints are hidden.",
-            config=(tyro.conf.CascadeSubcommandArgs,),
-        )
-        command.run()
-    except UserError as error:
-        complaints.print(f"[bold red]Error:[/] {escape(error.message)}", soft_wrap=True, highlight=False)
-        if error.hint:
-            complaints.print(escape(error.hint), soft_wrap=True, highlight=False)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        complaints.print("Interrupted; nothing was written.")
-        sys.exit(130)
+    if not arguments or arguments[0] not in commands:
+        commands["train"] = train_command()
+    command = tyro.extras.subcommand_cli_from_dict(
+        commands,
+        args=arguments,
+        prog="repose",
+        description="3D human poses from video that stay right where joints are hidden.",
+        config=(tyro.conf.CascadeSubcommandArgs,),
+    )
+    command.run()

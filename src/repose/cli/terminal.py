@@ -1,9 +1,16 @@
 """What all commands share: the two ends of the terminal, tables, progress bars, and kinds of arguments."""
 
+import codecs
+import os
+import signal
 import sys
+import unicodedata
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, Any, NoReturn
 
 import tyro
 from rich.box import SIMPLE_HEAD
@@ -19,6 +26,113 @@ complaints = Console(stderr=True)
 Input = Annotated[Path, tyro.conf.Positional]
 Folder = Annotated[Path, tyro.conf.arg(aliases=("-o",))]
 Modules = Annotated[tuple[str, ...], tyro.conf.arg(name="import")]
+
+
+class Ended(KeyboardInterrupt):
+    """The program is to end, by a signal other than Ctrl-C's."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextmanager
+def terminal() -> Iterator[None]:
+    """Whatever is printed inside, by whomever: it neither fails nor is lost without a word.
+
+    Characters that the terminal lacks are spelt with those that it has. Where standard output cannot be
+    written, on a full disk, that is a UserError; where its reader has gone, as `| head` does, the program
+    ends quietly. SIGTERM and SIGHUP interrupt as Ctrl-C does, unless they are ignored already.
+    """
+    with ExitStack() as stack:
+        for name, failed in (("stdout", _refuse), ("stderr", _drop)):
+            stream = getattr(sys, name)
+            if stream is not None:
+                with suppress(AttributeError):  # a notebook's stream takes every character
+                    stream.reconfigure(errors="repose-plain")
+                stack.enter_context(_put(name, _Stream(stream, failed)))
+        for number in (signal.SIGTERM, getattr(signal, "SIGHUP", None)):
+            with suppress(ValueError):  # signals are the main thread's alone
+                if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+                    signal.signal(number, _end)
+                    stack.callback(signal.signal, number, signal.SIG_DFL)
+        yield
+        for name in ("stdout", "stderr"):
+            if getattr(sys, name) is not None:
+                getattr(sys, name).flush()
+
+
+@contextmanager
+def _put(name: str, stream: "_Stream") -> Iterator[None]:
+    before = getattr(sys, name)
+    setattr(sys, name, stream)
+    try:
+        yield
+    finally:
+        setattr(sys, name, before)
+
+
+class _Stream:
+    """A text stream whose failures go to `failed`."""
+
+    def __init__(self, stream: Any, failed: Any) -> None:
+        self._stream, self._failed = stream, failed
+
+    def write(self, text: str) -> int:
+        try:
+            return int(self._stream.write(text))
+        except OSError as error:
+            self._failed(self._stream, error)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self._failed(self._stream, error)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _refuse(stream: Any, error: OSError) -> NoReturn:
+    _drop(stream, error)
+    if isinstance(error, BrokenPipeError):
+        raise SystemExit(128 + 13)
+    raise UserError(
+        f"standard output cannot be written ({error.strerror})", "Make room, or send it elsewhere."
+    )
+
+
+def _drop(stream: Any, error: OSError) -> None:
+    """What is still in the stream goes nowhere, so that Python's own last flush does not fail again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def _end(number: int, _: FrameType | None) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)  # once is enough: cleaning up is not to be cut short
+    raise Ended(number)
+
+
+_PLAIN = str.maketrans(
+    {"–": "-", "—": "-", "−": "-", "“": '"', "”": '"', "’": "'", "±": "+-", "·": ".", "ß": "ss"}
+)
+
+
+def _spell(error: UnicodeError) -> tuple[str, int]:
+    """Characters that an encoding lacks, in its own: é as e, – as -, others as ?."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = unicodedata.normalize("NFKD", error.object[error.start : error.end].translate(_PLAIN))
+    spelt = "".join(
+        letter if letter.isascii() else "?" for letter in text if not unicodedata.combining(letter)
+    )
+    return spelt, error.end
+
+
+codecs.register_error("repose-plain", _spell)
 
 
 def table(*headings: str, right: tuple[str, ...] = ()) -> Table:

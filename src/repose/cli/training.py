@@ -1,6 +1,7 @@
 """`repose train` and `repose compare`."""
 
 import os
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Annotated
 import tyro
 from rich.markup import escape
 
-from repose.cli.terminal import Folder, Modules, complaints, console, import_modules, say, table
+from repose.cli.terminal import Ended, Folder, Modules, complaints, console, import_modules, say, table
 
 
 def train_command() -> type:
@@ -40,9 +41,9 @@ def train_command() -> type:
             import_modules(self.imports)
             try:
                 model = train(self.config, self.out, resume=self.resume)
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as interrupt:
                 complaints.print(f"Interrupted. Continue with the same command and --resume ({self.out}).")
-                sys.exit(130)
+                sys.exit(128 + (interrupt.number if isinstance(interrupt, Ended) else signal.SIGINT))
             say(f"Model: {model}. Curves: tensorboard --logdir {self.out}")
 
     return Train

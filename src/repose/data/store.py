@@ -32,6 +32,7 @@ from repose.data.windows import Sequence, Split
 from repose.errors import UserError, expected, reads
 from repose.files.arrays import map_array
 from repose.files.structured import Count, Text, convert, decode
+from repose.output import note_placed
 from repose.skeleton import Skeleton, get_skeleton
 
 VERSION = 2
@@ -224,14 +225,15 @@ def _staged(path: Path, force: bool) -> Iterator[Path]:
         if path.exists():
             path.rename(old)
         partial.rename(path)
+        note_placed(path)
     except OSError as error:
-        if old.exists() and not path.exists():
-            old.rename(path)
         raise UserError(
             f"{path}: the store cannot be written ({error.strerror or error})",
             "Nothing was kept of it. Make room, or choose another folder.",
         ) from None
     finally:
+        if old.exists() and not path.exists():  # also when interrupted between the two
+            old.rename(path)
         shutil.rmtree(partial, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 
