@@ -1,13 +1,13 @@
 """The two values that cross the walls: what they accept, what they refuse and in which words."""
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from repose.errors import UserError
-from repose.pose import Pose2D, Pose3D
+from repose.pose import Pose2D, Pose3D, check_span
 from repose.skeleton import H36M_17, SKELETONS
 
 N = 4
@@ -155,3 +155,10 @@ def test_root_relative_puts_the_pelvis_at_the_origin() -> None:
     relative = pose.root_relative_m()
     assert not relative[:, H36M_17.index("pelvis")].any()
     np.testing.assert_allclose(np.diff(relative, axis=1), np.diff(pose.joints_m, axis=1), atol=1e-12)
+
+
+def test_two_poses_of_a_long_time_are_no_film() -> None:
+    far = Pose3D(np.zeros((2, 17, 3)), np.ones((2, 17), bool), np.array([0, 9_999_999]), 30.0, "h36m-17")
+    with pytest.raises(UserError, match="found 2 over 9,999,999 frames"):
+        check_span([far])
+    check_span([replace(far, frames=np.array([0, 100_000]), times_s=None)])

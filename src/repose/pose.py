@@ -4,6 +4,7 @@ Both validate what they are given and say what is wrong in words that users meet
 the test run leave them alone (`no_type_check`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any, Literal, cast, get_args, no_type_check
@@ -288,3 +289,26 @@ def _times(times_s: object, frames: np.ndarray, fps: float) -> np.ndarray:
     if times.shape != frames.shape or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
         expected("times_s", f"{len(frames)} increasing times in seconds", f"shape {times.shape}")
     return _readonly(times)
+
+
+def check_span(poses: Sequence[Pose3D]) -> None:
+    """Refuse tracks of few frames over a long time, for what has a row or a picture for every frame between.
+
+    Raises UserError where there are more than 200,000 frames between the first and the last, and a hundred
+    times as many as there are poses.
+    """
+    there = [pose for pose in poses if len(pose)]
+    if not there:
+        return
+    first, last = min(int(pose.frames[0]) for pose in there), max(int(pose.frames[-1]) for pose in there)
+    times_s = min(pose.times_s[0] for pose in there), max(pose.times_s[-1] for pose in there)
+    span = max(last - first, (times_s[1] - times_s[0]) * max(pose.fps for pose in there))
+    held = sum(map(len, there))
+    if span > 200_000 + 100 * held:
+        expected(
+            "frames",
+            "poses at most a hundred frames apart on average",
+            f"{held:,} over {span:,.0f} frames",
+            "If the frame numbers are milliseconds, a date or identities, number the frames from 0 and "
+            "estimate again.",
+        )

@@ -123,3 +123,13 @@ def test_single_scores_do_not_change_the_others(tmp_path: Path, scale: float) ->
     top = 1.0 if scale == 1 else scores[others].max()
     np.testing.assert_allclose(pose.confidence[others], (scores / top)[others], rtol=1e-6)
     assert pose.confidence[3, 4] == 1
+
+
+def test_frames_in_steps_of_milliseconds_are_noticed(tmp_path: Path) -> None:
+    frames = (np.arange(20) * 33.3667).astype(int)
+    points = np.random.default_rng(0).uniform(100, 400, (20, 17, 2))
+    np.savez(tmp_path / "ms.npz", points_px=points, frames=frames)
+    with pytest.raises(UserError, match=r"steps of 33, as of milliseconds"):
+        read_keypoints(tmp_path / "ms.npz")
+    (track,) = read_keypoints(tmp_path / "ms.npz", fps=240)
+    assert track.frames.tolist() == frames.tolist()

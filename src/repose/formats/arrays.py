@@ -10,6 +10,7 @@ from repose.formats.detections import (
     ASSUMED_FPS,
     Detections,
     assemble,
+    assume_rate,
     assume_size,
     interpret,
     lay_out,
@@ -159,7 +160,9 @@ def parse_own(
             points_px=points,
             confidence=confidence,
             frames=np.arange(rows),
-            fps=ASSUMED_FPS if fps is None else fps,
+            fps=assume_rate(name, np.asarray(own.frames))
+            if fps is None and times is None
+            else fps or ASSUMED_FPS,
             image_size=assume_size(points, confidence) if image_size is None else image_size,
             skeleton=layout,
             assumed=tuple(assumed),

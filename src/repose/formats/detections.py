@@ -84,7 +84,7 @@ def make_tracks(
     assumed = ["confidence"] if scores is None else []
     fps = fps if fps is not None else detections.fps
     if fps is None:
-        fps = ASSUMED_FPS
+        fps = assume_rate(name, frames)
         assumed.append("fps")
     if image_size is None:
         image_size = assume_size(points, confidence)
@@ -134,6 +134,25 @@ def assemble(
         )
         tracks.append(track)
     return tracks if record["identities"] == "file" else number_by_prominence(tracks)
+
+
+def assume_rate(name: str, frames: np.ndarray) -> float:
+    """The frame rate of a file that does not say it.
+
+    Raises UserError for frame numbers that come in steps of ten and more: they are milliseconds, or frames
+    were left out between them, and only the rate can tell.
+    """
+    steps = np.diff(np.unique(frames))
+    if len(steps) >= 9 and np.quantile(steps, 0.1) >= 10:
+        step = float(np.median(steps))
+        expected(
+            f"{name}: frames",
+            "frame numbers that follow one another",
+            f"steps of {step:g}, as of milliseconds",
+            f"Number the frames from 0 and give --fps ({1000 / step:.3g} if these are milliseconds); if they "
+            "are numbers of frames, give the video's --fps.",
+        )
+    return ASSUMED_FPS
 
 
 def nobody(name: str) -> UserError:

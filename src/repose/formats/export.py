@@ -17,7 +17,7 @@ from repose.formats.trc import write_trc
 from repose.formats.upright import at_constant_rate, gaps, to_world
 from repose.formats.usd import write_usd
 from repose.output import check_absent, stage
-from repose.pose import Pose3D
+from repose.pose import Pose3D, check_span
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,7 @@ def export_opensim(
 
 
 def _check(poses: Sequence[Pose3D]) -> None:
+    check_span(poses)
     if not poses:
         expected("poses", "at least one track", "none")
     for pose in poses:

@@ -12,7 +12,7 @@ from repose.camera import Camera
 from repose.errors import UserError, expected
 from repose.formats import read_poses
 from repose.formats.upright import to_world
-from repose.pose import Pose3D
+from repose.pose import Pose3D, check_span
 from repose.timeline import low_pass
 from repose.video import open_video
 
@@ -170,6 +170,7 @@ def make_scene(result: Result, compare: Result | None = None, *, source: str | P
         ground = float(np.percentile(np.concatenate([people[..., 2].min(axis=1) for people in joints]), 20))
     T_cam_world = np.eye(4) if worlds[0].T_cam_world is None else worlds[0].T_cam_world.astype(np.float64)
     T_cam_world[:3, 3] += T_cam_world[:3, 2] * ground
+    check_span(poses)
     first, last = min(pose.frames[0] for pose in poses), max(pose.frames[-1] for pose in poses)
     frames = np.arange(first, last + 1)
     intrinsics = next((pose.intrinsics_px for pose in poses if pose.intrinsics_px is not None), None)
