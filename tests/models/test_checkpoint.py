@@ -444,3 +444,11 @@ def test_descriptions_that_once_escaped(path: Path) -> None:
 def test_checkpoints_that_once_escaped(path: Path) -> None:
     with pytest.raises(UserError):
         load_checkpoint(path)
+
+
+def test_a_tensor_larger_than_what_the_file_holds_is_refused(tmp_path: Path) -> None:
+    tensors = build("repose").state_dict()
+    tensors["norm.bias"] = torch.zeros(1).expand(10**9)
+    torch.save(tensors, tmp_path / "model.pt")
+    with pytest.raises(UserError, match=r"entry 'norm.bias' is a Tensor"):
+        load_checkpoint(tmp_path / "model.pt")

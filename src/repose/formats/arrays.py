@@ -155,14 +155,14 @@ def parse_own(
         for what, known in (("confidence", scores), ("fps", fps), ("image_size", image_size))
         if known is None
     ]
+    if fps is None and times is None:
+        fps = assume_rate(name, np.asarray(own.frames))
     with _naming(name):
         detections = Pose2D(
             points_px=points,
             confidence=confidence,
             frames=np.arange(rows),
-            fps=assume_rate(name, np.asarray(own.frames))
-            if fps is None and times is None
-            else fps or ASSUMED_FPS,
+            fps=ASSUMED_FPS if fps is None else fps,
             image_size=assume_size(points, confidence) if image_size is None else image_size,
             skeleton=layout,
             assumed=tuple(assumed),

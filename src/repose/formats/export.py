@@ -80,6 +80,7 @@ def export_poses(
     options: dict[str, Any] = {} if unit is None else {"unit": unit}
     notes = []
     if form.upright:
+        check_span(poses)
         poses = to_world(poses)
         notes = _notes(poses, form)
     else:
@@ -112,6 +113,7 @@ def export_opensim(
     Raises UserError as `export_poses`.
     """
     _check(poses)
+    check_span(poses)
     poses = to_world(poses)
     names = opensim_files(poses)
     with stage(folder, names, force=force) as partial:
@@ -121,7 +123,6 @@ def export_opensim(
 
 
 def _check(poses: Sequence[Pose3D]) -> None:
-    check_span(poses)
     if not poses:
         expected("poses", "at least one track", "none")
     for pose in poses:

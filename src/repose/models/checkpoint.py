@@ -349,6 +349,8 @@ def _plain(value: object) -> bool:
         and value.layout == torch.strided
         and value.device.type == "cpu"
         and not (value.is_complex() or value.is_quantized)
+        # One value may stand for a whole tensor (a stride of 0), which then costs what it never held.
+        and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
     )
 
 
