@@ -64,3 +64,14 @@ def test_without_usd_it_says_what_to_install(
     with pytest.raises(UserError, match="need usd-core") as missing:
         write_usd(to_world([walker]), tmp_path / "walk.usd")
     assert missing.value.hint.startswith("pip install usd-core")
+
+
+def test_a_full_disk_is_the_systems_error(walker: Pose3D, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    try:
+        with pytest.raises(OSError, match="disk is full"):
+            write_usd(to_world([walker]), tmp_path / "walk.usda")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -29,7 +29,7 @@ def write_usd(poses: Sequence[Pose3D], path: Path) -> None:
     of a pose.
     """
     try:
-        from pxr import Usd, UsdGeom
+        from pxr import Tf, Usd, UsdGeom
     except ImportError:
         raise UserError(
             "USD files need usd-core, which is not installed",
@@ -53,7 +53,10 @@ def write_usd(poses: Sequence[Pose3D], path: Path) -> None:
         visible = UsdGeom.Imageable(stage.GetPrimAtPath(home)).CreateVisibilityAttr()
         for time_s, there in presence(pose, start_s, end_s):
             visible.Set(UsdGeom.Tokens.inherited if there else UsdGeom.Tokens.invisible, time_s * fps)
-    stage.Save()
+    try:
+        stage.Save()
+    except Tf.ErrorException:  # it keeps the system's own reason to itself
+        raise OSError("the disk is full, or the file grew too large") from None
 
 
 def _add_person(stage: Any, home: str, pose: Pose3D, codes: np.ndarray) -> None:
