@@ -18,7 +18,7 @@ class BenchmarkOcclusion:
     """Motion seen by virtual cameras, with noise and with joints hidden in many ways: how far off is 3D?"""
 
     motion: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
-    """BVH, ASF/AMC or joint files, folders of them, or prepared stores; procedural motion unless given."""
+    """BVH, ASF/AMC, C3D, TRC or joint files, folders of them, or prepared stores; else procedural motion."""
     model: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Name of packaged weights (`repose models`) or path of a checkpoint; may be given several times. The
     first one is what the others are compared with."""

@@ -56,7 +56,7 @@ class PrepareMpiInf3dhp:
 
 @dataclass(frozen=True)
 class PrepareMocap:
-    """Motion capture (BVH, ASF/AMC, joint files), seen by virtual cameras."""
+    """Motion capture (BVH, ASF/AMC, C3D, TRC, joint files), seen by virtual cameras."""
 
     folder: Input
     """Folder of motion capture."""

@@ -7,7 +7,7 @@ their midpoint; the pelvis is always the midpoint of the hips, as in Human3.6M.
 import codecs
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,10 +18,14 @@ from jaxtyping import Float
 from repose.data.body import check_body, z_up
 from repose.data.bvh_body import read_bvh_body
 from repose.data.joint_map import JointMap, centre_pelvis, pick, read_joint_map
+from repose.data.marker_body import read_marker_body
 from repose.errors import UserError, expected, reads
 from repose.files.arrays import load_arrays
 from repose.formats.asf_amc import AsfSkeleton, read_amc, read_asf
+from repose.formats.c3d import read_c3d
+from repose.formats.markers import MarkerMotion
 from repose.formats.plain_text import beginning
+from repose.formats.trc import read_trc
 from repose.skeleton import SKELETONS
 from repose.timeline import interpolate, low_pass
 
@@ -84,6 +88,8 @@ CMU_SAME_AS_VALIDATION = frozenset(("06_01", "06_04", "10_03", "13_19", "13_39",
 walking_extra_10 and running_3, by the path of the root, which agrees to a few per cent. Those of
 basketball_signal_5 and walking_extra_24 are not known."""
 _CMU_MORE = "cmu_more"
+_SUFFIXES = (".bvh", ".amc", ".npz", ".c3d", ".trc")
+_UIPRMD = "uiprmd_markers.npz"
 
 
 def read_mocap(
@@ -93,7 +99,8 @@ def read_mocap(
 
     BVH files (`repose.data.bvh_body.read_bvh_body`: joints by known skeletons, usual names or a joint map,
     the unit by the size of the body unless `unit_m` says it), AMC files (CMU's bones; y up; their ASF must
-    lie in the same folder) and `.npz` files with `joints_m (frames, 17, 3)` in metres, z up, and `fps`.
+    lie in the same folder) and `.npz` files with `joints_m (frames, 17, 3)` in metres, z up, and `fps`,
+    C3D and TRC files (markers at the joints by name or map, or the Plug-in-Gait set).
     `joint_map` is a file that says what joints are (`repose.data.joint_map.read_joint_map`); it counts for
     the files that have the joints it names. What was recognised or made up stands in each clip's `notes`.
 
@@ -103,15 +110,15 @@ def read_mocap(
     path = Path(path)
     given = None if joint_map is None else read_joint_map(joint_map)
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in (".bvh", ".amc", ".npz"))
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES)
         if not files:
-            expected(str(path), ".bvh, .amc or .npz files in this folder", "none")
+            expected(str(path), f"{', '.join(_SUFFIXES)} files in this folder", "none")
     elif path.is_file():
         files = [path]
     else:
         expected(str(path), "a motion-capture file or a folder of them", "nothing there")
     skeletons: dict[Path, AsfSkeleton] = {}
-    clips = [_read_file(file, unit_m, given, skeletons) for file in files]
+    clips = [clip for file in files for clip in _read_file(file, unit_m, given, skeletons)]
     if given is not None and not any("joints told by the joint map" in clip.notes for clip in clips):
         expected(str(joint_map), f"joints of a file in {path}", "none that has them all")
     return clips
@@ -127,7 +134,8 @@ def read_cmu(path: str | Path) -> tuple[list[MocapClip], list[MocapClip]]:
     """The CMU pack, a folder that holds `cmu_amc` and `cmu_joints17`, as clips for training and validation.
 
     Where it holds `cmu_more`, any further recordings of the database, these are trained on, without those
-    that a validation recording is another form of (`CMU_SAME_AS_VALIDATION`). Split by recording
+    that a validation recording is another form of (`CMU_SAME_AS_VALIDATION`); where it holds
+    `uiprmd_markers.npz`, the first of ten alike episodes of each movement is trained on. Split by recording
     (`CMU_VALIDATION`), and cut at the recordings' faults (`split_at_jumps`). Rates are the files' own.
 
     Raises UserError like `read_mocap`, and for recordings of the validation set that are not there.
@@ -141,6 +149,8 @@ def read_cmu(path: str | Path) -> tuple[list[MocapClip], list[MocapClip]]:
         there = {clip.name for clip in clips}
         more = read_mocap(path / _CMU_MORE)
         clips += [clip for clip in more if clip.name not in there | CMU_SAME_AS_VALIDATION]
+    if (path / _UIPRMD).is_file():
+        clips += [clip for clip in read_mocap(path / _UIPRMD) if "_e01" in clip.name]
     parts: tuple[list[MocapClip], list[MocapClip]] = ([], [])
     for clip in clips:
         parts[clip.name in CMU_VALIDATION].extend(split_at_jumps(clip))
@@ -191,13 +201,20 @@ def resample(clip: MocapClip, fps: float) -> MocapClip:
 @reads("motion capture")
 def _read_file(
     path: Path, unit_m: float | None, joint_map: JointMap | None, skeletons: dict[Path, AsfSkeleton]
-) -> MocapClip:
+) -> list[MocapClip]:
     start = _read_start(path)
     notes: tuple[str, ...] = ()
     if start.upper().startswith(b"HIERARCHY"):
         joints, fps, notes = read_bvh_body(path, unit_m, joint_map)
+    elif start.startswith(b"PathFileType"):
+        return _of_markers(path, read_trc(path), joint_map)
+    elif path.suffix.lower() == ".c3d":
+        return _of_markers(path, read_c3d(path), joint_map)
     elif start.startswith(b"PK"):
-        joints, fps = _read_npz(path)
+        arrays = load_arrays(str(path), path)
+        if "markers_half_mm" in arrays:
+            return _read_uiprmd(path, arrays)
+        joints, fps = _joints_of(path, arrays)
     elif path.suffix.lower() == ".amc" or b":FULLY-SPECIFIED" in start:
         asf = _asf_of(path)
         if asf not in skeletons:
@@ -214,7 +231,43 @@ def _read_file(
     else:
         expected(str(path), "BVH, AMC or .npz motion capture", beginning(start.decode(errors="replace")))
     check_body(path, joints, fps)
-    return MocapClip(path.stem, joints.astype(np.float32), fps, str(path), notes)
+    return [MocapClip(path.stem, joints.astype(np.float32), fps, str(path), notes)]
+
+
+def _of_markers(path: Path, motion: MarkerMotion, joint_map: JointMap | None) -> list[MocapClip]:
+    pieces, notes = read_marker_body(path, motion, joint_map)
+    if not pieces:
+        expected(str(path), "a quarter of a second with all joints", "none", "Fill the markers' gaps.")
+    clips = []
+    for start, joints in pieces:
+        check_body(path, joints, motion.fps)
+        name = path.stem if len(pieces) == 1 else f"{path.stem}#{start}"
+        clips.append(MocapClip(name, joints.astype(np.float32), motion.fps, str(path), notes))
+    return clips
+
+
+def _read_uiprmd(path: Path, arrays: Mapping[str, np.ndarray]) -> list[MocapClip]:
+    """UI-PRMD's recordings from one archive of markers: `markers_half_mm` (rows, markers, 3) in steps of
+    0.5 mm, z up, −32768 where not found; `marker_names`; `clips` (movement, subject, episode, incorrect,
+    first row, rows); `fps`. Recordings without a quarter of a second of all joints are left out.
+
+    Raises UserError for arrays that do not fit each other.
+    """
+    steps, table, names = arrays["markers_half_mm"], arrays["clips"], arrays["marker_names"]
+    if table.ndim != 2 or table.shape[1] != 6 or steps.shape[1:] != (len(names), 3):
+        expected(str(path), "clips (n, 6) and markers (rows, names, 3)", f"{table.shape}, {steps.shape}")
+    places_m = np.where(steps == -32768, np.nan, steps * 0.0005)
+    clips = []
+    for movement, subject, episode, wrong, first, rows in table.tolist():
+        part = places_m[first : first + rows]
+        motion = MarkerMotion(tuple(map(str, names)), part, float(arrays["fps"]), "z")
+        name = f"m{movement:02d}_s{subject:02d}_e{episode:02d}{'_wrong' if wrong else ''}"
+        pieces, notes = read_marker_body(path, motion)
+        for start, joints in pieces:
+            check_body(path, joints, motion.fps)
+            whole = name if len(pieces) == 1 else f"{name}#{start}"
+            clips.append(MocapClip(whole, joints.astype(np.float32), motion.fps, str(path), notes))
+    return clips
 
 
 def _read_start(path: Path) -> bytes:
@@ -225,8 +278,7 @@ def _read_start(path: Path) -> bytes:
         raise UserError(f"{path}: cannot be read: {error.strerror}", "Check the path.") from None
 
 
-def _read_npz(path: Path) -> tuple[np.ndarray, float]:
-    arrays = load_arrays(str(path), path)
+def _joints_of(path: Path, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, float]:
     wanted = "arrays of numbers joints_m (frames, 17, 3) and fps"
     if any(key not in arrays or arrays[key].dtype.kind not in "iuf" for key in ("joints_m", "fps")):
         expected(str(path), wanted, ", ".join(f"{k} {a.dtype} {a.shape}" for k, a in arrays.items()))

@@ -70,7 +70,7 @@ def prepare_mocap(
     cannot be written.
     """
     folder = Path(folder)
-    files = _files(folder, ("*.bvh", "*.asf", "*.amc", "*.npz"))
+    files = _files(folder, ("*.bvh", "*.asf", "*.amc", "*.npz", "*.c3d", "*.trc"))
     return _prepare(
         "mocap", files, lambda: read_filmed_mocap(folder, config, progress=progress), out, force, progress
     )

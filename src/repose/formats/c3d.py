@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from repose.errors import UserError, expected
-from repose.formats.markers import marker_names
+from repose.errors import UserError, expected, reads
+from repose.formats.markers import MarkerMotion, length_of_unit, marker_names
 from repose.formats.upright import at_constant_rate, y_up
 from repose.pose import Pose3D
 
@@ -51,6 +51,46 @@ def write_c3d(pose: Pose3D, path: Path) -> None:
     residuals = 0 if pose.deviation_m is None else np.minimum(np.round(1000 * pose.deviation_m), 255)
     words[rows] = residuals + 256 * pose.seen
     _set_fourth_words(path, words)
+
+
+@reads("a C3D file")
+def read_c3d(path: str | Path) -> MarkerMotion:
+    """Read the points of a file; a point without a valid place is NaN. Up is what `POINT:Y_SCREEN` says.
+
+    Raises UserError for a file that is missing, cut short or no C3D, and where ezc3d is not installed.
+    """
+    path = Path(path)
+    with path.open("rb") as file:
+        start = file.read(512)
+    if len(start) < 512 or start[1] != 0x50:
+        expected(str(path), "a C3D file", "another kind of file")
+    if start[:2] != b"\x02\x50":
+        wanted = "a C3D file whose parameters begin in its second block"
+        expected(str(path), wanted, f"block {start[0]}", "Write it again with another program.")
+    count, _, first, last = struct.unpack("<4H", start[2:10])
+    scale, block = struct.unpack("<fH", start[12:18])
+    wanted_bytes = 512 * (block - 1) + count * (last - first + 1) * (16 if scale < 0 else 8)
+    if last < first or block < 2 or wanted_bytes > path.stat().st_size:
+        found = f"a file of {path.stat().st_size:,} bytes"
+        expected(str(path), f"{wanted_bytes:,} bytes of {count} points", found, "It is cut short.")
+    ezc3d = _import_ezc3d()
+    content = ezc3d.c3d(str(path))
+    points, parameters = content["data"]["points"], content["parameters"]["POINT"]
+    names = [
+        name.strip() for key in ("LABELS", "LABELS2") for name in parameters.get(key, {}).get("value", [])
+    ]
+    names = names[: points.shape[1]]
+    if not names or len(set(names)) != points.shape[1] or not points.shape[2]:
+        expected(
+            str(path), "frames of points, each with a label of its own", f"{', '.join(names[:20]) or 'none'}"
+        )
+    units = parameters.get("UNITS", {}).get("value", [])
+    screen = parameters.get("Y_SCREEN", {}).get("value", [])
+    up = str(screen[0]).strip("+- ").lower() if screen else ""
+    fps = float(content["header"]["points"]["frame_rate"])
+    places = np.moveaxis(points[:3].astype(np.float64), 0, -1).swapaxes(0, 1)
+    unit_m = length_of_unit(path, units[0] if units else "mm")
+    return MarkerMotion(tuple(names), places * unit_m, fps, up if up in ("y", "z") else None)
 
 
 def _set_fourth_words(path: Path, words: Float[np.ndarray, "frames points"]) -> None:

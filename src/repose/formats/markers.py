@@ -1,5 +1,12 @@
 """Names of joints as markers: those that Pose2Sim gives them (HALPE_26 and the like)."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from repose.errors import expected
 from repose.skeleton import Skeleton
 
 _NAMES = {"pelvis": "Hip", "thorax": "Neck", "head_top": "Head", "head": "Nose"}
@@ -18,3 +25,23 @@ def _name(joint: str) -> str:
     if side in ("left", "right"):
         return side[0].upper() + _name(rest)
     return joint.title().replace("_", "")
+
+
+@dataclass(frozen=True, eq=False)
+class MarkerMotion:
+    """What a file of markers says. Axes are the file's own."""
+
+    markers: tuple[str, ...]
+    places_m: Float[np.ndarray, "frames markers 3"]
+    """NaN where a marker was not found."""
+    fps: float
+    up: str | None
+    """The axis that points up, "y" or "z", where the file says it."""
+
+
+def length_of_unit(path: Path, unit: str) -> float:
+    """In metres; raises UserError for a unit that is not known."""
+    units_m = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254, "meters": 1.0, "millimeters": 0.001}
+    if unit.strip().lower() not in units_m:
+        expected(str(path), f"a unit among {', '.join(units_m)}", repr(unit[:40]))
+    return units_m[unit.strip().lower()]
