@@ -385,3 +385,17 @@ def test_unordered_rows_and_missing_confidence_are_no_errors_but_told(
     (pose,) = read_poses(tmp_path / "out")
     assert pose.frames.tolist() == [0, 1, 2]
     assert "Assumed, because nothing said it: a confidence per joint, --fps (30)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "options", [("--max-gap", "nan"), ("--height", "inf"), ("--intrinsics", "1", "1", "nan", "1")]
+)
+def test_numbers_that_are_not_finite_are_refused(
+    options: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from repose import cli
+
+    with pytest.raises(SystemExit) as exit:
+        cli.main(["estimate", "keypoints.json", "-o", str(tmp_path / "out"), *options])
+    assert exit.value.code == 2
+    assert "expected a finite number, found" in capsys.readouterr().err

@@ -1,7 +1,9 @@
 """The command `repose`: subcommands, and what they say. Everything they do is in the other rooms."""
 
+import math
 import signal
 import sys
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import tyro
@@ -15,7 +17,7 @@ from repose.cli.refine import Angles, Refine
 from repose.cli.terminal import Ended, complaints, console, terminal
 from repose.cli.training import Compare, train_command
 from repose.cli.view import Render, View
-from repose.errors import UserError
+from repose.errors import UserError, expected
 from repose.output import forget_placed, placed
 
 __all__ = ["console", "main"]
@@ -69,4 +71,17 @@ def _run(arguments: list[str]) -> None:
         description="3D human poses from video that stay right where joints are hidden.",
         config=(tyro.conf.CascadeSubcommandArgs,),
     )
+    _check_finite(command)
     command.run()
+
+
+def _check_finite(value: Any, name: str = "") -> None:
+    """Refuse NaN and infinity in any option, since comparisons with NaN let it through."""
+    if isinstance(value, float) and not math.isfinite(value):
+        expected(name, "a finite number", value)
+    elif isinstance(value, tuple | list):
+        for item in value:
+            _check_finite(item, name)
+    elif is_dataclass(value):
+        for entry in fields(value):
+            _check_finite(getattr(value, entry.name), entry.name)

@@ -60,6 +60,10 @@ class Record(Struct):
     frames_lost_in_file: list[Count] = []
     frames_damaged_in_file: list[Count] = []
     swaps_undone: dict[str, Runs] = {}
+    identities: Text = ""
+    ids_change: list[list[Any]] = []
+    not_people: list[dict[str, Any]] = []
+    upside_down_left_out: Runs = []
     detector: Text = ""
     video: Text | None = None
     world: Text = ""
