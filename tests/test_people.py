@@ -9,6 +9,7 @@ from repose.errors import UserError
 from repose.people import (
     by_prominence,
     choose,
+    doubt_upper_body,
     drop_ghosts,
     leave_out_flips,
     number_by_prominence,
@@ -166,3 +167,22 @@ def test_two_flips_with_little_between_them() -> None:
         [24, 24],
         [26, 26],
     ]
+
+
+def test_legs_alone_do_not_become_a_whole_body() -> None:
+    """The trunk is squeezed between the hips and the upper edge of the picture, and the detector is sure."""
+    track = person(0)
+    legs = track.skeleton.indices(*(f"{s}_{j}" for s in ("left", "right") for j in ("hip", "knee", "ankle")))
+    upper = np.setdiff1d(np.arange(17), legs)
+    points = track.points_px - [0, 220]  # hips at y = 60, legs of some 160
+    points[:, upper, 1] = 20 + 0.2 * (points[:, upper, 1] + 100)
+    squeezed = replace(track, points_px=points)
+    doubted = doubt_upper_body(squeezed)
+    assert (doubted.confidence[:, upper] == 0).all()
+    np.testing.assert_array_equal(doubted.confidence[:, legs], track.confidence[:, legs])
+    assert doubted.record == {"no_room_for_upper_body": 60}
+    assert doubt_upper_body(track) is track, "there is room for a whole body"
+    unknown = replace(squeezed, assumed=("image_size",))
+    assert doubt_upper_body(unknown) is unknown
+    handstand = replace(track, points_px=track.points_px * [1, -1] + [0, 450])
+    assert doubt_upper_body(handstand) is handstand

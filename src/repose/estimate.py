@@ -11,7 +11,7 @@ from repose.detect import Follower, get_detector
 from repose.errors import UserError, expected, override
 from repose.formats import holds_keypoints, read_keypoints
 from repose.lift import Device, Lifter, Precision, check_scene, load
-from repose.people import by_prominence, choose, drop_ghosts, leave_out_flips, parse_person
+from repose.people import by_prominence, choose, doubt_upper_body, drop_ghosts, leave_out_flips, parse_person
 from repose.pose import Pose2D, Pose3D
 from repose.swaps import undo_swaps
 from repose.video import Video, VideoFrame, open_video
@@ -101,7 +101,7 @@ def estimate(
     else:
         tracks = [input] if isinstance(input, Pose2D) else list(input)
     if not options.keep_all:
-        tracks, dropped = drop_ghosts([leave_out_flips(track) for track in tracks])
+        tracks, dropped = drop_ghosts([doubt_upper_body(leave_out_flips(track)) for track in tracks])
         if dropped:
             facts = {**facts, "not_people": [vars(ghost) for ghost in dropped]}
     tracks = by_prominence(tracks) if options.person is None else [choose(tracks, options.person)]

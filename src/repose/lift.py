@@ -183,7 +183,7 @@ class Lifter:
             assumed.append("field of view")
         return Pose3D(
             joints_m=joints.astype(np.float32),
-            seen=confidence >= SEEN_CONFIDENCE,
+            seen=(confidence >= SEEN_CONFIDENCE) & _in_picture(points, pose),
             frames=frames,
             fps=pose.fps,
             skeleton=self.skeleton,
@@ -315,6 +315,14 @@ class Lifter:
         signs = torch.ones(values.shape[-1], device=values.device)
         signs[0] = -1
         return values[:, :, list(self.skeleton.mirror)] * signs
+
+
+def _in_picture(points_px: np.ndarray, pose: Pose2D) -> np.ndarray:
+    """Which points lie inside the picture: no camera has seen the others. All where its size is assumed."""
+    if "image_size" in pose.assumed:
+        return np.ones(points_px.shape[:2], dtype=bool)
+    inside = (points_px >= -0.5) & (points_px <= np.array(pose.image_size) - 0.5)
+    return np.asarray(inside.all(axis=-1))
 
 
 def check_scene(

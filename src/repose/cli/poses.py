@@ -195,6 +195,11 @@ def who_is_who(poses: list[Pose3D]) -> list[str]:
             lines.append(
                 f"Person {pose.track_id} upside down for a moment, left out (--keep-all keeps it): {frames}."
             )
+        if "no_room_for_upper_body" in pose.record:
+            lines.append(
+                f"Person {pose.track_id}: the picture shows legs alone. Trunk, arms and head were not seen, "
+                "whatever the detector says of them: they are inferred (--keep-all believes it)."
+            )
     if "because" in record.get("identities", ""):
         lines.append("The file's ids of people change from frame to frame: people were tracked anew.")
     if changes := record.get("ids_change"):
