@@ -673,3 +673,16 @@ def test_an_unknown_model_names_those_there_are() -> None:
 def test_nonsense_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         Lifter(Fake(body)).lift(filmed(walk(3)), **options)
+
+
+def test_what_mediapipe_places_outside_the_picture_was_not_seen() -> None:
+    """Its ankles lie under the lower edge; the same ankles are taken at their word from another detector."""
+    for layout in ("mediapipe-33", "coco-17"):
+        skeleton = SKELETONS[layout]
+        points = np.full((8, len(skeleton), 2), [300.0, 200.0]) + np.arange(len(skeleton))[:, None]
+        points[:, skeleton.indices("left_ankle", "right_ankle"), 1] = 500
+        pose = Pose2D(points, np.ones(points.shape[:2]), np.arange(8), 30.0, (640, 480), skeleton)
+        lifted = Lifter(tiny()).lift(pose)
+        ankles = lifted.skeleton.indices("left_ankle", "right_ankle")
+        assert lifted.seen[:, ankles].any() == (layout == "coco-17")
+        assert lifted.seen[:, lifted.skeleton.index("left_knee")].all()

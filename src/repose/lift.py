@@ -30,6 +30,9 @@ than 0.95. Chosen on the project's sample (`make demo`)."""
 LONGEST_GAP_S = 60.0
 """No gap is filled that is longer."""
 
+GUESSES_OUTSIDE = ("mediapipe-33",)
+"""Layouts whose detector places joints outside the picture, sure of what no camera has seen."""
+
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["float32", "bfloat16"]
 
@@ -126,6 +129,7 @@ class Lifter:
         """
         check_scene(intrinsics_px, fov_deg, height_m, max_gap_s)
         exponent = CONFIDENCE_EXPONENT.get(pose.skeleton.name, 1.0)
+        guesses_outside = np.bool_(pose.skeleton.name in GUESSES_OUTSIDE)
         pose = replace(pose, confidence=pose.confidence**exponent).to(self.skeleton)
         if not (pose.confidence > 0).any():
             raise UserError(
@@ -183,7 +187,7 @@ class Lifter:
             assumed.append("field of view")
         return Pose3D(
             joints_m=joints.astype(np.float32),
-            seen=(confidence >= SEEN_CONFIDENCE) & _in_picture(points, pose),
+            seen=(confidence >= SEEN_CONFIDENCE) & (_in_picture(points, pose) | ~guesses_outside),
             frames=frames,
             fps=pose.fps,
             skeleton=self.skeleton,
