@@ -206,7 +206,7 @@ def who_is_who(poses: list[Pose3D]) -> list[str]:
         told = few([f"{before} becomes {after} in frame {frame}" for frame, before, after in changes])
         lines.append(f"The file's ids of people change: {told}. --track anew does without them.")
     if count := record.get("second_detections_left_out"):
-        lines.append(f"{count} second detections of somebody found already in the frame were left out.")
+        lines.append(f"Second detections of somebody found already in their frame, left out: {count}.")
     return lines
 
 
