@@ -198,3 +198,18 @@ def test_missing_cells_are_places_not_found(world: Pose3D, tmp_path: Path) -> No
     places = read_trc(tmp_path / "a.trc").places_m
     assert np.isnan(places[4, 0]).all()
     assert np.isfinite(places[4, 1:]).all()
+
+
+def test_no_damaged_byte_of_a_c3d_header_escapes(world: Pose3D, tmp_path: Path) -> None:
+    write_c3d(world, tmp_path / "a.c3d")
+    whole = (tmp_path / "a.c3d").read_bytes()
+    read = 0
+    for at in [*range(24), *range(512, 900, 7)]:
+        for value in (0, 127, 255):
+            (tmp_path / "a.c3d").write_bytes(whole[:at] + bytes([value]) + whole[at + 1 :])
+            try:
+                read_c3d(tmp_path / "a.c3d")
+                read += 1
+            except UserError:
+                pass
+    assert 0 < read < 3 * (24 + 56)
