@@ -467,6 +467,23 @@ def test_a_deviation_goes_with_the_joints_and_with_their_size() -> None:
     assert Lifter(Fake(body)).lift(pose).deviation_m is None
 
 
+def leaping(keypoints: Tensor) -> Tensor:
+    """`BODY`, a millimetre uncertain until half of the clip and a metre afterwards."""
+    late = torch.arange(keypoints.shape[1]) >= keypoints.shape[1] // 2
+    deviation = torch.where(late, 1.0, 0.001)[None, :, None, None].expand(*keypoints.shape[:3], 1)
+    return torch.cat([body(keypoints), deviation.log()], dim=-1)
+
+
+@pytest.mark.parametrize("fps", [23.976, 50.0, 120.0])
+def test_a_deviation_is_positive_at_every_frame_rate(fps: float) -> None:
+    pose = replace(filmed(walk(80)), fps=fps, times_s=np.arange(80) / fps)
+    deviation = Lifter(Fake(leaping)).lift(pose).deviation_m
+    assert deviation is not None
+    moving = deviation[:, 1:]
+    assert moving.min() > 0
+    assert moving.max() / moving.min() == pytest.approx(1000, rel=0.01)
+
+
 def test_the_root_is_where_it_is_by_definition() -> None:
     relative = Lifter(Fake(uncertain, root_relative=True)).lift(filmed(walk(9)))
     assert relative.deviation_m is not None

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repose.timeline import interpolate, low_pass
+from repose.timeline import interpolate, interpolate_positive, low_pass
 
 SHAPE = (4, 2)
 
@@ -46,3 +46,22 @@ def test_the_filter_keeps_slow_and_removes_fast_motion_without_delay(ratio: floa
     fast = np.cos(np.pi * 1.6 * ratio * t)
     inner = slice(40, -40)
     np.testing.assert_allclose(low_pass(slow + fast, ratio)[inner], slow[inner], atol=0.02)
+
+
+@given(st.integers(1, 12), st.lists(st.floats(0, 1), min_size=1, max_size=20), st.integers(0, 99))
+def test_what_is_positive_stays_between_its_frames(frames: int, shares: list[float], seed: int) -> None:
+    """Leaps over ten powers of ten, where a cubic overshoots to below 0."""
+    values = 10.0 ** np.random.default_rng(seed).uniform(-10, 1, size=(frames, 3))
+    at = np.array(shares) * (frames - 1)
+    found = interpolate_positive(values, at)
+    low = np.minimum(at.astype(int), max(frames - 2, 0))
+    around = np.stack([values[low], values[np.minimum(low + 1, frames - 1)]])
+    assert (found >= around.min(axis=0) * (1 - 1e-9)).all()
+    assert (found <= around.max(axis=0) * (1 + 1e-9)).all()
+
+
+def test_what_is_positive_grows_by_equal_factors() -> None:
+    found = interpolate_positive(np.array([1.0, 16.0]), np.array([0, 0.25, 0.5, 1]))
+    np.testing.assert_allclose(found, [1, 2, 4, 16])
+    found = interpolate_positive(np.array([0.0, 0.0, 3.0]), np.array([0, 0.5, 2]))
+    np.testing.assert_allclose(found, [0, 0, 3])

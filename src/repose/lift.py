@@ -19,7 +19,7 @@ from repose.models import ModelSpec, PoseModel, load_checkpoint, packaged_weight
 from repose.models.person_view import fill_gaps
 from repose.pose import SEEN_CONFIDENCE, Coordinates, Pose2D, Pose3D
 from repose.skeleton import H36M_17, get_skeleton, recipe, stature
-from repose.timeline import interpolate, low_pass
+from repose.timeline import interpolate, interpolate_positive, low_pass
 
 ASSUMED_HEIGHT_M = 1.70
 CONFIDENCE_EXPONENT = {"mediapipe-33": 4.0}
@@ -223,7 +223,8 @@ class Lifter:
             # In units of the picture a body shrinks as it walks away; its true size does not change.
             size = np.log(self._stature(joints[..., :3]))
             joints /= np.exp(low_pass(size, min(1.0, 2 / self.spec.frame_rate_hz)))[:, None, None]
-        return interpolate(joints, at)
+        positions, deviation = joints[..., :3], joints[..., 3:]
+        return np.concatenate([interpolate(positions, at), interpolate_positive(deviation, at)], axis=-1)
 
     def _stature(self, joints: Float[np.ndarray, "frames joints 3"]) -> Float[np.ndarray, " frames"]:
         return stature(recipe(self.skeleton, H36M_17) @ joints)
