@@ -188,6 +188,13 @@ def test_a_video_knows_its_rate_size_and_layout(option: str, value: Any, lifter:
     assert error.value.hint == f"Leave --{option} out; it is for keypoint files."
 
 
+def test_a_video_of_one_frame(tmp_path: Path, lifter: Lifter, truth_detector: None) -> None:
+    first = next(iter(open_video(sample_video())))
+    write_video(tmp_path / "one.mp4", [first.rgb], fps=30.0)
+    (pose,) = repose.estimate(tmp_path / "one.mp4", lifter=lifter, detector="truth")
+    assert pose.frames.tolist() == [0]
+
+
 def test_a_video_with_nobody_in_it(tmp_path: Path, lifter: Lifter, truth_detector: None) -> None:
     write_video(tmp_path / "empty.mp4", np.zeros((5, 48, 64, 3), dtype=np.uint8), fps=25.0)
     with pytest.raises(UserError, match=r"empty.mp4: the detector truth found nobody in this video"):

@@ -198,6 +198,126 @@ def test_bad_files_are_named_with_what_is_wrong(tmp_path: Path, clip: Path) -> N
         open_video(tmp_path / "absent.mp4")
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{path}\n#EXT-X-ENDLIST\n"),
+        ("list.mp4", "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nfile://{path}\n#EXT-X-ENDLIST\n"),
+        ("list.ffconcat", "ffconcat version 1.0\nfile clip.mp4\n"),
+        ("list.mkv", "ffconcat version 1.0\nfile '{path}'\n"),
+        ("list.avi", "ffconcat version 1.0\nfile http://127.0.0.1:9/clip.mp4\n"),
+        ("call.sdp", "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\n"),
+        ("list.mpd", "<?xml version='1.0'?><MPD xmlns='urn:mpeg:dash:schema:mpd:2011'>{path}</MPD>"),
+        ("art.ans", "\x1b[31mSECRET " * 400),
+    ],
+)
+def test_playlists_and_scripts_are_refused(tmp_path: Path, clip: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text.format(path=clip))
+    with pytest.raises(UserError, match="not a video") as error:
+        open_video(tmp_path / name)
+    assert "playlists are not" in error.value.hint
+
+
+def test_a_playlist_would_be_followed_without_the_list_of_containers(tmp_path: Path, clip: Path) -> None:
+    """That the test above can fail: FFmpeg alone plays what a script names."""
+    (tmp_path / "list.mp4").write_text(f"ffconcat version 1.0\nfile {clip.name}\n")
+    with av.open(str(tmp_path / "list.mp4")) as container:
+        assert container.format.name == "concat"
+        assert next(container.decode(video=0)).width == WIDTH
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["concat:clip.mp4|clip.mp4", "http://127.0.0.1:9/clip.mp4", "data:video/mp4;base64,AAAA", "pipe:0"],
+)
+def test_a_protocol_is_the_name_of_a_file_that_is_not_there(
+    tmp_path: Path, clip: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="no file at"):
+        open_video(name)
+
+
+def test_a_colon_in_a_name_is_no_protocol(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    clip.rename("12:30.mp4")
+    assert len(list(open_video("12:30.mp4"))) == COUNT
+
+
+def test_a_device_is_no_video() -> None:
+    with pytest.raises(UserError, match="expected a video, found a device or pipe"):
+        open_video("/dev/zero")
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".mkv", ".mov"])
+def test_an_unknown_codec_is_named_as_such(tmp_path: Path, suffix: str) -> None:
+    path = encode(tmp_path / f"clip{suffix}")
+    data = path.read_bytes()
+    for code, unknown in ((b"H264", b"????"), (b"avc1", b"????"), (b"V_MPEG4/ISO/AVC", b"V_MS/VFW/FOURCC")):
+        data = data.replace(code, unknown)
+    path.write_bytes(data)
+    with pytest.raises(UserError, match="its video codec is not known to FFmpeg"):
+        open_video(path)
+
+
+def test_whatever_the_parser_throws_is_a_user_error(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumble(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("of the parser")
+
+    monkeypatch.setattr("av.open", stumble)
+    with pytest.raises(UserError, match=r"clip.mp4: expected a video.*ZeroDivisionError: of the parser"):
+        open_video(clip)
+
+
+def test_a_video_of_one_frame(tmp_path: Path) -> None:
+    write_video(tmp_path / "one.mp4", pictures(1), fps=30)
+    video = open_video(tmp_path / "one.mp4")
+    assert [frame.index for frame in video] == [0]
+    assert video.lost == []
+
+
+def in_decoding_order(path: Path, codec: str) -> Path:
+    """An AVI with B-frames, whose packets say no more than when they are to be decoded."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=30, options={"bf": "2", "b_strategy": "0"})
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = WIDTH, HEIGHT, "yuv420p", 2_000_000
+        for picture in pictures():
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg2video", "mpeg4"])
+def test_frames_of_an_avi_with_b_frames_come_in_the_order_of_their_showing(
+    tmp_path: Path, codec: str
+) -> None:
+    video = open_video(in_decoding_order(tmp_path / "clip.avi", codec))
+    assert video.info.fps == 30
+    assert video.info.frames == pytest.approx(COUNT, abs=1)
+    read = list(video)
+    assert [frame.index for frame in read] == list(range(COUNT))
+    assert video.lost == []
+    assert [number_in(frame.rgb) for frame in read] == list(range(COUNT))
+    np.testing.assert_allclose([frame.time_s for frame in read], np.arange(COUNT) / 30, atol=1e-6)
+    seeker = Seeker(video)
+    for number in (0, 17, 5, COUNT - 1):
+        picture = seeker.at(number / 30)
+        assert picture is not None
+        assert number_in(picture) == number
+    seeker.close()
+
+
+def test_a_broken_frame_among_b_frames_shifts_no_number_for_long(tmp_path: Path) -> None:
+    video = spoil(in_decoding_order(tmp_path / "clip.avi", "libx264"), 20)
+    read = list(video)
+    assert len(read) + len(video.lost) == COUNT
+    assert sorted([frame.index for frame in read] + video.lost) == list(range(COUNT))
+    late = [frame for frame in read if frame.index > 26 and frame.index not in video.damaged]
+    assert all(abs(number_in(frame.rgb) - frame.index) <= 1 for frame in late)
+
+
 def test_a_video_of_which_no_frame_decodes_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "one.mp4"
     write_video(path, pictures(1), fps=30.0)

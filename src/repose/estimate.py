@@ -155,7 +155,9 @@ def find_tracks(
 def _check_end(video: Video) -> None:
     """Refuse a file that was cut off: single broken frames are reported, a lost end is another matter."""
     frames, lost = video.info.frames or 0, set(video.lost)
-    end = max(lost, default=-1) + 1
+    if not lost:
+        return
+    end = max(lost) + 1
     there = next(count for count in range(end, -1, -1) if count - 1 not in lost)
     if end >= frames - 1 and there < 0.9 * frames:
         expected(

@@ -24,8 +24,14 @@ from repose.errors import UserError, reading, reads
 
 # Decoders whose packets may hold a picture that is never shown (VP8's alternate reference frames).
 _CODECS_WITH_HIDDEN_PICTURES = frozenset({"vp8"})
-# Demuxers that render text as if it were a film.
-_TEXT_FORMATS = frozenset({"tty", "bin", "xbin", "adf", "idf"})
+# The containers that are read, by FFmpeg's names. None of them leads to other files: playlists (HLS, DASH,
+# concat scripts, SDP) and text that is rendered as a film are absent. The pages in docs list them.
+_CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,ogg,flv,asf,mxf,dv,gif,nut,yuv4mpegpipe,ivf,"
+    "h264,hevc,obu,mpegvideo,m4v"
+)
+# Containers whose packets have the time of their decoding alone.
+_CONTAINERS_IN_DECODING_ORDER = frozenset({"avi"})
 
 
 @dataclass(frozen=True)
@@ -146,7 +152,9 @@ class Seeker:
         """The frame that is shown at `time_s`, the first one before that; None if nothing decodes there."""
         if not self._time_s <= time_s + _TIE_S < self._time_s + _PATIENCE_S:
             start = self._stream.start_time or 0
-            offset = start + int(max(time_s, 0.0) / self._stream.time_base)
+            # Frames are counted from the start where the file does not say when each is shown.
+            begin_s = 0.0 if _in_decoding_order(self._container, self._stream) else max(time_s, 0.0)
+            offset = start + int(begin_s / self._stream.time_base)
             self._container.seek(offset, stream=self._stream, backward=True)
             self._coming = (
                 frame for _, frames, _ in _decode(self._container, self._stream) for frame in frames
@@ -190,14 +198,16 @@ def open_video(path: str | os.PathLike[str]) -> Video:
         if first is None:
             raise UserError(f"{path}: no frame can be decoded ({stream.codec_context.name})", _TRY_PLAYER)
         width, height = _size(first, stream)
-        rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(30)
-        duration_s = _duration_s(container, stream)
+        rate, duration_s = _rate(container, stream), _duration_s(container, stream)
+        frames = stream.frames or None
+        if frames and stream.average_rate and rate != stream.average_rate:
+            frames = round(frames * rate / stream.average_rate)
         info = VideoInfo(
             path=path,
             width=width,
             height=height,
             fps=float(rate),
-            frames=stream.frames or None,
+            frames=frames,
             duration_s=duration_s,
             rotation=_rotation(_display_matrix(first)),
             codec=stream.codec_context.name,
@@ -212,53 +222,88 @@ def frames(path: str | os.PathLike[str]) -> Iterator[VideoFrame]:
 
 
 def _open(path: Path) -> Any:
+    """The container, once it is known to be a local file in one of the containers that are read.
+
+    An absolute path, since FFmpeg takes what stands before a colon for a protocol (`12:30.mp4`).
+    """
     if not path.exists():
         raise UserError(f"no file at {path}", "Check the path.")
     if path.is_dir():
         raise UserError(f"{path}: expected a video, found a folder", "Give one video file.")
+    if not path.is_file():
+        raise UserError(f"{path}: expected a video, found a device or pipe", "Give one video file.")
     if path.stat().st_size == 0:
         raise UserError(f"{path}: the file is empty (0 bytes)", "Copy or download it again.")
+    bounds = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
     try:
-        container = av.open(str(path))
-    except PermissionError as error:
-        raise UserError(f"{path}: no permission to read it") from error
-    except (av.FFmpegError, OSError, UnicodeError) as error:
+        return av.open(str(path.absolute()), container_options=bounds)
+    except PermissionError:
+        raise
+    except av.FFmpegError as error:
         raise UserError(
-            f"{path}: not a video, or cut off before its index ({_reason(error)})",
-            "Check that a player shows it; a recording that was interrupted may need repair.",
+            f"{path}: not a video, or cut off before its index ({error.strerror})",
+            "Check that a player shows it; a recording that was interrupted may need repair. "
+            "MP4, MOV, MKV, WebM and AVI are read, playlists are not: docs/conventions.md#videos.",
         ) from error
-    if container.format.name in _TEXT_FORMATS:
-        container.close()
-        raise UserError(f"{path}: expected a video, found text", "Give one video file.")
-    return container
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or type(error).__name__
 
 
 def _video_stream(container: Any, path: Path) -> Any:
     for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:  # the cover of a record
-            stream.thread_type = "SLICE"  # frame threads lose the whole frames behind a broken last one
-            stream.codec_context.flags |= Flags.output_corrupt
-            return stream
+        if stream.disposition & Disposition.attached_pic:  # the cover of a record
+            continue
+        if stream.codec_context is None:
+            raise UserError(
+                f"{path}: its video codec is not known to FFmpeg",
+                "Convert it to H.264 mp4 where it was made.",
+            )
+        stream.thread_type = "SLICE"  # frame threads lose the whole frames behind a broken last one
+        stream.codec_context.flags |= Flags.output_corrupt
+        return stream
     found = "only sound" if container.streams.audio else "none"
     raise UserError(f"{path}: expected a video stream, found {found}", "Give a file with pictures.")
 
 
+def _in_decoding_order(container: Any, stream: Any) -> bool:
+    """Whether the file does not say when each frame is shown."""
+    return container.format.name in _CONTAINERS_IN_DECODING_ORDER and bool(stream.codec_context.has_b_frames)
+
+
 def _decode(container: Any, stream: Any) -> Iterator[tuple[Any, list[Any], bool]]:
-    """Packets of the stream with the frames that came out, and whether decoding failed there."""
+    """Packets of the stream with the frames that came out, and whether decoding failed there.
+
+    Frames come out in the order in which they are shown. Where the container knows no more than when each
+    packet is to be decoded, the earliest of these times that is still free is the time of the next frame.
+    """
+    reorder = _in_decoding_order(container, stream)
+    free: list[int] = []
     packets = container.demux(stream)
     while True:
         try:
             packet = next(packets)
         except (StopIteration, av.FFmpegError):  # a file that was cut off ends early
             return
+        if reorder and packet.dts is not None:
+            packet.pts = packet.dts
+            heapq.heappush(free, packet.dts)
         try:
-            yield packet, packet.decode(), False
+            frames, failed = packet.decode(), False
         except av.FFmpegError:
-            yield packet, [], True
+            frames, failed = [], True
+            if free and packet.dts is not None:
+                free.remove(packet.dts)
+                heapq.heapify(free)
+        for frame in frames:
+            if free:
+                frame.pts = heapq.heappop(free)
+        yield packet, frames, failed
+
+
+def _rate(container: Any, stream: Any) -> Fraction:
+    """Frames per second; an AVI's own number counts the steps of its clock, of which some have no frame."""
+    average, guessed = stream.average_rate, stream.guessed_rate
+    if container.format.name in _CONTAINERS_IN_DECODING_ORDER:
+        average, guessed = guessed, average
+    return average or guessed or stream.base_rate or Fraction(30)
 
 
 def _time_s(frame: Any, stream: Any) -> float | None:
