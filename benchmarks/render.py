@@ -21,11 +21,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from repose.palette import side_colour
 from repose.pose import Pose3D
 from repose.sample import load_sample_truth, sample_video
 from repose.video import VideoFrame, open_video, write_video
 from repose.view import render_video
-from repose.view.scene import SIDE_COLOURS
 
 SIZE = (1280, 720)
 
@@ -53,7 +53,7 @@ def plain(pose: Pose3D, video: Path, path: Path, frames: int) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    colours = [SIDE_COLOURS.get(joint.partition("_")[0], "#495057") for joint in pose.skeleton.joints]
+    colours = [side_colour(joint) for joint in pose.skeleton.joints]
 
     def pictures() -> Iterator[np.ndarray]:
         for row, frame in enumerate(islice(open_video(video), frames)):

@@ -15,8 +15,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import opensim
 
+from repose.palette import SIDES
+
 ANGLES = {"hip_flexion": "hip flexion", "knee_angle": "knee flexion", "elbow_flex": "elbow flexion"}
-COLOURS = {"l": "#1c7ed6", "r": "#f76707"}
+COLOURS = {side[0]: colour for side, colour in SIDES.items()}
 
 
 def main() -> None:

@@ -17,10 +17,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import repose
+from repose import palette
 from repose.sample import load_sample_truth, sample_video
 from repose.video import open_video
-
-COLOURS = {"left": "#1f77b4", "right": "#e8590c", "middle": "#343a40"}
 
 
 def main() -> None:
@@ -49,7 +48,7 @@ def main() -> None:
         draw(space, pose, row, np.stack([x, z, -y], axis=-1))
         true = (truth.joints_m[frame] - truth.joints_m[frame, :1])[:, [0, 2, 1]] * (1, 1, -1)
         for bone in pose.skeleton.bones:
-            space.plot(*true[list(bone)].T, color="#adb5bd", linewidth=5, alpha=0.45, zorder=0)
+            space.plot(*true[list(bone)].T, color=palette.COMPARED, linewidth=5, alpha=0.45, zorder=0)
         for axis, limits in (("x", (-0.75, 0.75)), ("y", (-0.75, 0.75)), ("z", (-1.0, 0.8))):
             getattr(space, f"set_{axis}lim")(*limits)
             getattr(space, f"set_{axis}ticklabels")([])
@@ -74,8 +73,7 @@ def draw(axes: plt.Axes, pose: repose.Pose3D, row: int, points: np.ndarray) -> N
 
 
 def colour(pose: repose.Pose3D, joint: int) -> str:
-    side = pose.skeleton.joints[joint].partition("_")[0]
-    return COLOURS.get(side, COLOURS["middle"])
+    return palette.side_colour(pose.skeleton.joints[joint])
 
 
 if __name__ == "__main__":

@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 from looking import share_of
 
+from repose import palette
 from repose.camera import Camera
+from repose.palette import SIDES, rgb
 from repose.pose import Pose3D
 from repose.view import make_scene
-from repose.view.drawing import PAPER, blank, capsule, disc, draw_overlay, draw_space, rgb, write
-from repose.view.scene import COMPARED_COLOUR, SIDE_COLOURS, Scene
+from repose.view.drawing import PAPER, blank, capsule, disc, draw_overlay, draw_space, write
+from repose.view.scene import Scene
 from repose.view.viewpoint import view_camera
 
-LEFT, RIGHT, COMPARED = (rgb(colour) for colour in (*SIDE_COLOURS.values(), COMPARED_COLOUR))
+LEFT, RIGHT, COMPARED = (rgb(colour) for colour in (*SIDES.values(), palette.COMPARED))
 SIDE = 300
 
 

@@ -16,14 +16,13 @@ from looking import FRAMES, share_of
 
 from repose.errors import UserError
 from repose.formats import write_poses
+from repose.palette import SIDES, rgb
 from repose.pose import Pose3D
 from repose.sample import sample_video
 from repose.video import VideoFrame, frames, open_video, write_video
 from repose.view import render_sheet, render_video
-from repose.view.drawing import rgb
-from repose.view.scene import SIDE_COLOURS
 
-LEFT, RIGHT = (rgb(colour) for colour in SIDE_COLOURS.values())
+LEFT, RIGHT = (rgb(colour) for colour in SIDES.values())
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,11 @@ import pytest
 from looking import FRAMES, Tab, share_of, until
 
 from repose.errors import UserError
+from repose.palette import SIDES, rgb
 from repose.pose import Pose3D
 from repose.view import make_scene, write_page
-from repose.view.drawing import rgb
-from repose.view.scene import SIDE_COLOURS
 
-LEFT, RIGHT = (rgb(colour) for colour in SIDE_COLOURS.values())
+LEFT, RIGHT = (rgb(colour) for colour in SIDES.values())
 
 
 @pytest.fixture(scope="module")

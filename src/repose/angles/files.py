@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from repose import palette
 from repose.angles.joint_angles import MEANINGS, JointAngles
 from repose.errors import UserError
 from repose.output import stage
 
-_COLOURS = {"left": "#2e86ab", "right": "#e07b39", "trunk": "#444444"}
+_COLOURS = {**palette.SIDES, "trunk": palette.MIDDLE}
 
 
 def angle_files(tracks: Sequence[JointAngles], *, plot: bool = True) -> tuple[str, ...]:

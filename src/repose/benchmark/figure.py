@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from repose import palette
 from repose.benchmark.report import ConditionResult, OcclusionReport
 from repose.benchmark.scores import Estimate
 from repose.evaluate import check_plot
 from repose.output import stage_file
 
-_MODELS = ("#1f6fb4", "#d1495b", "#2a9d5c", "#8d5fb8", "#e08e0b", "#6b6b6b")
-_BASELINE = "#555555"
+_BASELINE = palette.MIDDLE
 _METRIC = "p_mpjpe_mm"
 
 
@@ -35,11 +35,11 @@ def draw_figure(report: OcclusionReport, path: str | Path) -> None:
         panel.set_xlabel("P-MPJPE in mm (nearer to the left is better)")
         panel.set_xlim(left=0)
         panel.set_axisbelow(True)
-        panel.grid(axis="x", color="#dddddd")
+        panel.grid(axis="x", color=palette.GRID)
         panel.spines[["top", "right", "left"]].set_visible(False)
         panel.tick_params(axis="y", length=0)
         for place in range(0, len(names), 2):
-            panel.axhspan(place - 0.5, place + 0.5, color="#f5f5f5", zorder=-1)
+            panel.axhspan(place - 0.5, place + 0.5, color=palette.SHADOW, alpha=0.5, zorder=-1)
     hidden.set_yticks(range(len(names)), names)
     hidden.set_ylim(len(names) - 0.5, -0.5)
     figure.suptitle(
@@ -66,7 +66,7 @@ def _draw(
             if model not in result.rows:
                 continue
             at = place + 0.22 * (number - (len(models) - 1) / 2)
-            colour = _MODELS[number % len(_MODELS)]
+            colour = palette.MODELS[number % len(palette.MODELS)]
             _dot(panel, result.rows[model][_METRIC, which], at, colour, filled=aware)
         if not aware:
             continue
@@ -107,7 +107,7 @@ def _legend(models: Sequence[str]) -> tuple[list[Any], list[str]]:
     def tick(style: Any) -> Line2D:
         return Line2D([], [], color=_BASELINE, linestyle=style, linewidth=1.8)
 
-    colours = [_MODELS[number % len(_MODELS)] for number in range(len(models))]
+    colours = [palette.MODELS[number % len(palette.MODELS)] for number in range(len(models))]
     entries = [
         *((dot(colour, True), model) for colour, model in zip(colours, models, strict=True)),
         (dot(_BASELINE, True), "filled: the detector knows what is hidden"),

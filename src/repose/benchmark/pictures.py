@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from repose import palette
 from repose.benchmark.conditions import CONDITIONS
 from repose.benchmark.occlusion import OcclusionBenchmark, lift
 from repose.benchmark.report import OcclusionReport, Poor
@@ -20,7 +21,6 @@ WORST = 10
 _EACH_CONDITION = 2
 _STEP_S = 0.4
 _COLUMNS = 5
-_TRUTH = "#9a9a9a"
 
 
 def worst(report: OcclusionReport, count: int = WORST) -> list[Poor]:
@@ -80,7 +80,7 @@ def _draw(benchmark: OcclusionBenchmark, poor: Poor, path: Path) -> None:
         keypoints = seen.keypoints[frame].numpy()
         draw_bones(picture, H36M_17, keypoints[:, :2], keypoints[:, 2])
         lost = view.rays[frame].numpy()[hidden[frame]]
-        picture.plot(*lost.T, "x", color=_TRUTH, markersize=5)
+        picture.plot(*lost.T, "x", color=palette.COMPARED, markersize=5)
         _frame(picture, view.rays[frame].numpy())
         picture.set_title(f"frame {frame}: what the detector says", fontsize=9)
         for panel, axes in ((front, [0, 1]), (side, [2, 1])):
@@ -91,7 +91,7 @@ def _draw(benchmark: OcclusionBenchmark, poor: Poor, path: Path) -> None:
         side.set_title("from the camera's right: away from it is right", fontsize=9)
     figure.suptitle(
         f"{view.name}, camera {view.camera}, {poor.condition}: {model} has {poor.p_mpjpe_mm:.0f} mm over "
-        "the clip. Left red, right blue; truth grey; × hidden joints",
+        "the clip. Left blue, right orange; truth grey; × hidden joints",
         fontsize=11,
     )
     figure.savefig(path, format="png", dpi=80)
@@ -99,7 +99,7 @@ def _draw(benchmark: OcclusionBenchmark, poor: Poor, path: Path) -> None:
 
 def _truth(panel: Any, points: np.ndarray) -> None:
     for child, parent in H36M_17.bones:
-        panel.plot(*points[[child, parent]].T, color=_TRUTH, linewidth=4, alpha=0.6, zorder=0)
+        panel.plot(*points[[child, parent]].T, color=palette.COMPARED, linewidth=4, alpha=0.6, zorder=0)
 
 
 def _frame(panel: Any, points: np.ndarray) -> None:

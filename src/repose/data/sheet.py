@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from repose import palette
 from repose.data.store import ClipStore
 from repose.data.windows import Sequence, Split
 from repose.errors import UserError
@@ -14,7 +15,6 @@ from repose.skeleton import Skeleton
 _SAMPLES = 4
 _LONGEST = 36
 """Letters of a title that fit over a panel."""
-_COLOURS = {"left": "#d1495b", "right": "#2e86ab", "middle": "#444444"}
 
 
 def draw_sheet(store: ClipStore, path: str | Path) -> None:
@@ -22,7 +22,7 @@ def draw_sheet(store: ClipStore, path: str | Path) -> None:
 
     For each: the 2D joints in their picture, whose edge is grey (hollow where the confidence is under a
     half), and the target, where there is one, as the camera sees it and from the camera's right. Left limbs
-    are red, right ones blue.
+    are blue, right ones orange.
     Raises UserError where Matplotlib is not installed or the file cannot be written.
     """
     try:
@@ -42,7 +42,7 @@ def draw_sheet(store: ClipStore, path: str | Path) -> None:
     for panel in panels[len(samples) :].flat:
         panel.set_axis_off()
     figure.subplots_adjust(0.04, 0.2 / rows, 0.99, 1 - 0.25 / rows, hspace=0.3)
-    figure.suptitle(f"{store.dataset}, {store.path.resolve().name}: left red, right blue")
+    figure.suptitle(f"{store.dataset}, {store.path.resolve().name}: left blue, right orange")
     with stage_file(path) as partial:
         figure.savefig(partial, format="png", dpi=90)
 
@@ -58,7 +58,7 @@ def _draw_sample(store: ClipStore, split: Split, sequence: Sequence, row: Any) -
     keypoints = split.keypoints_px(sequence)[frame - sequence.start]
     flat = row[0]
     draw_bones(flat, store.skeleton, keypoints[:, :2], keypoints[:, 2])
-    flat.plot([0, width, width, 0, 0], [0, 0, height, height, 0], color="#999999", linewidth=0.8)
+    flat.plot([0, width, width, 0, 0], [0, 0, height, height, 0], color=palette.FRAME, linewidth=0.8)
     seen = keypoints[keypoints[:, 2] > 0, :2]
     middle, span = (np.median(seen, axis=0), np.ptp(seen, axis=0).max() * 0.75) if len(seen) else (0, width)
     (left, top), (right, bottom) = np.broadcast_to(middle - span, 2), np.broadcast_to(middle + span, 2)
@@ -82,25 +82,20 @@ def _draw_sample(store: ClipStore, split: Split, sequence: Sequence, row: Any) -
 
 
 def draw_bones(panel: Any, skeleton: Skeleton, points: np.ndarray, confidence: np.ndarray) -> None:
-    """Draw a pose, joints (joints, 2), on Matplotlib axes: left red, right blue, nothing without confidence.
+    """Draw a pose, joints (joints, 2), on Matplotlib axes: left blue, right orange.
 
-    Joints are hollow where the confidence is under a half.
+    A joint without confidence is left out; joints are hollow where the confidence is under a half.
     """
     joints = skeleton.joints
-    for side, colour in _COLOURS.items():
+    for side, colour in (*palette.SIDES.items(), ("middle", palette.MIDDLE)):
         bones = [
             (child, parent)
             for child, parent in skeleton.bones
-            if _side(joints[child]) == side and confidence[child] > 0 and confidence[parent] > 0
+            if palette.side_of(joints[child]) == side and confidence[child] > 0 and confidence[parent] > 0
         ]
         # Three points a bone, the third of them nowhere, so that one line draws them all.
         lines = np.array([[points[child], points[parent], [np.nan, np.nan]] for child, parent in bones])
         panel.plot(*lines.reshape(-1, 2).T, color=colour, linewidth=1.5)
         for sure, fill in ((confidence >= 0.5, colour), ((confidence > 0) & (confidence < 0.5), "none")):
-            shown = [i for i, joint in enumerate(joints) if _side(joint) == side and sure[i]]
+            shown = [i for i, joint in enumerate(joints) if palette.side_of(joint) == side and sure[i]]
             panel.scatter(*points[shown].T, s=9, edgecolors=colour, facecolors=fill, zorder=3)
-
-
-def _side(joint: str) -> str:
-    side = joint.partition("_")[0]
-    return side if side in _COLOURS else "middle"

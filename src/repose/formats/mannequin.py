@@ -5,12 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from repose import palette
 from repose.formats.rig import Rig
 from repose.rotation import shortest_arc
 from repose.skeleton import H36M_17, stature
 
-COLOURS = {"left": (0.01, 0.16, 0.67), "right": (0.94, 0.14, 0.002), "middle": (0.45, 0.48, 0.50)}
-"""Linear RGB by side."""
+COLOURS = {
+    **{side: palette.linear(colour) for side, colour in palette.SIDES.items()},
+    "middle": palette.linear(palette.COMPARED),
+}
+"""Linear RGB by side; a trunk is pale, so that a light shows its form."""
 
 _SIDES, _RINGS = 12, 4
 
@@ -44,8 +48,7 @@ def build_mannequin(rig: Rig) -> Mannequin:
         points.append(shape)
         normals.append(outward)
         nodes.append(np.full(len(shape), rig.names.index(name)))
-        side = name.partition("_")[0]
-        triangles[side if side in COLOURS else "middle"].append(faces + count)
+        triangles[palette.side_of(name)].append(faces + count)
         count += len(shape)
     return Mannequin(
         np.concatenate(points),

@@ -6,22 +6,20 @@ from typing import Any
 import numpy as np
 from jaxtyping import Complex, Float, UInt8
 
+from repose import palette
 from repose.camera import Camera
 from repose.errors import UserError
-from repose.view.scene import COMPARED_COLOUR, PERSON_COLOURS, SIDE_COLOURS, Figure, Scene
+from repose.palette import PALE, Rgb, mixed, rgb
+from repose.view.scene import Figure, Scene
 
 Picture = UInt8[np.ndarray, "height width 3"]
-Colour = tuple[int, int, int]
 
-PAPER = (255, 255, 255)
-INK = (52, 58, 64)
+PAPER, INK = rgb(palette.PAPER), rgb(palette.INK)
 TRAIL_S = 2.0
 """How far back the trail of the root goes."""
 
 _BONE_M = 0.017  # radius
 _SHIFT = 4  # OpenCV takes places in 1/16 of a pixel
-_GRID = (214, 219, 224)
-_SHADOW = (229, 232, 235)
 
 
 @cache
@@ -36,14 +34,7 @@ def cv2() -> Any:
     return module
 
 
-@cache
-def rgb(colour: str) -> Colour:
-    """Red, green and blue of "#1c7ed6"."""
-    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
-    return red, green, blue
-
-
-def blank(width: int, height: int, colour: Colour = PAPER) -> Picture:
+def blank(width: int, height: int, colour: Rgb = PAPER) -> Picture:
     picture = np.empty((height, width, 3), dtype=np.uint8)
     if picture.size:
         cv2().rectangle(picture, (0, 0), (width, height), colour, -1)
@@ -136,7 +127,10 @@ def _draw_skeleton(
             ends, radii = points[[joint, other]], radii_px[[joint, other]]
             capsule(picture, ends, radii + edges[[joint, other]], PAPER)
             capsule(
-                picture, ends, radii, colours[joint] if seen[[joint, other]].all() else _pale(colours[joint])
+                picture,
+                ends,
+                radii,
+                colours[joint] if seen[[joint, other]].all() else mixed(colours[joint], PALE),
             )
 
 
@@ -150,17 +144,6 @@ def _draw_name(picture: Picture, scene: Scene, figure: Figure, points: Float[np.
     for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1)):
         write(picture, figure.name, x + dx, y + dy, size, PAPER)
     write(picture, figure.name, x, y, size, rgb(figure.colour))
-
-
-def _pale(colour: Colour) -> Colour:
-    return _mixed(colour, PAPER, 0.45)
-
-
-def _mixed(colour: Colour, ground: Colour, share: float) -> Colour:
-    red, green, blue = (
-        round(share * here + (1 - share) * there) for here, there in zip(colour, ground, strict=True)
-    )
-    return red, green, blue
 
 
 def _draw_grid(picture: Picture, scene: Scene, frame: int, see: See) -> None:
@@ -181,7 +164,7 @@ def _draw_grid(picture: Picture, scene: Scene, frame: int, see: See) -> None:
     points, _ = see(np.concatenate([flat, np.zeros((*flat.shape[:2], 1))], axis=-1))
     level = np.ceil(strength * 6).astype(int)
     for shade in range(1, 7):
-        colour = _mixed(_GRID, PAPER, min(1.0, shade / 4))
+        colour = mixed(rgb(palette.GRID), min(1.0, shade / 4))
         cv2().polylines(
             picture, list(_fixed(points[level == shade])), False, colour, 1, cv2().LINE_AA, _SHIFT
         )
@@ -190,7 +173,12 @@ def _draw_grid(picture: Picture, scene: Scene, frame: int, see: See) -> None:
 def _draw_shadow(picture: Picture, figure: Figure, joints: np.ndarray, see: See) -> None:
     points, depths = see(joints * (1, 1, 0))
     for bone in figure.pose.skeleton.bones:
-        capsule(picture, points[list(bone)], 1.2 * _BONE_M * see.focal_px / depths[list(bone)], _SHADOW)
+        capsule(
+            picture,
+            points[list(bone)],
+            1.2 * _BONE_M * see.focal_px / depths[list(bone)],
+            rgb(palette.SHADOW),
+        )
 
 
 def _draw_trail(picture: Picture, scene: Scene, number: int, frame: int, see: See) -> None:
@@ -199,9 +187,7 @@ def _draw_trail(picture: Picture, scene: Scene, number: int, frame: int, see: Se
     for shade, piece in enumerate(np.array_split(np.arange(len(points)), 8), start=1):
         if len(piece):
             path = _fixed(points[piece[0] : piece[-1] + 2])
-            cv2().polylines(
-                picture, [path], False, _mixed(colour, PAPER, 0.08 * shade), 2, cv2().LINE_AA, _SHIFT
-            )
+            cv2().polylines(picture, [path], False, mixed(colour, 0.08 * shade), 2, cv2().LINE_AA, _SHIFT)
 
 
 def _draw_deviation(
@@ -224,7 +210,7 @@ _CIRCLE = np.exp(1j * np.linspace(0, 2 * np.pi, 24, endpoint=False))
 
 
 def capsule(
-    picture: Picture, ends: Float[np.ndarray, "2 2"], radii_px: Float[np.ndarray, "2"], colour: Colour
+    picture: Picture, ends: Float[np.ndarray, "2 2"], radii_px: Float[np.ndarray, "2"], colour: Rgb
 ) -> None:
     """A bone: two round ends and what lies between them, with smooth edges at any place and thickness."""
     start, end = complex(*ends[0]), complex(*ends[1])
@@ -236,11 +222,11 @@ def capsule(
     )
 
 
-def disc(picture: Picture, centre: Float[np.ndarray, "2"], radius_px: float, colour: Colour) -> None:
+def disc(picture: Picture, centre: Float[np.ndarray, "2"], radius_px: float, colour: Rgb) -> None:
     _fill(picture, complex(*centre) + radius_px * _CIRCLE, colour)
 
 
-def _fill(picture: Picture, corners: Complex[np.ndarray, " corners"], colour: Colour) -> None:
+def _fill(picture: Picture, corners: Complex[np.ndarray, " corners"], colour: Rgb) -> None:
     # Far outside, OpenCV's fixed-point numbers would overflow.
     if np.abs(corners).max() < 1e5:
         places = _fixed(corners.view(np.float64).reshape(-1, 2))
@@ -251,7 +237,7 @@ def _fixed(places: np.ndarray) -> np.ndarray:
     return np.round(places * 2**_SHIFT).astype(np.int32)
 
 
-def write(picture: Picture, text: str, x: int, y: int, size: int, colour: Colour = INK) -> None:
+def write(picture: Picture, text: str, x: int, y: int, size: int, colour: Rgb = INK) -> None:
     """Write a line whose top left corner is at (x, y)."""
     mask = _letters(text, size)
     left, top = max(0, -x), max(0, -y)
@@ -287,20 +273,20 @@ def _letters(text: str, size: int) -> UInt8[np.ndarray, "height width"]:
 def draw_legend(picture: Picture, scene: Scene, size: int) -> None:
     """What the colours mean, at the bottom right."""
     people = [figure for figure in scene.figures if not figure.compared]
-    rows = [("left", SIDE_COLOURS["left"], "disc"), ("right", SIDE_COLOURS["right"], "disc")]
+    rows = [("left", palette.SIDES["left"], "disc"), ("right", palette.SIDES["right"], "disc")]
     if not all(figure.pose.seen.all() for figure in people):
-        rows.append(("inferred", PERSON_COLOURS[0], "ring"))
+        rows.append(("inferred", palette.MIDDLE, "ring"))
         if any(figure.pose.deviation_m is not None for figure in people):
-            rows.append(("deviation", PERSON_COLOURS[0], "haze"))
+            rows.append(("deviation", palette.MIDDLE, "haze"))
     if len(people) < len(scene.figures):
-        rows.append(("compared", COMPARED_COLOUR, "disc"))
+        rows.append(("compared", palette.COMPARED, "disc"))
     height, x = picture.shape[0], picture.shape[1] - size
     for words, name, kind in reversed(rows):
         x -= text_width(words, size)
         write(picture, words, x, height - round(1.9 * size), size)
         x -= size
         middle, colour = np.array([x + 0.35 * size, height - 1.3 * size]), rgb(name)
-        disc(picture, middle, 0.36 * size, _mixed(colour, PAPER, 0.25) if kind == "haze" else colour)
+        disc(picture, middle, 0.36 * size, mixed(colour, 0.25) if kind == "haze" else colour)
         if kind == "ring":
             disc(picture, middle, 0.2 * size, PAPER)
         x -= size

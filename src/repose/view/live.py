@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from repose import palette
 from repose.errors import UserError
+from repose.palette import PALE, mixed, rgb
 from repose.rotation import matrix_to_quaternion, shortest_arc
 from repose.video import Seeker, open_video
-from repose.view.drawing import blank, draw_overlay, rgb
-from repose.view.scene import COMPARED_COLOUR, SIDE_COLOURS, Figure, Result, Scene, make_scene
+from repose.view.drawing import blank, draw_overlay
+from repose.view.scene import Figure, Result, Scene, make_scene
 from repose.view.viewpoint import FOV_DEG, VIEWS_DEG, stand
 
 _BONE_M, _JOINT_M = 0.017, 0.023
@@ -191,8 +193,8 @@ class Viewer:
             60.0,
             60.0,
             cell_size=0.5,
-            cell_color=(222, 226, 230),
-            section_color=(206, 212, 218),
+            cell_color=rgb(palette.GRID),
+            section_color=rgb(palette.GRID),
             section_size=1.0,
             position=(float(scene.centre_m[0, 0]), float(scene.centre_m[0, 1]), 0.0),
             fade_distance=30 * scene.radius_m,
@@ -209,7 +211,7 @@ class Viewer:
             scale=max(0.15, away / 20),
             thickness=2.0,
             thickness_units="screen",
-            color=(134, 142, 150),
+            color=rgb(palette.FRAME),
             wxyz=matrix_to_quaternion(T_world_cam[:3, :3]),
             position=T_world_cam[:3, 3],
             cast_shadow=False,
@@ -218,7 +220,7 @@ class Viewer:
     def _add_controls(self) -> dict[str, Any]:
         """Timeline, switches and words; the switches by name."""
         gui, scene = self._server.gui, self.scene
-        gui.configure_theme(show_logo=False, show_share_button=False, brand_color=(28, 126, 214))
+        gui.configure_theme(show_logo=False, show_share_button=False, brand_color=rgb(palette.SIDES["left"]))
         people = [figure for figure in scene.figures if not figure.compared]
         gui.main_panel.dock_right()
         gui.main_panel.set_width(310)
@@ -290,7 +292,7 @@ class _Person:
         self._bones = figure.pose.skeleton.bones
         colours = np.array([rgb(colour) for colour in figure.colours])
         # What was inferred is pale.
-        self._colours = _linear(np.stack([0.45 * colours + 0.55 * 255, colours]))
+        self._colours = _linear(np.stack([PALE * colours + (1 - PALE) * 255, colours]))
         joints = len(figure.pose.skeleton)
         still = np.tile([1.0, 0, 0, 0], (joints, 1))
         self._tree_node = tree.add_frame(place, show_axes=False)
@@ -384,11 +386,11 @@ class _Person:
 
 def _legend(scene: Scene) -> str:
     """What the colours mean, in HTML."""
-    rows = [("left", SIDE_COLOURS["left"]), ("right", SIDE_COLOURS["right"])]
+    rows = list(palette.SIDES.items())
     if not all(figure.pose.seen.all() for figure in scene.figures if not figure.compared):
-        rows.append(("inferred: pale", "#cfe2f3"))
+        rows.append(("inferred: pale", "#" + bytes(mixed(rgb(palette.SIDES["left"]), PALE)).hex()))
     if any(figure.compared for figure in scene.figures):
-        rows.append(("compared", COMPARED_COLOUR))
+        rows.append(("compared", palette.COMPARED))
     dot = "display:inline-block;width:.7em;height:.7em;border-radius:50%;margin-right:.4em;background:"
     parts = [
         f'<span style="margin-right:1em"><span style="{dot}{c}"></span>{words}</span>' for words, c in rows

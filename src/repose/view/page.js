@@ -3,6 +3,7 @@
 // The page shows one scene. Numbers over time lie in typed arrays; `state` says what is shown of them.
 
 const scene = JSON.parse(document.getElementById("scene").textContent);
+const colours = scene.colours;
 const $ = (selector) => document.querySelector(selector);
 const film = $("#film");
 const flat = $("#flat canvas"), space = $("#space canvas");
@@ -77,7 +78,7 @@ const mixed = (colour, ground, share) => {
   const parts = [colour, ground].map((hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)));
   return `rgb(${parts[0].map((value, i) => Math.round(value * share + parts[1][i] * (1 - share))).join()})`;
 };
-const pale = (colour) => mixed(colour, "#ffffff", 0.45);
+const pale = (colour) => mixed(colour, colours.paper, scene.pale);
 
 // Drawing
 
@@ -123,12 +124,12 @@ function drawSkeleton(pen, figure, row, places, depths, radii) {
     const colour = figure.colours[child];
     if (parent < 0) {
       const radius = 1.35 * radii[child];
-      disc(pen, places[child], radius + Math.max(1, 0.3 * radii[child]), "#fff");
+      disc(pen, places[child], radius + Math.max(1, 0.3 * radii[child]), colours.paper);
       disc(pen, places[child], radius, colour);
-      if (!known(child)) disc(pen, places[child], 0.75 * radii[child], "#fff");
+      if (!known(child)) disc(pen, places[child], 0.75 * radii[child], colours.paper);
     } else {
       const width = radii[child] + radii[parent];
-      stroke(pen, "#fff", width + Math.max(2, 0.3 * width), places[child], places[parent]);
+      stroke(pen, colours.paper, width + Math.max(2, 0.3 * width), places[child], places[parent]);
       stroke(pen, known(child) && known(parent) ? colour : pale(colour), width, places[child], places[parent]);
     }
   }
@@ -141,7 +142,7 @@ function drawName(pen, figure, places, ratio) {
   pen.font = `600 ${13 * ratio}px system-ui, sans-serif`;
   pen.textAlign = "center";
   pen.lineWidth = 4 * ratio;
-  pen.strokeStyle = "#fff";
+  pen.strokeStyle = colours.paper;
   pen.strokeText(figure.name, x, y);
   pen.fillStyle = figure.colour;
   pen.fillText(figure.name, x, y);
@@ -153,7 +154,7 @@ function drawFlat() {
   const [wide, high] = scene.size;
   const scale = Math.min(width / wide, height / high);
   const left = (width - wide * scale) / 2, top = (height - high * scale) / 2;
-  pen.fillStyle = "#343a40";
+  pen.fillStyle = colours.ink;
   pen.fillRect(left, top, wide * scale, high * scale);
   if (state.film && state.show.picture && film.readyState >= 2) pen.drawImage(film, left, top, wide * scale, high * scale);
   if (!state.show.overlay) return;
@@ -211,7 +212,7 @@ function drawSpace() {
   if (state.show.ground) {
     for (const { figure, joints } of present) {
       const shadow = seeAll(joints.map(([x, y]) => [x, y, 0]));
-      if (shadow) for (const [a, b] of figure.bones) stroke(pen, "#e5e8eb", (2.4 * BONE_M * focal) / shadow[a][2], shadow[a], shadow[b]);
+      if (shadow) for (const [a, b] of figure.bones) stroke(pen, colours.shadow, (2.4 * BONE_M * focal) / shadow[a][2], shadow[a], shadow[b]);
     }
   }
   if (state.show.camera && scene.camera) drawCamera(pen, see, ratio);
@@ -246,7 +247,7 @@ function drawGround(pen, see, target, ratio) {
         const a = place(piece), b = place(piece + 1);
         const share = 1 - Math.hypot((a[0] + b[0]) / 2 - target[0], (a[1] + b[1]) / 2 - target[1]) / reach;
         const ends = share > 0 && [see(a), see(b)];
-        if (ends && ends[0] && ends[1]) stroke(pen, mixed("#d6dbe0", "#ffffff", Math.min(1, 1.5 * share)), ratio, ...ends);
+        if (ends && ends[0] && ends[1]) stroke(pen, mixed(colours.grid, colours.paper, Math.min(1, 1.5 * share)), ratio, ...ends);
       }
     }
   }
@@ -258,7 +259,7 @@ function drawTrail(pen, figure, see, ratio) {
     const row = figure.rows[frame], place = row < 0 ? null : see(joint(figure, row, figure.root));
     if (place && before) {
       const share = 1 - (times[state.frame] - times[frame]) / TRAIL_S;
-      stroke(pen, mixed(figure.colour, "#ffffff", 0.7 * share), 2 * ratio, before, place);
+      stroke(pen, mixed(figure.colour, colours.paper, 0.7 * share), 2 * ratio, before, place);
     }
     before = place;
   }
@@ -279,8 +280,8 @@ function drawCamera(pen, see, ratio) {
   const corners = [corner(0, 0), corner(1, 0), corner(1, 1), corner(0, 1)], tip = see(origin);
   if (!tip || !corners.every(Boolean)) return;
   if (state.film && state.show.picture && film.readyState >= 2) drawPicture(pen, corner);
-  for (const place of corners) stroke(pen, "#868e96", 1.5 * ratio, tip, place);
-  stroke(pen, "#868e96", 1.5 * ratio, ...corners, corners[0]);
+  for (const place of corners) stroke(pen, colours.frame, 1.5 * ratio, tip, place);
+  stroke(pen, colours.frame, 1.5 * ratio, ...corners, corners[0]);
 }
 
 /** The film on a slanted rectangle: small triangles, each of which is slanted evenly. */
@@ -320,7 +321,7 @@ function drawStrip() {
       if (row < 0) continue;
       let seen = 0;
       for (let i = 0; i < figure.size; i++) seen += figure.seen[row * figure.size + i];
-      pen.fillStyle = mixed(figure.colour, "#ffffff", 0.12 + (0.75 * seen) / figure.size);
+      pen.fillStyle = mixed(figure.colour, colours.paper, 0.12 + (0.75 * seen) / figure.size);
       pen.fillRect(x, top, 1, Math.max(1, bottom - top - (people.length > 1 ? 1 : 0)));
     }
   });
@@ -441,7 +442,6 @@ function build() {
   const compared = people.length < scene.figures.length;
   const length = `${count} frames, ${(times[count - 1] - times[0]).toFixed(1)} s`;
   $("#summary").textContent = `${people.length === 1 ? "1 person" : `${people.length} people`}, ${length}`;
-  const colours = scene.colours;
   const inferred = people.some((figure) => figure.seen.includes(0));
   const deviating = people.some((figure) => figure.deviation);
   for (const [text, colour, kind] of [

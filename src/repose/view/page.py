@@ -17,13 +17,25 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from repose import palette
 from repose.output import check_file, stage_file
 from repose.video import open_video, write_video
 from repose.view.film import Progress
-from repose.view.scene import COMPARED_COLOUR, PERSON_COLOURS, SIDE_COLOURS, Figure, Result, Scene, make_scene
+from repose.view.scene import Figure, Result, Scene, make_scene
 from repose.view.viewpoint import FOV_DEG, VIEWS_DEG
 
 _HERE = Path(__file__).parent
+_COLOURS = {
+    **palette.SIDES,
+    "middle": palette.MIDDLE,
+    "compared": palette.COMPARED,
+    "paper": palette.PAPER,
+    "ink": palette.INK,
+    "grid": palette.GRID,
+    "shadow": palette.SHADOW,
+    "frame": palette.FRAME,
+}
+_STYLE = f":root {{ --ink: {palette.INK}; --paper: {palette.PAPER}; --accent: {palette.SIDES['left']}; }}\n"
 _PICTURE_AREA_PX = 640 * 360
 _PICTURE_RATE_HZ = 32
 _PICTURE_KBIT_S = 330
@@ -53,7 +65,7 @@ def write_page(
     account = _account(scene, motion)
     account["film"] = {"step": step, "rate": scene.fps / step} if film else None
     parts = {
-        "style": (_HERE / "page.css").read_text(encoding="utf-8"),
+        "style": _STYLE + (_HERE / "page.css").read_text(encoding="utf-8"),
         "scene": json.dumps(account, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
         "motion": base64.b64encode(motion.deflated()).decode("ascii"),
         "picture": base64.b64encode(film).decode("ascii"),
@@ -105,7 +117,8 @@ def _account(scene: Scene, motion: _Motion) -> dict[str, Any]:
         "radius": scene.radius_m,
         "fov": FOV_DEG,
         "views": VIEWS_DEG,
-        "colours": {**SIDE_COLOURS, "middle": PERSON_COLOURS[0], "compared": COMPARED_COLOUR},
+        "colours": _COLOURS,
+        "pale": palette.PALE,
         "camera": camera and {"K": camera.K.tolist(), "T": camera.T_cam_world.tolist()},
         "times": motion.add(scene.times_s[:, None], 1e-4),
         "centre": motion.add(scene.centre_m, 1e-3),

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from repose import palette
 from repose.camera import Camera
 from repose.errors import UserError, expected
 from repose.formats import read_poses
@@ -15,10 +16,6 @@ from repose.formats.upright import to_world
 from repose.pose import Pose3D, check_span
 from repose.timeline import low_pass
 from repose.video import open_video
-
-SIDE_COLOURS = {"left": "#1c7ed6", "right": "#f76707"}
-PERSON_COLOURS = ("#495057", "#7048e8", "#2b8a3e", "#c2255c", "#0b7285", "#846358")
-COMPARED_COLOUR = "#adb5bd"
 
 Result = str | Path | Sequence[Pose3D]
 """A result folder, its poses.npz, or the tracks themselves."""
@@ -58,7 +55,7 @@ class Figure:
         """Of each joint, and of the bone that leads to it."""
         if self.compared:
             return [self.colour] * len(self.pose.skeleton)
-        return [SIDE_COLOURS.get(joint.partition("_")[0], self.colour) for joint in self.pose.skeleton.joints]
+        return [palette.side_colour(joint, self.colour) for joint in self.pose.skeleton.joints]
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +182,7 @@ def make_scene(result: Result, compare: Result | None = None, *, source: str | P
         points = pose.points_px
         if points is None and camera is not None:
             points = camera.project(people)
-        colour = PERSON_COLOURS[number % len(PERSON_COLOURS)]
+        colour = palette.PEOPLE[number % len(palette.PEOPLE)]
         figures.append(Figure(pose, people, points, _rows(pose, frames), colour))
     for pose in second:
         figures.append(_compared(pose, T_cam_world, placed, figures[: len(poses)], frames))
@@ -257,7 +254,7 @@ def _compared(
         there = partner.joints_m[:, partner.root]
         for axis in range(3):
             joints[..., axis] += np.interp(pose.frames, partner.pose.frames, there[:, axis])[:, None]
-    return Figure(pose, joints, None, rows, COMPARED_COLOUR, partner=number)
+    return Figure(pose, joints, None, rows, palette.COMPARED, partner=number)
 
 
 def _times_s(poses: list[Pose3D], frames: np.ndarray) -> Float[np.ndarray, " frames"]:
