@@ -176,6 +176,25 @@ SKELETONS: dict[str, Skeleton] = {
 
 H36M_17 = SKELETONS["h36m-17"]
 
+# Sapiens and SAM 3D Body: MHR-70, which are the first 70 points of Sapiens-308 as well. It begins with COCO's
+# joints in their order but for the wrists, which follow the fingers of their hands.
+_MHR_70 = {
+    **{joint: i for i, joint in enumerate(j for j in SKELETONS["coco-17"].joints if "wrist" not in j)},
+    "right_wrist": 41,
+    "left_wrist": 62,
+    "neck": 69,
+}
+_MHR_BODY = tuple(_MHR_70[joint] for joint in SKELETONS["coco-18"].joints)
+
+WHOLE_BODIES: dict[int, tuple[str, tuple[int, ...]]] = {
+    70: ("coco-18", _MHR_BODY),
+    133: ("coco-17", tuple(range(17))),  # COCO-WholeBody
+    135: ("body-25b", tuple(range(25))),  # OpenPose BODY_135
+    136: ("halpe-26", tuple(range(26))),  # Halpe full body
+    308: ("coco-18", _MHR_BODY),  # Sapiens (Goliath)
+}
+"""Layouts of so many points, with faces and hands: the layout of the body among them, and its points."""
+
 # Human3.6M's "nose" is what papers call neck/nose: inside the head, at the height of the mouth. It is not the
 # tip of the nose that detectors find. MPI-INF-3DHP's "head" is about the same place.
 _MEANINGS = {"h36m-17": {"nose": "neck_nose"}, "mpi-17": {"head": "neck_nose"}}

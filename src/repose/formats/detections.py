@@ -10,23 +10,22 @@ import numpy as np
 from repose.errors import UserError, expected
 from repose.people import number_by_prominence
 from repose.pose import Pose2D
-from repose.skeleton import SKELETONS, Skeleton
+from repose.skeleton import SKELETONS, WHOLE_BODIES, Skeleton
 from repose.tracking import NOBODY, settle_identities
 
 KNOWN_LAYOUTS = "COCO-17, Halpe-26, H36M-17, MPI-17, BODY-25, BODY-25B, COCO-18, MediaPipe-33"
 
 ASSUMED_FPS = 30.0
 
-# What a file with so many joints per person means when it does not say. Whole-body layouts begin with a
-# body layout (COCO-WholeBody: 17 of 133, Halpe full body: 26 of 136); their faces and hands are not used.
+# What a file with so many joints per person means when it does not say. Of whole-body layouts the body is
+# read; faces, hands and what else they have are not used.
 LAYOUT_OF_COUNT = {
     17: "coco-17",
     18: "coco-18",
     25: "body-25",
     26: "halpe-26",
     33: "mediapipe-33",
-    133: "coco-17",
-    136: "halpe-26",
+    **{count: layout for count, (layout, _) in WHOLE_BODIES.items()},
 }
 
 # Widths and heights of common videos, smallest area first; a portrait one follows its landscape twin.
@@ -284,16 +283,15 @@ def lay_out(
     layout = skeleton or SKELETONS[str(default)]
     if skeleton is None and detections.layout is None and count == 25:
         layout = tell_body_25(points, np.ones(points.shape[:2]) if scores is None else scores)
-    whole_body = count in (133, 136) and layout.name == LAYOUT_OF_COUNT[count]
-    if count != len(layout) and not whole_body:
+    body, kept = WHOLE_BODIES.get(count, (layout.name, tuple(range(count))))
+    if body != layout.name or len(kept) != len(layout):
         expected(
             name,
             f"{len(layout)} joints per person for skeleton {layout.name}",
             count,
             f"Known layouts are {KNOWN_LAYOUTS} (use --skeleton).",
         )
-    kept = slice(0, len(layout))
-    return layout, points[:, kept], None if scores is None else scores[:, kept]
+    return layout, points[:, list(kept)], None if scores is None else scores[:, list(kept)]
 
 
 def tell_body_25(points_px: np.ndarray, scores: np.ndarray) -> Skeleton:

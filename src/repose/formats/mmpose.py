@@ -43,7 +43,12 @@ def parse(name: str, content: Any) -> Detections | None:
 
 
 def parse_frame(name: str, content: Any) -> list[tuple[Any, np.ndarray]] | None:
-    """Identity and keypoints of each person in an image's own file, None for any other JSON."""
+    """Identity and keypoints of each person in an image's own file, None for any other JSON.
+
+    Sapiens puts the list of instances under `instance_info`.
+    """
+    if isinstance(content, dict) and "instance_info" in content:
+        content = content["instance_info"]
     if not (isinstance(content, list) and all(map(_is_instance, content))):
         return None
     return [(instance.get("track_id"), read_instance(name, instance)) for instance in content]
