@@ -274,7 +274,7 @@ def _rate(fps: object) -> float:
     return float(fps)
 
 
-def _size(image_size: tuple[int, int]) -> tuple[int, int]:
+def _size(image_size: tuple[Any, Any]) -> tuple[int, int]:
     width, height = (int(side) for side in image_size)
     if not (0 < width <= LARGEST_SIDE_PX and 0 < height <= LARGEST_SIDE_PX):
         found = f"({width}, {height})"

@@ -144,7 +144,8 @@ def notes(poses: list[Pose3D]) -> list[str]:
     """What a user must know to read the numbers rightly."""
     first = poses[0]
     record = first.record
-    lines = who_is_who(poses)
+    lines = [f"Read {source}."] if (source := record.get("source")) else []
+    lines += who_is_who(poses)
     place = {
         "camera": "Joints in metres in the camera frame (x right, y down, z forward)",
         "camera-root-relative": "Joints in metres relative to the pelvis, camera axes "
