@@ -15,6 +15,7 @@ from repose.people import by_prominence, choose, doubt_upper_body, drop_ghosts, 
 from repose.pose import Pose2D, Pose3D
 from repose.swaps import undo_swaps
 from repose.video import Video, VideoFrame, open_video
+from repose.video.origin import note_video
 
 Progress = Callable[[str, int, int | None], None]
 """Told what is being done, how many frames of it are done, and of how many (None where unknown)."""
@@ -144,7 +145,7 @@ def find_tracks(
             f"{path.name}: the detector {options.detector} found nobody in this video",
             "Try another detector (--detector), or a part of the video in which a whole person can be seen.",
         )
-    facts: dict[str, Any] = {"video": str(path.resolve()), "detector": options.detector}
+    facts: dict[str, Any] = {**note_video(path), "detector": options.detector}
     if video.lost:
         facts["frames_lost_in_file"] = list(video.lost)
     if video.damaged:

@@ -12,10 +12,11 @@ from looking import FRAMES, Tab, cut
 from repose.formats import write_poses
 from repose.pose import Pose3D
 from repose.sample import load_sample_truth, sample_video
+from repose.video.origin import note_video
 
 
 @pytest.fixture(scope="session")
-def walker() -> Pose3D:
+def walker(state: Path) -> Pose3D:
     """The first two seconds of the sample as if a model that knows its error had lifted them."""
     truth = load_sample_truth().pose()
     # Packed for the page, the root's 0 comes out below 0 with these numbers.
@@ -23,7 +24,7 @@ def walker() -> Pose3D:
     deviation[:, truth.skeleton.index("pelvis")] = 0
     seen = truth.seen.copy()
     seen[20:40, truth.skeleton.indices("left_wrist", "pelvis")] = False
-    record = {"video": str(sample_video()), "assumed": []}
+    record = {**note_video(sample_video()), "assumed": []}
     whole = replace(truth, deviation_m=deviation, seen=seen, record=record, T_cam_world=None, model="default")
     return cut(whole, slice(0, FRAMES))
 

@@ -104,7 +104,7 @@ def test_memory_does_not_grow_with_the_video(
 def test_a_video_that_is_gone(walker: Pose3D, tmp_path: Path) -> None:
     moved = replace(walker, record={"video": "/nowhere/walk.mp4"})
     with pytest.raises(
-        UserError, match=r"/nowhere/walk.mp4: the video of this result is no longer there"
+        UserError, match=r"no picture for this result: its video /nowhere/walk.mp4 is not beside it"
     ) as gone:
         render_video([moved], tmp_path / "out.mp4")
     assert gone.value.hint == "Say where it is with --source, or leave it out with --no-picture."

@@ -10,7 +10,8 @@ from repose.formats import write_poses
 from repose.pose import Pose3D
 from repose.sample import load_sample_truth, sample_video
 from repose.video import write_video
-from repose.view import make_scene
+from repose.video.origin import find_video, note_video
+from repose.view import make_scene, write_page
 
 
 def test_people_stand_on_the_ground_with_z_up(walker: Pose3D) -> None:
@@ -114,14 +115,84 @@ def test_the_video_is_looked_for_beside_the_result(walker: Pose3D, tmp_path: Pat
     write_poses([moved], tmp_path / "out")
     scene = make_scene(tmp_path / "out")
     assert scene.video is None
-    assert scene.gone == "/nowhere/sample.mp4"
-    assert "The video is no longer at /nowhere/sample.mp4: no picture." in scene.notes
+    assert scene.gone is not None
+    assert scene.gone.startswith("its video /nowhere/sample.mp4 is not beside it")
+    assert f"No picture: {scene.gone}." in scene.notes
     for place in (tmp_path / "out", tmp_path):
         copy = place / "sample.mp4"
         copy.write_bytes(sample_video().read_bytes())
         assert make_scene(tmp_path / "out").video == copy
         copy.unlink()
     assert make_scene(tmp_path / "out", source=sample_video()).video == sample_video()
+
+
+@pytest.mark.parametrize("signature", [None, "", "forged", "borrowed"])
+def test_a_result_of_somebody_else_shows_no_file_of_this_machine(
+    signature: str | None, walker: Pose3D, tmp_path: Path
+) -> None:
+    """Neither in the viewer nor in the film, the sheet or the page: all make the scene."""
+    private = tmp_path / "private" / "secret.mp4"
+    private.parent.mkdir()
+    private.write_bytes(sample_video().read_bytes())
+    size = private.stat().st_size
+    record = {"video": str(private)}
+    if signature == "forged":
+        record["video_signature"] = f"{size} {'0' * 64}"
+    elif signature == "borrowed":  # of another video, from a result that this user has given away
+        record["video_signature"] = note_video(sample_video())["video_signature"]
+    elif signature is not None:
+        record["video_signature"] = signature
+    folder = tmp_path / "inbox" / "result"
+    write_poses([replace(walker, record=record)], folder)
+    scene = make_scene(folder)
+    assert scene.video is None
+    assert scene.title == "result"
+    (folder / "secret.mp4").symlink_to(private)
+    assert make_scene(folder).video is None, "a link in an unpacked archive"
+    write_page(folder, tmp_path / "page.html")
+    assert '<script type="text/plain" id="picture"></script>' in (tmp_path / "page.html").read_text("utf-8")
+    assert make_scene(folder, source=private).video == private
+
+
+@pytest.mark.parametrize(
+    "noted", ["", "/", "..", "/tmp/..", "a\0b", "x" * 300, "file:///etc/passwd", "\udcff", "C:\\films\\..\\"]
+)
+def test_a_name_that_is_no_file_is_no_video(noted: str, tmp_path: Path) -> None:
+    video, why = find_video({"video": noted}, tmp_path)
+    assert video is None
+    assert why
+
+
+def test_a_result_that_was_made_here_shows_its_video(walker: Pose3D, tmp_path: Path) -> None:
+    video = tmp_path / "films" / "walk.mp4"
+    video.parent.mkdir()
+    video.write_bytes(sample_video().read_bytes())
+    folder = tmp_path / "results" / "walk"
+    write_poses([replace(walker, record=note_video(video))], folder)
+    assert make_scene(folder).video == video
+    video.write_bytes(sample_video().read_bytes() + b"\0")
+    assert "is no longer its video" in str(make_scene(folder).gone)
+    video.unlink()
+    assert make_scene(folder).gone == f"its video is no longer at {video}"
+
+
+def test_another_user_has_another_key(
+    walker: Pose3D, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = note_video(sample_video())
+    assert find_video(record, None)[0] == sample_video().resolve()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert find_video(record, None)[0] is None
+    assert (tmp_path / "repose" / "video-key").stat().st_mode & 0o077 == 0
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    assert note_video(sample_video()) == {"video": str(sample_video().resolve())}, "no place for a key"
+    assert find_video(record, None)[0] is None
+
+
+def test_a_video_named_on_windows_is_found_beside_the_result(tmp_path: Path) -> None:
+    (tmp_path / "walk.mp4").touch()
+    assert find_video({"video": "C:\\films\\walk.mp4"}, tmp_path) == (tmp_path / "walk.mp4", None)
 
 
 def test_what_is_wrong_is_said(walker: Pose3D, tmp_path: Path) -> None:
@@ -139,7 +210,7 @@ def test_what_is_wrong_is_said(walker: Pose3D, tmp_path: Path) -> None:
 def test_keypoints_have_no_video(walker: Pose3D) -> None:
     scene = make_scene([replace(walker, record={})])
     assert (scene.video, scene.gone) == (None, None)
-    assert "Made from keypoints: no picture." in scene.notes
+    assert "No picture: made from keypoints." in scene.notes
 
 
 def test_joints_are_projected_where_there_are_no_keypoints(walker: Pose3D) -> None:

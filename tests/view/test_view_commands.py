@@ -105,13 +105,14 @@ def test_a_video_that_is_gone(walker: Pose3D, tmp_path: Path, capsys: pytest.Cap
     write_poses([replace(walker, record={"video": "/nowhere/walk.mp4"})], tmp_path / "out")
     assert run("render", tmp_path / "out", "--video", tmp_path / "a.mp4") == 2
     assert capsys.readouterr().err == (
-        "Error: /nowhere/walk.mp4: the video of this result is no longer there\n"
+        "Error: no picture for this result: its video /nowhere/walk.mp4 is not beside it, "
+        "and it was not made on this machine by this user\n"
         "Say where it is with --source, or leave it out with --no-picture.\n"
     )
     assert run("view", tmp_path / "out", "--html", tmp_path / "a.html") == 0
-    assert "no longer at /nowhere/walk.mp4: no picture." in capsys.readouterr().out
+    assert "No picture: its video /nowhere/walk.mp4 is not beside it" in capsys.readouterr().out
     assert run("render", tmp_path / "out", "--sheet", tmp_path / "a.png") == 0
-    assert "no longer at /nowhere/walk.mp4: no picture." in capsys.readouterr().out
+    assert "No picture: its video /nowhere/walk.mp4 is not beside it" in capsys.readouterr().out
 
 
 def test_a_browser_that_does_not_open(

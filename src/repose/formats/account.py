@@ -66,6 +66,7 @@ class Record(Struct):
     upside_down_left_out: Runs = []
     detector: Text = ""
     video: Text | None = None
+    video_signature: Text = ""
     world: Text = ""
     refined: dict[str, Any] = {}
     repose: Text = ""

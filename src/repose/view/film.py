@@ -49,7 +49,7 @@ def render_video(
     scene = make_scene(result, compare, source=source)
     if picture and scene.gone:
         raise UserError(
-            f"{scene.gone}: the video of this result is no longer there",
+            f"no picture for this result: {scene.gone}",
             "Say where it is with --source, or leave it out with --no-picture.",
         )
     if scene.video and scene.video.resolve() == Path(path).resolve():

@@ -6,6 +6,7 @@ import time
 import webbrowser
 from collections.abc import Callable
 from contextlib import closing, redirect_stdout
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ class Viewer:
             centre = self.scene.centre_m
             self._world.position = centre[0] - centre[self.frame] if show["follow"] else (0.0, 0.0, 0.0)
             self._slider.value = int(self.scene.frames[self.frame])
-            self._clock.content = (
+            self._clock.content = _text(
                 f"frame {self.scene.frames[self.frame]}, {self.scene.times_s[self.frame]:.2f} s"
             )
         self._wanted.set()
@@ -228,7 +229,7 @@ class Viewer:
         self._play_button: Any = gui.add_button("Play", icon=self._viser.Icon.PLAYER_PLAY)
         self._slider: Any = gui.add_slider("Frame", first, max(last, first + 1), 1, first)
         self._speed_choice = gui.add_dropdown("Speed ×", _SPEEDS, initial_value="1")
-        self._clock = gui.add_markdown("")
+        self._clock = gui.add_html("")
         views = [name for name in VIEWS_DEG if name != "camera" or self._frustum is not None]
         self._views: Any = gui.add_button_group("View", [name.capitalize() for name in views])
         self._views.on_click(self._look)
@@ -259,7 +260,7 @@ class Viewer:
             panel.set_width(560 if width > height else 400)
         gui.add_html(_legend(scene))
         with gui.add_folder("About this result"):
-            gui.add_markdown("\n".join(f"- {note}" for note in scene.notes))
+            gui.add_html(_text(*scene.notes))
         self._play_button.on_click(lambda _: self._start_or_stop())
         self._slider.on_update(self._slid)
         self._speed_choice.on_update(lambda _: setattr(self, "_speed", float(self._speed_choice.value)))
@@ -382,6 +383,15 @@ class _Person:
         at = np.linspace(0, len(way) - 1, _TRAIL_PIECES + 1)
         places = np.stack([np.interp(at, np.arange(len(way)), way[:, axis]) for axis in range(3)], axis=-1)
         return np.stack([places[:-1], places[1:]], axis=1).astype(np.float32)
+
+
+def _text(*lines: str) -> str:
+    """Lines as they are, in HTML: all words of the viewer come through here.
+
+    Words may be those of a file from anywhere. viser's markdown would run what is in them as a program.
+    """
+    parts = (f'<p style="margin:.3em 0;overflow-wrap:anywhere">{escape(line)}</p>' for line in lines)
+    return f'<div style="font-size:.85em;padding:.2em 1em">{"".join(parts)}</div>'
 
 
 def _legend(scene: Scene) -> str:

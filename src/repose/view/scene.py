@@ -10,12 +10,13 @@ from jaxtyping import Float, Int
 
 from repose import palette
 from repose.camera import Camera
-from repose.errors import UserError, expected
+from repose.errors import expected
 from repose.formats import read_poses
 from repose.formats.upright import to_world
 from repose.pose import Pose3D, check_span
 from repose.timeline import low_pass
 from repose.video import open_video
+from repose.video.origin import find_video
 
 Result = str | Path | Sequence[Pose3D]
 """A result folder, its poses.npz, or the tracks themselves."""
@@ -73,7 +74,7 @@ class Scene:
     image_size: tuple[int, int] | None
     video: Path | None
     gone: str | None
-    """Where the result says that its video is, if it is not there."""
+    """Why the video that the result names is not shown, in words; None for one of keypoints."""
     title: str
     notes: tuple[str, ...]
     """What whoever looks should know: where up and the scale come from, what is missing."""
@@ -147,9 +148,8 @@ class Scene:
 def make_scene(result: Result, compare: Result | None = None, *, source: str | Path | None = None) -> Scene:
     """Put the people of `result`, and those of a second one, into one world and on one timeline.
 
-    `compare`: the ground truth, or another result of the same video. `source`: the video, where it is
-    not at the place that the result notes; without, it is looked for there, in the result's folder and
-    beside that folder.
+    `compare`: the ground truth, or another result of the same video. `source`: the video; without, the
+    one that `repose.video.origin.find_video` trusts the result to show.
 
     Raises UserError for results that cannot be read or hold nobody, for a `source` that is not there,
     and for a video of another size than the one that was lifted.
@@ -186,7 +186,7 @@ def make_scene(result: Result, compare: Result | None = None, *, source: str | P
         figures.append(Figure(pose, people, points, _rows(pose, frames), colour))
     for pose in second:
         figures.append(_compared(pose, T_cam_world, placed, figures[: len(poses)], frames))
-    video, gone = _find_video(poses, folder, source)
+    video, gone = find_video(poses[0].record, folder, source)
     size = next((pose.image_size for pose in poses if pose.image_size is not None), None)
     if video:
         info = open_video(video).info
@@ -263,27 +263,11 @@ def _times_s(poses: list[Pose3D], frames: np.ndarray) -> Float[np.ndarray, " fra
     return np.interp(frames, known, np.concatenate([pose.times_s for pose in poses])[where])
 
 
-def _find_video(
-    poses: list[Pose3D], folder: Path | None, source: str | Path | None
-) -> tuple[Path | None, str | None]:
-    """The video that the result was made from; or else where it should be, None for one of keypoints."""
-    if source is not None:
-        if not Path(source).is_file():
-            raise UserError(f"{source}: no such video", "Check the path after --source.")
-        return Path(source), None
-    noted = poses[0].record.get("video")
-    if noted is None:
-        return None, None
-    beside = [] if folder is None else [folder / Path(noted).name, folder.resolve().parent / Path(noted).name]
-    there = next((path for path in (Path(noted), *beside) if path.is_file()), None)
-    return there, None if there else noted
-
-
 def _why(video: Path | None, gone: str | None) -> str:
     """Why there is no picture."""
     if video:
         return ""
-    return f"The video is no longer at {gone}: no picture." if gone else "Made from keypoints: no picture."
+    return f"No picture: {gone}." if gone else "No picture: made from keypoints."
 
 
 def _notes(poses: list[Pose3D], gravity: bool, placed: bool, picture: str) -> tuple[str, ...]:
