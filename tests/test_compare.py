@@ -1,6 +1,7 @@
 """Runs side by side: grouped by settings, averaged over seeds, paired by seed."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from repose.cli import main
 from repose.compare import compare
 from repose.errors import UserError
+from repose.journal import Journal
+from repose.run import read_scores
 
 
 def make_run(
@@ -92,3 +95,42 @@ def test_what_cannot_be_compared_is_said(runs: list[Path], tmp_path: Path) -> No
     (other / "validation.jsonl").write_text('{"step": 1, "noisy_mpjpe_mm": 3.0}\n')
     with pytest.raises(UserError, match="no validation score in common"):
         compare([runs[1], other])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"a":' * 100_000, "line 3: .*expected"),
+        ("[]", "line 3: expected `object`, found `array`"),
+        ('{"step": 120, "mpjpe_mm": "<b>"}', "line 3: .*expected `[a-z| ]+`, found `str`"),
+        ('{"step": 1e300}', "line 3: step: expected `int`"),
+        ('{"step": -1}', "line 3: step: expected `int` >= 0"),
+        ('{"mpjpe_mm": 3.0}', "line 3: step: expected `int`, found `null`"),
+        ('{"step": 120, "mpjpe_mm": 1e999}', "line 3"),
+        ("\udcff", "line 3: expected JSON"),
+    ],
+)
+def test_damaged_scores_are_refused(runs: list[Path], line: str, message: str) -> None:
+    path = runs[0] / "validation.jsonl"
+    with path.open("ab") as file:
+        file.write(line.encode(errors="surrogateescape") + b"\n")
+    with pytest.raises(UserError, match=f"validation.jsonl, {message}"):
+        compare(runs)
+    # A run that is resumed reads them in the same way, and leaves them as they are.
+    before = path.read_bytes()
+    with pytest.raises(UserError, match=message):
+        Journal(runs[0], 90, 100, active=True)
+    assert path.read_bytes() == before
+
+
+def test_a_resumed_run_keeps_the_scores_up_to_its_state(runs: list[Path]) -> None:
+    path = runs[0] / "validation.jsonl"
+    with path.open("a") as file:
+        file.write('{"step": 95, "mpjpe_mm": null}\n{"step": 120, "mpjpe_mm": 1.0}\n{"step": 13')
+    with Journal(runs[0], 95, 200, active=True) as journal:
+        journal.scores(130, {"mpjpe_mm": math.nan})
+    kept = read_scores(runs[0])
+    assert [scores.step for scores in kept] == [45, 90, 95, 130]
+    assert kept[1].values == {"mpjpe_mm": 40.0, "p_mpjpe_mm": 20.0}
+    assert math.isnan(kept[2].values["mpjpe_mm"])
+    assert math.isnan(kept[3].values["mpjpe_mm"])

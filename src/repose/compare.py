@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from repose.errors import UserError, expected, reading
-from repose.files.structured import decode
+from repose.errors import UserError, expected
+from repose.files.structured import Whole, convert
 from repose.output import stage_file
-from repose.run import FREE, SCORES, read_config
+from repose.run import CONFIG, FREE, SCORES, read_config, read_scores
 
 
 @dataclass(frozen=True)
@@ -121,14 +121,11 @@ def compare(folders: Sequence[Path]) -> Comparison:
 
 def _read(folder: Path) -> _Run:
     settings = read_config(folder)
-    path = folder / SCORES
-    with reading(path, "validation scores, one JSON object a line"):
-        text = path.read_text() if path.is_file() else ""
-        lines = [line for line in text.splitlines(keepends=True) if line[-1] == "\n"]
-        if not lines:
-            hint = "Let the run go on to its first validation."
-            expected(str(folder), f"validation scores in {SCORES}", "none", hint)
-        scores: dict[str, float] = decode(str(path), lines[-1], dict[str, float])
-        step, seed = int(scores.pop("step")), int(settings["seed"])
+    validations = read_scores(folder)
+    if not validations:
+        hint = "Let the run go on to its first validation."
+        expected(str(folder), f"validation scores in {SCORES}", "none", hint)
+    last = validations[-1]
+    seed: int = convert(f"{folder / CONFIG}: seed", settings.get("seed"), Whole)
     compared = {name: value for name, value in settings.items() if name not in FREE | {"seed"}}
-    return _Run(folder, compared, seed, step, scores)
+    return _Run(folder, compared, seed, last.step, last.values)

@@ -1,6 +1,5 @@
 """What a training run tells while it runs: curves, scores, and a progress bar."""
 
-import json
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from repose.errors import UserError
 from repose.output import stage_file
-from repose.run import CONFIG, SCORES, read_config
+from repose.run import CONFIG, SCORES, Scores, read_config, read_scores
 
 SHOWN_EVERY = 20
 
@@ -34,10 +33,9 @@ class Journal:
         self.file = folder / SCORES
         if self.file.exists():
             # A run that was killed may have got beyond its last state, and into the middle of a line.
-            lines = [line for line in self.file.read_text().splitlines(keepends=True) if line.endswith("\n")]
-            kept = [line for line in lines if json.loads(line)["step"] <= first]
+            kept = [scores.line() for scores in read_scores(folder) if scores.step <= first]
             with stage_file(self.file) as partial:
-                partial.write_text("".join(kept))
+                partial.write_bytes(b"".join(kept))
         self.writer = SummaryWriter(str(folder), purge_step=first)
         if wandb is not None:
             self.wandb = import_wandb().init(
@@ -79,8 +77,8 @@ class Journal:
     def scores(self, step: int, scores: Mapping[str, float]) -> None:
         self._write("validation", step, scores)
         try:
-            with self.file.open("a") as file:
-                file.write(json.dumps({"step": step, **scores}) + "\n")
+            with self.file.open("ab") as file:
+                file.write(Scores(step, dict(scores)).line())
         except OSError as error:
             raise UserError(
                 f"{self.file}: cannot be written: {error.strerror}", "Make room, then go on with --resume."

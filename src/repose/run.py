@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 import torch
 from msgspec import Struct
 
-from repose.errors import UserError, expected, reads
+from repose.errors import UserError, expected, reading, reads
 from repose.files.structured import Count, convert, decode
 from repose.models import PoseModel
 from repose.output import stage_file
@@ -77,6 +78,39 @@ class _State(Struct):
 
     step: Count
     best: float
+
+
+class Scores(NamedTuple):
+    """One validation of a run."""
+
+    step: int
+    values: dict[str, float]
+    """By the metric's name; NaN where it could not be measured."""
+
+    def line(self) -> bytes:
+        return msgspec.json.encode({"step": self.step, **self.values}) + b"\n"
+
+
+def read_scores(folder: Path) -> list[Scores]:
+    """The validations of the run in this folder, in their order; none where it has not come to one.
+
+    A last line without an end is being written, or its writer was killed, and does not count.
+
+    Raises UserError for a file of anything else.
+    """
+    path = folder / SCORES
+    if not path.is_file():
+        return []
+    with reading(path, "validation scores, one JSON object a line"):
+        lines = path.read_bytes().split(b"\n")[:-1]
+        return [_scores(f"{path}, line {number}", line) for number, line in enumerate(lines, 1)]
+
+
+def _scores(name: str, line: bytes) -> Scores:
+    # NaN is null in JSON.
+    values: dict[str, Any] = decode(name, line, dict[str, int | float | None])
+    step: int = convert(f"{name}: step", values.pop("step", None), Count)
+    return Scores(step, {metric: math.nan if value is None else value for metric, value in values.items()})
 
 
 def describe_run(folder: Path, config: "DataclassInstance") -> None:

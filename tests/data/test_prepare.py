@@ -377,7 +377,7 @@ def test_damaged_and_missing_annotations(tmp_path: Path) -> None:
         prepare_mpi_inf_3dhp(tmp_path, tmp_path / "store")
     (tmp_path / "S1" / "Seq1").mkdir(parents=True)
     (tmp_path / "S1" / "Seq1" / "annot.mat").write_bytes(b"MATLAB 5.0 MAT-file" + bytes(200))
-    with pytest.raises(UserError, match=r"annot.mat: expected annotations of MPI-INF-3DHP"):
+    with pytest.raises(UserError, match=r"annot.mat: expected a MATLAB file of version 5"):
         prepare_mpi_inf_3dhp(tmp_path, tmp_path / "store")
     with pytest.raises(UserError, match="nowhere: expected a folder or file"):
         prepare_mpi_inf_3dhp(tmp_path / "nowhere", tmp_path / "store")

@@ -186,6 +186,29 @@ def test_an_old_store_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
     assert [child.name for child in tmp_path.iterdir()] == ["store"]
 
 
+@pytest.mark.parametrize("refused", [1, 2], ids=["before the old one moves", "between the two renames"])
+def test_an_interrupt_while_stores_change_places_leaves_the_old_one(
+    refused: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "store"
+    write_store(path, INFO, {"train": [recording("old", 4)]})
+    rename, calls = Path.rename, []
+
+    def interrupted_rename(self: Path, target: Path) -> Path:
+        calls.append(target)
+        if len(calls) == refused:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", interrupted_rename)
+        with pytest.raises(KeyboardInterrupt):
+            write_store(path, INFO, {"train": [recording("new", 5)]}, force=True)
+    assert len(calls) >= refused
+    assert ClipStore.open(path).split("train").sequences[0].name == "old"
+    assert [child.name for child in tmp_path.iterdir()] == ["store"]
+
+
 def test_force_never_replaces_anything_but_a_store(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(UserError, match="expected a new folder for the store, found something else"):

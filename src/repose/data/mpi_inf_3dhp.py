@@ -14,6 +14,7 @@ import numpy as np
 from repose.data.source import Source, counter, numbers
 from repose.data.store import Progress, Recording
 from repose.errors import UserError, expected, reading, reads
+from repose.files.matlab import load_h5, load_mat
 from repose.formats.pickles import map_npz
 from repose.skeleton import SKELETONS
 
@@ -201,15 +202,13 @@ def _each(
 
 
 def _read_training(file: Path) -> Iterator[Recording]:
-    from scipy.io import loadmat
-
     sequence = _sequence_of(file)
     assert sequence is not None
     subject, number = sequence
     if sequence not in _VIDEOS:
         expected(str(file), "subjects S1 to S8 with Seq1 and Seq2", f"S{subject}/Seq{number}")
     frames, fps = _VIDEOS[sequence]
-    content = loadmat(file, variable_names=["annot2", "univ_annot3", "cameras"])
+    content = load_mat(file, ("annot2", "univ_annot3", "cameras"))
     cameras = [str(int(camera)) for camera in content["cameras"].ravel()]
     if missing := [camera for camera in _CAMERAS if camera not in cameras]:
         expected(f"{file}: cameras", ", ".join(_CAMERAS), f"no {', '.join(missing)}")
@@ -226,12 +225,10 @@ def _read_training(file: Path) -> Iterator[Recording]:
 
 
 def _read_test(file: Path) -> Iterator[Recording]:
-    from h5py import File
-
-    with File(file) as content:
-        # MATLAB stores (axes, joints, 1, frames), which h5py shows the other way round.
-        points_px, joints_mm = (content[key][:].squeeze(1) for key in ("annot2", "univ_annot3"))
-        valid = content["valid_frame"][:].ravel() == 1
+    content = load_h5(file, ("annot2", "univ_annot3", "valid_frame"))
+    # MATLAB stores (axes, joints, 1, frames), which h5py shows the other way round.
+    points_px, joints_mm = (content[key].squeeze(1) for key in ("annot2", "univ_annot3"))
+    valid = content["valid_frame"].ravel() == 1
     yield _recording(file.parent.name, TEST_FPS, points_px, joints_mm, valid)
 
 

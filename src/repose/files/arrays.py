@@ -19,7 +19,7 @@ NUMPY_STARTS = (b"PK", b"\x93NUMPY")
 """How an `.npz` (a zip archive) and an `.npy` begin."""
 
 _UNPACKED_BYTES = 128 << 20
-"""An archive may unpack to so much whatever its size: long stretches of one value pack very well."""
+"""Anything may unpack to so much whatever its size: long stretches of one value pack very well."""
 _UNPACKED_RATIO = 100
 """A larger one unpacks to at most so many times its size. Deflate reaches 1,032 times, motion 2 to 20."""
 _EMPTY_BYTES = 1 << 16
@@ -82,16 +82,25 @@ def check_archive(name: str, archive: zipfile.ZipFile, size: int) -> None:
 
     Raises UserError for that, and for a way of packing that NumPy does not use.
     """
-    unpacked = sum(member.file_size for member in archive.infolist())
-    if unpacked > max(_UNPACKED_BYTES, _UNPACKED_RATIO * size):
-        expected(
-            name,
-            f"an archive that unpacks to at most {_UNPACKED_RATIO} times its size",
-            f"one of {size / 1e6:.1f} MB that says it unpacks to {unpacked / 1e6:,.0f} MB",
-            "No motion packs so well. If it is right, save it again unpacked, with numpy.savez.",
-        )
+    check_unpacked(name, sum(member.file_size for member in archive.infolist()), size)
     if any(m.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for m in archive.infolist()):
         expected(name, "an archive as NumPy packs it", "another kind of packing", "Save it with numpy.savez.")
+
+
+def check_unpacked(name: str, unpacked_bytes: int, packed_bytes: int) -> None:
+    """Refuse what would unpack to far more than it is; raises UserError."""
+    if unpacked_bytes > unpacked_limit_bytes(packed_bytes):
+        expected(
+            name,
+            f"what unpacks to at most {_UNPACKED_RATIO} times its size",
+            f"{packed_bytes / 1e6:.1f} MB that say they unpack to {unpacked_bytes / 1e6:,.0f} MB",
+            "No motion packs so well. If it is right, save it again unpacked.",
+        )
+
+
+def unpacked_limit_bytes(packed_bytes: int) -> int:
+    """To how much so many bytes may unpack."""
+    return max(_UNPACKED_BYTES, _UNPACKED_RATIO * packed_bytes)
 
 
 def read_header(name: str, file: Any, size: int, *, objects: bool = False) -> Header:
