@@ -144,7 +144,7 @@ def notes(poses: list[Pose3D]) -> list[str]:
     """What a user must know to read the numbers rightly."""
     first = poses[0]
     record = first.record
-    lines = [f"Read {source}."] if (source := record.get("source")) else []
+    lines = [f"Read {record['source']}."] if "source" in record and "detector" not in record else []
     lines += who_is_who(poses)
     place = {
         "camera": "Joints in metres in the camera frame (x right, y down, z forward)",
