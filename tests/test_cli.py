@@ -262,8 +262,8 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], None] | str | bytes, str, str]] = {
     ),
     "package.json": (
         '{"name": "x"}',
-        "package.json: expected keypoints of AlphaPose, COCO, MMPose or OpenPose, found JSON with an "
-        "object with 'name'",
+        "package.json: expected keypoints of AlphaPose, COCO, MMPose, OpenPose or Ultralytics, "
+        "found JSON with an object with 'name'",
         RIGHT_FILE,
     ),
     "nobody.json": (

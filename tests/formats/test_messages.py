@@ -84,20 +84,20 @@ KEYPOINTS: dict[str, tuple[Callable[[Path], None] | str, str, str]] = {
     ),
     "notes.txt": (
         "shopping: bread",
-        "notes.txt: expected keypoints (AlphaPose, COCO, MMPose or OpenPose JSON, an .npz or an .npy), found "
-        "something else",
+        "notes.txt: expected keypoints (AlphaPose, COCO, MMPose, OpenPose or Ultralytics JSON, an .npz or an "
+        ".npy), found something else",
         RIGHT_FILE,
     ),
     "package.json": (
         '{"name": "x", "version": 2}',
-        "package.json: expected keypoints of AlphaPose, COCO, MMPose or OpenPose, found JSON with an "
-        "object with 'name', 'version'",
+        "package.json: expected keypoints of AlphaPose, COCO, MMPose, OpenPose or Ultralytics, "
+        "found JSON with an object with 'name', 'version'",
         RIGHT_FILE,
     ),
     "numbers.json": (
         "[1, 2, 3]",
-        "numbers.json: expected keypoints of AlphaPose, COCO, MMPose or OpenPose, found JSON with a "
-        "list of int",
+        "numbers.json: expected keypoints of AlphaPose, COCO, MMPose, OpenPose or Ultralytics, "
+        "found JSON with a list of int",
         RIGHT_FILE,
     ),
     "nobody.json": (
@@ -268,8 +268,8 @@ KEYPOINTS: dict[str, tuple[Callable[[Path], None] | str, str, str]] = {
     ),
     "other_json": (
         lambda path: folder(path, {"0.json": FRAME, "calibration.json": '{"K": 1}'}),
-        "other_json/calibration.json: expected keypoints of AlphaPose, COCO, MMPose or OpenPose, found JSON "
-        "with an object with 'K'",
+        "other_json/calibration.json: expected keypoints of AlphaPose, COCO, MMPose, OpenPose or "
+        "Ultralytics, found JSON with an object with 'K'",
         RIGHT_FILE,
     ),
     "zero_frame": (

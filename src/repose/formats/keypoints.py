@@ -9,12 +9,12 @@ import numpy as np
 
 from repose.errors import UserError, expected, reads
 from repose.files.arrays import NUMPY_STARTS, load_arrays
-from repose.formats import alphapose, arrays, coco, mmpose, openpose
+from repose.formats import alphapose, arrays, coco, mmpose, openpose, ultralytics
 from repose.formats.detections import Detections, identities, make_tracks
 from repose.pose import Pose2D
 from repose.skeleton import Skeleton, get_skeleton
 
-_KNOWN = "AlphaPose, COCO, MMPose or OpenPose JSON, an .npz or an .npy"
+_KNOWN = "AlphaPose, COCO, MMPose, OpenPose or Ultralytics JSON, an .npz or an .npy"
 
 
 @reads("2D keypoints")
@@ -28,8 +28,9 @@ def read_keypoints(
 ) -> list[Pose2D]:
     """One `Pose2D` per person of a keypoint file or folder, in the file's own layout.
 
-    The content tells the format: AlphaPose, COCO, MMPose and OpenPose JSON, a folder with one JSON file
-    per frame, `.npz` and `.npy` (see the modules of `repose.formats`; pickled objects are never opened).
+    The content tells the format: AlphaPose, COCO, MMPose, OpenPose and Ultralytics JSON, a folder with one
+    JSON or label file per frame, `.npz` and `.npy` (see the modules of `repose.formats`; pickled objects are
+    never opened).
     People without ids get theirs from `repose.tracking`, and so do all with `track="anew"`; ids that
     change from frame to frame are not used, and of two detections of one person in a frame the surer counts
     (`Pose2D.record` says so). A frame in which a person was not found is absent from the track.
@@ -107,6 +108,9 @@ def load_json(name: str, data: bytes) -> Any:
 
 
 def _parse(name: str, content: Any) -> Detections:
+    frames = ultralytics.parse(name, content)
+    if frames is not None:
+        return _gather(name, "Ultralytics results", frames)
     for parse in (mmpose.parse, alphapose.parse, coco.parse):
         detections = parse(name, content)
         if detections is not None:
@@ -122,18 +126,27 @@ def _parse_frame(name: str, content: Any) -> list[tuple[Any, np.ndarray]] | None
     bodies = alphapose.parse_frame(name, content)
     if bodies is not None:
         return [(None, body) for body in bodies]
-    people = openpose.parse_frame(name, content)
-    return mmpose.parse_frame(name, content) if people is None else people
+    for parse in (openpose.parse_frame, ultralytics.parse_frame, mmpose.parse_frame):
+        people = parse(name, content)
+        if people is not None:
+            return people
+    return None
 
 
 def _gather(name: str, kind: str, frames: dict[int, list[tuple[Any, np.ndarray]]]) -> Detections:
+    """Detections of frames. Where some people have no id (a tracker lost them), nobody's is used."""
     rows = [(frame, *person) for frame, people in sorted(frames.items()) for person in people]
     numbers = [frame for frame, _, _ in rows]
+    ids = [person for _, person, _ in rows]
+    without = sum(person is None for person in ids)
+    if 0 < without < len(ids):
+        kind += f"; ids not used, because {without} of {len(ids)} have none"
+        ids = [None] * len(ids)
     return Detections(
         kind=kind,
         frames=numbers,
         keypoints=[keypoints for _, _, keypoints in rows],
-        people=identities(name, "person_id", [person for _, person, _ in rows], numbers),
+        people=identities(name, "person_id", ids, numbers),
     )
 
 
@@ -144,20 +157,16 @@ def _read_folder(
     skeleton: Skeleton | None,
     anew: bool,
 ) -> list[Pose2D]:
-    """One JSON file per frame, whose number is the last one in its name (`run_000012_keypoints.json`).
+    """One JSON or label file per frame, with its number last in the name (`run_000012_keypoints.json`).
 
-    A folder with a single file of many frames, such as AlphaPose's output, is that file.
+    A folder with a single file of many frames, such as AlphaPose's output, is that file. Text files count
+    where there is no JSON.
     """
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() == ".json" and file.is_file())
+    files = _files(folder, ".json")
     if not files:
-        inner = sorted(child.name for child in folder.iterdir() if child.is_dir())
-        hint = f"It has folders: {', '.join(inner[:5])}. Give one of them." if inner else ""
-        raise UserError(
-            f"{folder.name}: expected a folder of keypoint JSON, found no .json file in it",
-            hint or "OpenPose writes such a folder with --write_json.",
-        )
-    frames: dict[int, list[tuple[Any, np.ndarray]]] = {}
-    owner: dict[int, str] = {}
+        detections = _read_labels(folder)
+        return make_tracks(folder.name, detections, fps, image_size, skeleton, anew)
+    people_of: dict[Path, list[tuple[Any, np.ndarray]]] = {}
     for file in files:
         name = f"{folder.name}/{file.name}"
         data = file.read_bytes()
@@ -171,15 +180,45 @@ def _read_folder(
             )
         if people is None:
             raise _no_keypoints(name, content)
-        digits = re.findall(r"\d+", file.stem)
-        if not digits:
-            expected(f"{name}: file name", "the frame's number in it", repr(file.name))
-        frame = int(digits[-1][-15:])
-        if frame in frames:
-            expected(folder.name, "one file per frame", f"{owner[frame]} and {file.name}, both frame {frame}")
-        frames[frame], owner[frame] = people, file.name
+        people_of[file] = people
+    frames = {number: people_of[file] for number, file in _number(folder, files).items()}
     detections = _gather(folder.name, "folder of frames", frames)
     return make_tracks(folder.name, detections, fps, image_size, skeleton, anew)
+
+
+def _read_labels(folder: Path) -> Detections:
+    """A folder of Ultralytics' label files, one per frame in which somebody was found."""
+    files = _files(folder, ".txt")
+    if not files:
+        inner = sorted(child.name for child in folder.iterdir() if child.is_dir())
+        hint = f"It has folders: {', '.join(inner[:5])}. Give one of them." if inner else ""
+        raise UserError(
+            f"{folder.name}: expected a folder of keypoint JSON, found no .json file in it",
+            hint or "OpenPose writes such a folder with --write_json.",
+        )
+    numbered = _number(folder, files)
+    texts = {f"{folder.name}/{f.name}": f.read_text("utf-8-sig", errors="replace") for f in numbered.values()}
+    people = ultralytics.parse_labels(texts)
+    return _gather(folder.name, "Ultralytics labels", dict(zip(numbered, people, strict=True)))
+
+
+def _files(folder: Path, suffix: str) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() == suffix and file.is_file())
+
+
+def _number(folder: Path, files: list[Path]) -> dict[int, Path]:
+    """The file of each frame; raises UserError for names without a number and for two with the same."""
+    frames: dict[int, Path] = {}
+    for file in files:
+        digits = re.findall(r"\d+", file.stem)
+        if not digits:
+            expected(f"{folder.name}/{file.name}: file name", "the frame's number in it", repr(file.name))
+        frame = int(digits[-1][-15:])
+        if frame in frames:
+            found = f"{frames[frame].name} and {file.name}, both frame {frame}"
+            expected(folder.name, "one file per frame", found)
+        frames[frame] = file
+    return frames
 
 
 def _no_keypoints(name: str, content: Any) -> UserError:
@@ -190,7 +229,8 @@ def _no_keypoints(name: str, content: Any) -> UserError:
     else:
         found = type(content).__name__
     return UserError(
-        f"{name}: expected keypoints of AlphaPose, COCO, MMPose or OpenPose, found JSON with {found}",
+        f"{name}: expected keypoints of AlphaPose, COCO, MMPose, OpenPose or Ultralytics, "
+        f"found JSON with {found}",
         "Check that it is the right file.",
     )
 
