@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -231,3 +232,31 @@ def test_frames_that_were_lost_are_in_the_record(
     (pose,) = repose.estimate(tmp_path / "damaged.mp4", lifter=lifter, detector="truth")
     assert pose.record.get("frames_lost_in_file") or pose.record.get("frames_damaged_in_file")
     assert len(pose) == len(load_sample_truth().joints_m)
+
+
+def test_slow_motion_has_the_times_of_life(
+    tmp_path: Path, lifter: Lifter, truth_detector: None, two_people: Path
+) -> None:
+    """Thirty frames a second in the file, 240 when it was filmed: eight times as quick."""
+    usual = repose.estimate(sample_video(), lifter=lifter, detector="truth")
+    (slow,) = repose.estimate(sample_video(), lifter=lifter, detector="truth", capture_fps=240)
+    (usual,) = usual
+    assert slow.fps == slow.record["capture_fps"] == 240
+    assert slow.record["slow_motion"] == pytest.approx(8)
+    np.testing.assert_allclose(slow.times_s * 8, usual.times_s, atol=1e-9)
+
+    (track, *_) = repose.read_keypoints(two_people, fps=240)
+    file, *_ = repose.estimate(two_people, lifter=lifter, capture_fps=240, fps=30)
+    at_hand, *_ = repose.estimate(
+        replace(track, fps=30.0, times_s=track.times_s * 8), lifter=lifter, capture_fps=240
+    )
+    for pose in (file, at_hand):
+        assert pose.fps == 240
+        assert "fps" not in pose.record["assumed"]
+        np.testing.assert_allclose(pose.times_s, pose.frames / 240, atol=1e-9)
+
+
+@pytest.mark.parametrize("capture_fps", [0, -240, 1e9])
+def test_no_such_capture_rate(two_people: Path, lifter: Lifter, capture_fps: float) -> None:
+    with pytest.raises(UserError, match=r"fps: expected 0\.1 to 10,000 frames per second"):
+        repose.estimate(two_people, lifter=lifter, capture_fps=capture_fps)

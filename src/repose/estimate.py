@@ -12,7 +12,7 @@ from repose.errors import UserError, expected, override
 from repose.formats import holds_keypoints, read_keypoints
 from repose.lift import Device, Lifter, Precision, check_scene, load
 from repose.people import by_prominence, choose, doubt_upper_body, drop_ghosts, leave_out_flips, parse_person
-from repose.pose import Pose2D, Pose3D
+from repose.pose import Pose2D, Pose3D, check_rate
 from repose.swaps import undo_swaps
 from repose.video import Video, VideoFrame, open_video
 from repose.video.origin import note_video
@@ -37,6 +37,8 @@ class EstimateOptions:
     """Joint layout of a keypoint file that does not say it."""
     fps: float | None = None
     """Frame rate of a keypoint file that does not say it; 30 is assumed."""
+    capture_fps: float | None = None
+    """Frame rate at which slow motion was filmed (240 where the file says 30): times and speeds follow it."""
     size: tuple[int, int] | None = None
     """Width and height in pixels, for a keypoint file that does not say it; else assumed from the points."""
     person: int | str | None = None
@@ -96,17 +98,28 @@ def estimate(
     )
     if options.person is not None:
         parse_person(options.person)
+    if options.capture_fps is not None:
+        check_rate(options.capture_fps)
     facts: dict[str, Any] = {}
     if isinstance(input, str | Path):
         tracks, facts = find_tracks(Path(input), options, progress)
     else:
         tracks = [input] if isinstance(input, Pose2D) else list(input)
+        if options.capture_fps is not None:
+            tracks = [at_capture_rate(track, options.capture_fps) for track in tracks]
+            facts = {"capture_fps": options.capture_fps}
     if not options.keep_all:
         tracks, dropped = drop_ghosts([doubt_upper_body(leave_out_flips(track)) for track in tracks])
         if dropped:
             facts = {**facts, "not_people": [vars(ghost) for ghost in dropped]}
     tracks = by_prominence(tracks) if options.person is None else [choose(tracks, options.person)]
     return [_lift(track, lifter, options, facts, progress) for track in tracks]
+
+
+def at_capture_rate(track: Pose2D, capture_fps: float) -> Pose2D:
+    """Return the track in the times of life, where its own are those of slow motion."""
+    slow_motion = capture_fps / track.fps
+    return replace(track, fps=capture_fps, times_s=track.times_s / slow_motion)
 
 
 def find_tracks(
@@ -116,12 +129,12 @@ def find_tracks(
     if holds_keypoints(path) or not path.exists():
         read = read_keypoints(
             path,
-            fps=options.fps,
+            fps=options.capture_fps or options.fps,
             image_size=options.size,
             skeleton=options.skeleton,
             track=options.track,
         )
-        return read, {}
+        return read, {} if options.capture_fps is None else {"capture_fps": options.capture_fps}
     for name, value in (("fps", options.fps), ("size", options.size), ("skeleton", options.skeleton)):
         if value is not None:
             raise UserError(
@@ -130,22 +143,27 @@ def find_tracks(
             )
     detector = get_detector(options.detector, **options.detector_options)
     video = open_video(path)
-    frames = _counted(video, video.info.frames, progress)
+    frames, info = _counted(video, video.info.frames, progress), video.info
+    facts: dict[str, Any] = {**note_video(path), "detector": options.detector}
+    if options.capture_fps is not None:
+        slow_motion = options.capture_fps / info.fps
+        frames = (replace(frame, time_s=frame.time_s / slow_motion) for frame in frames)
+        info = replace(info, fps=options.capture_fps)
+        facts |= {"capture_fps": options.capture_fps, "slow_motion": slow_motion}
     if (
         isinstance(detector, Follower)
         and options.person is not None
         and not isinstance(parse_person(options.person), int)
     ):
-        tracks = detector.follow(frames, video.info, str(options.person))
+        tracks = detector.follow(frames, info, str(options.person))
     else:
-        tracks = detector.detect(frames, video.info)
+        tracks = detector.detect(frames, info)
     _check_end(video)
     if not tracks:
         raise UserError(
             f"{path.name}: the detector {options.detector} found nobody in this video",
             "Try another detector (--detector), or a part of the video in which a whole person can be seen.",
         )
-    facts: dict[str, Any] = {**note_video(path), "detector": options.detector}
     if video.lost:
         facts["frames_lost_in_file"] = list(video.lost)
     if video.damaged:

@@ -75,11 +75,11 @@ class Pose2D:
             points_px=points,
             confidence=confidence,
             frames=frames,
-            fps=_rate(self.fps),
+            fps=check_rate(self.fps),
             image_size=_size(self.image_size),
             skeleton=skeleton,
             track_id=int(self.track_id),
-            times_s=_times(self.times_s, frames, _rate(self.fps)),
+            times_s=_times(self.times_s, frames, check_rate(self.fps)),
         )
 
     def __len__(self) -> int:
@@ -177,12 +177,12 @@ class Pose3D:
             joints_m=joints,
             seen=_readonly(seen),
             frames=frames,
-            fps=_rate(self.fps),
+            fps=check_rate(self.fps),
             skeleton=skeleton,
             track_id=int(self.track_id),
             confidence=_floats("confidence", confidence, shape, skeleton),
             points_px=None if points is None else _floats("points_px", points, (*shape, 2), skeleton),
-            times_s=_times(self.times_s, frames, _rate(self.fps)),
+            times_s=_times(self.times_s, frames, check_rate(self.fps)),
             deviation_m=deviation,
             image_size=None if self.image_size is None else _size(self.image_size),
             T_cam_world=T_cam_world,
@@ -267,7 +267,8 @@ def _frames(frames: object, count: int) -> np.ndarray:
     return _readonly(numbers)
 
 
-def _rate(fps: object) -> float:
+def check_rate(fps: object) -> float:
+    """Return frames per second as a float; raises UserError outside `RATES_HZ`."""
     slowest, fastest = RATES_HZ
     if not (isinstance(fps, Real) and slowest <= float(fps) <= fastest):
         expected("fps", f"{slowest:g} to {fastest:,} frames per second", fps)

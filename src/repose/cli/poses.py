@@ -162,6 +162,8 @@ def notes(poses: list[Pose3D]) -> list[str]:
         "field of view": "--fov or --intrinsics",
         "confidence": "a confidence per joint",
     }
+    if rate := record.get("capture_fps"):
+        lines.append(f"Times are those of life, filmed at {rate:g} frames per second (--capture-fps).")
     if assumed := [options.get(what, what) for what in record["assumed"]]:
         lines.append(f"Assumed, because nothing said it: {', '.join(assumed)}.")
     for key, what in (

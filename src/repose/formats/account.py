@@ -12,6 +12,7 @@ from repose.files.structured import Count, Text, Whole
 from repose.pose import Coordinates
 
 Number = Annotated[float, Meta(ge=-1e9, le=1e9)]
+Factor = Annotated[float, Meta(gt=0, le=1e6)]
 Focal = Annotated[float, Meta(gt=0, le=1e9)]
 Side = Annotated[int, Meta(ge=1, le=100_000)]
 Kind = Literal["float32", "float64"]
@@ -69,4 +70,6 @@ class Record(Struct):
     video_signature: Text = ""
     world: Text = ""
     refined: dict[str, Any] = {}
+    capture_fps: Factor | None = None
+    slow_motion: Factor = 1.0
     repose: Text = ""

@@ -159,7 +159,7 @@ class Viewer:
             self._wanted.wait()
             self._wanted.clear()
             frame = self.frame
-            picture = seeker.at(scene.times_s[frame]) if seeker else None
+            picture = seeker.at(scene.video_times_s[frame]) if seeker else None
             if self._frustum and picture is not None and self._show["camera"].value:
                 self._frustum.image = picture
             if self._picture:

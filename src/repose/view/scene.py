@@ -73,6 +73,8 @@ class Scene:
     frames: Int[np.ndarray, " frames"]
     """Frame numbers of the source, from the first with anybody to the last, without gaps: the timeline."""
     times_s: Float[np.ndarray, " frames"]
+    video_times_s: Float[np.ndarray, " frames"]
+    """The same in the video, which takes longer where it is slow motion."""
     fps: float
     camera: Camera | None
     """The camera that filmed, in this world; None where nothing says where people stand before it."""
@@ -210,10 +212,12 @@ def make_scene(result: Result, compare: Result | None = None, *, source: str | P
         if size != (info.width, info.height):
             wanted, found = f"the {size[0]} × {size[1]} pixels of the result", f"{info.width} × {info.height}"
             expected(str(video), wanted, found, "Name the video that the result was made from: --source.")
+    times_s = _times_s(poses, frames)
     return Scene(
         figures=tuple(figures),
         frames=frames,
-        times_s=_times_s(poses, frames),
+        times_s=times_s,
+        video_times_s=times_s * poses[0].record.get("slow_motion", 1.0),
         fps=poses[0].fps,
         camera=camera,
         image_size=size,

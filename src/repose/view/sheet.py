@@ -91,7 +91,7 @@ def _cells(scene: Scene, moments: list[int], picture: bool) -> list[Picture]:
     shown: list[Picture | None] = [None] * len(moments)
     if picture and scene.video:
         with closing(Seeker(open_video(scene.video))) as seeker:
-            shown = [_close_up(scene, moment, seeker.at(scene.times_s[moment])) for moment in moments]
+            shown = [_close_up(scene, moment, seeker.at(scene.video_times_s[moment])) for moment in moments]
     low, high = (corners[moments] for corners in scene.boxes_m)
     radius = float(np.linalg.norm(high - low, axis=-1).max()) / 2
     cells = []
