@@ -275,3 +275,9 @@ def test_forward_kinematics_commutes_with_moving_the_whole_body(seed: int, batch
 def test_forward_kinematics_refuses_children_before_their_parents() -> None:
     with pytest.raises(ValueError, match="before its children"):
         rot.forward_kinematics(np.tile(np.eye(3), (2, 1, 1)), np.zeros((2, 3)), (1, -1), np.zeros(3))
+
+
+def test_a_vector_without_length_turns_nothing() -> None:
+    vectors = np.array([[0.0, 0, 0], [0, 2, 0], [0, 0, 0]])
+    turns = rot.shortest_arc(vectors, np.array([[1.0, 0, 0], [0, 0, 0], [0, 0, 0]]))
+    np.testing.assert_array_equal(turns, np.broadcast_to(np.eye(3), (3, 3, 3)))

@@ -140,10 +140,14 @@ def shortest_arc(
 ) -> Float[np.ndarray, "*#batch 3 3"]:
     """The smallest rotation that turns the direction of `source` into that of `target`.
 
-    For opposite directions, where every axis at right angles serves, one of them. Lengths are ignored;
-    neither vector may be zero.
+    For opposite directions, where every axis at right angles serves, one of them. Lengths are ignored; a
+    vector without length has no direction, and nothing is turned.
     """
-    source, target = np.broadcast_arrays(_unit(source), _unit(target))
+    source, target = np.broadcast_arrays(source, target)
+    nowhere = ~(source.any(axis=-1, keepdims=True) & target.any(axis=-1, keepdims=True))
+    source, target = (
+        _unit(np.where(nowhere, np.eye(3, dtype=vector.dtype)[0], vector)) for vector in (source, target)
+    )
     cosine = _dot(source, target)
     across = target - cosine * source
     sine = np.linalg.norm(across, axis=-1, keepdims=True)

@@ -45,7 +45,9 @@ def _warns(path: Path) -> None:
 
 
 def _cannot_be_printed(path: Path) -> None:
-    raise UserError("expected a name, found \ud800")
+    error = UserError("expected a name")
+    error.args = ("found \ud800",)  # a message that says so itself comes out escaped
+    raise error
 
 
 WRONG: dict[str, Callable[[Path], None]] = {

@@ -128,9 +128,15 @@ def summarise(poses: list[Pose3D]) -> None:
         ]
         rows.add_row(
             str(pose.track_id),
-            f"{pose.frames[0]}–{pose.frames[-1]}",
-            f"{pose.times_s[0]:.1f}–{pose.times_s[-1]:.1f}",
-            f"{pose.seen.mean():.0%}",
+            *(
+                (
+                    f"{pose.frames[0]}–{pose.frames[-1]}",
+                    f"{pose.times_s[0]:.1f}–{pose.times_s[-1]:.1f}",
+                    f"{pose.seen.mean():.0%}",
+                )
+                if len(pose)
+                else ("none", "–", "–")
+            ),
             str(record["frames_filled"]),
             few(empty),
             few(swaps),

@@ -103,6 +103,7 @@ class _Check:
     needs_target: bool = True
 
 
+@np.errstate(all="ignore")  # numbers that are wrong are what it looks for
 def examine(store: ClipStore, *, progress: Progress | None = None) -> list[Finding]:
     """Check every frame of a store; findings in the order of checks, then of splits."""
     checks = [check for check in _CHECKS if store.target_kind is not None or not check.needs_target]
@@ -114,8 +115,7 @@ def examine(store: ClipStore, *, progress: Progress | None = None) -> list[Findi
         worst = {check.name: (0.0, "") for check in checks}
         for view in _views(store, split):
             for check in checks:
-                with np.errstate(all="ignore"):  # numbers that are wrong are what is looked for
-                    bad, of = check.measure(view)
+                bad, of = check.measure(view)
                 totals[check.name][0] += bad
                 totals[check.name][1] += of
                 if of and bad / of > worst[check.name][0]:

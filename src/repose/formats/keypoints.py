@@ -9,7 +9,7 @@ import numpy as np
 
 from repose.errors import UserError, expected, reads
 from repose.files.arrays import NUMPY_STARTS, load_arrays
-from repose.formats import alphapose, arrays, coco, mmpose, openpose, ultralytics, videopose3d
+from repose.formats import alphapose, arrays, coco, mmpose, openpose, ultralytics
 from repose.formats.detections import Detections, identities, make_tracks
 from repose.pose import Pose2D
 from repose.skeleton import Skeleton, get_skeleton
@@ -29,8 +29,8 @@ def read_keypoints(
     """One `Pose2D` per person of a keypoint file or folder, in the file's own layout.
 
     The content tells the format: AlphaPose, COCO, MMPose, OpenPose and Ultralytics JSON, a folder with one
-    JSON or label file per frame, `.npz` and `.npy` (see the modules of `repose.formats`; nothing pickled
-    is run).
+    JSON or label file per frame, `.npz` and `.npy` (see the modules of `repose.formats`; pickled objects are
+    never opened).
     People without ids get theirs from `repose.tracking`, and so do all with `track="anew"`; ids that
     change from frame to frame are not used, and of two detections of one person in a frame the surer counts
     (`Pose2D.record` says so). A frame in which a person was not found is absent from the track.
@@ -60,8 +60,6 @@ def read_keypoints(
         raise UserError(f"{name}: the file is empty (0 bytes)", "Make it again.")
     if not data.startswith(NUMPY_STARTS):
         return make_tracks(name, _parse(name, load_json(name, data)), fps, image_size, layout, anew)
-    if videopose3d.holds_positions(path):
-        return make_tracks(name, videopose3d.read(path, layout), fps, image_size, layout, anew)
     content = load_arrays(name, data)
     if "joints_m" in content:
         raise UserError(

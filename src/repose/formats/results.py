@@ -82,8 +82,11 @@ def read_poses(path: str | Path) -> list[Pose3D]:
     if missing := [key for key in ("about", "rows", *_COLUMNS) if key not in arrays]:
         expected(name, "the arrays of a complete result", f"no {', '.join(missing)}", "Make it again.")
     about, rows = arrays["about"], arrays["rows"]
-    if about.ndim != 1 or about.dtype.kind != "U" or rows.shape != (len(about), 2):
+    if about.ndim != 1 or about.dtype.kind != "U" or rows.shape != (len(about), 2) or not len(about):
         expected(name, "an account and rows for each track", f"about {about.shape}, rows {rows.shape}")
+    there = arrays["frames"].size
+    if rows.dtype.kind not in "iu" or any(not 0 <= first <= last <= there for first, last in rows.tolist()):
+        expected(f"{name}: rows", f"first and last of each track's rows, of {there}", rows.tolist())
     poses = []
     for number, (text, bounds) in enumerate(zip(about.tolist(), rows.tolist(), strict=True)):
         where = f"{name}: track {number}"

@@ -155,7 +155,8 @@ class Seeker:
             # Frames are counted from the start where the file does not say when each is shown.
             begin_s = 0.0 if _in_decoding_order(self._container, self._stream) else max(time_s, 0.0)
             offset = start + int(begin_s / self._stream.time_base)
-            self._container.seek(offset, stream=self._stream, backward=True)
+            with reading(self._video.path, "a video whose frames can be looked up", _TRY_PLAYER):
+                self._container.seek(offset, stream=self._stream, backward=True)
             self._coming = (
                 frame for _, frames, _ in _decode(self._container, self._stream) for frame in frames
             )
