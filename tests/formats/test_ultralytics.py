@@ -88,6 +88,23 @@ def test_json_of_one_picture_and_one_file_per_frame(tmp_path: Path) -> None:
     check(pose, body[3:5])
 
 
+def test_json_whose_detections_say_their_frame(tmp_path: Path) -> None:
+    rows = [detection(body, 7) | {"frame": 5 + i} for i, body in enumerate(walk())]
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    (pose,) = read_keypoints(tmp_path / "a.json")
+    assert pose.frames.tolist() == list(range(5, 5 + FRAMES))
+    check(pose, walk())
+    rows[3]["frame"] = "four"
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    with pytest.raises(
+        UserError, match=r"a\.json: frame: expected a whole number for every detection, found 'four'"
+    ):
+        read_keypoints(tmp_path / "a.json")
+    (tmp_path / "a.json").write_text(json.dumps([detection(body, 7) for body in walk()]))
+    with pytest.raises(UserError, match="each track once in a picture, found 12 detections of 1 tracks"):
+        read_keypoints(tmp_path / "a.json")
+
+
 def test_json_of_shares_and_without_visibility(tmp_path: Path) -> None:
     body = walk()
     shares = body / [*SIZE, 1]

@@ -1,10 +1,11 @@
 """COCO keypoint JSON: results (a list of detections) and annotations (a data set's ground truth)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from repose.errors import expected
-from repose.formats.detections import Detections, frame_numbers, identities, read_points
+from repose.formats.detections import Detections, frame_numbers, identities, read_points, whole_number
 
 
 def parse(name: str, content: Any) -> Detections | None:
@@ -41,20 +42,27 @@ def parse_rows(name: str, kind: str, rows: Sequence[Mapping[str, Any]], identity
 
 
 def _parse_annotations(name: str, rows: list[dict[str, Any]], images: list[Any]) -> Detections:
-    known = [image for image in images if isinstance(image, dict) and isinstance(image.get("id"), int)]
-    by_id = {image["id"]: image for image in known}
-    sizes = {(image.get("width"), image.get("height")) for image in known}
+    by_id = {
+        number: image
+        for image in images
+        if isinstance(image, dict) and (number := whole_number(image.get("id"))) is not None
+    }
     named = []
     for row in rows:
-        if not isinstance(row["image_id"], int) or row["image_id"] not in by_id:
+        number = whole_number(row["image_id"])
+        if number is None or number not in by_id:
             expected(f"{name}: image_id", "the id of one of the images", repr(row["image_id"]))
-        named.append({**row, "image_id": by_id[row["image_id"]].get("file_name", row["image_id"])})
+        named.append({**row, "image_id": by_id[number].get("file_name", number)})
     detections = parse_rows(name, "COCO annotations", named, "track_id")
+    sizes = {tuple(_length(name, image, key) for key in ("width", "height")) for image in by_id.values()}
     width, height = sizes.pop() if len(sizes) == 1 else (None, None)
-    return Detections(
-        kind=detections.kind,
-        frames=detections.frames,
-        keypoints=detections.keypoints,
-        people=detections.people,
-        image_size=(width, height) if isinstance(width, int) and isinstance(height, int) else None,
-    )
+    return replace(detections, image_size=None if width is None or height is None else (width, height))
+
+
+def _length(name: str, image: dict[str, Any], key: str) -> int | None:
+    """Width or height of an image in pixels, None where not said; raises UserError for anything else."""
+    value = image.get(key)
+    length = whole_number(value)
+    if value is not None and (length is None or length <= 0):
+        expected(f"{name}: {key}", "a number of pixels", repr(value))
+    return length

@@ -11,13 +11,17 @@ from repose.formats.detections import numbers, whole_number
 _JOINTS = 17
 _BOX = 5
 """Numbers before the keypoints of a line: the class, and the box's centre and size."""
+_FRAME_KEYS = ("frame", "frame_id", "frame_idx", "frame_index", "frame_number")
 _USE_A_POSE_MODEL = "Boxes without keypoints come from a detection model: use a pose model (yolo11n-pose, …)."
 
 
 def parse(name: str, content: Any) -> dict[int, list[tuple[Any, np.ndarray]]] | None:
     """Identities and keypoints by frame, None for any other JSON.
 
-    `Results.to_json` gives a list of the detections in one picture; a video is a list of such lists.
+    `Results.to_json` gives a list of the detections in one picture; a video is a list of such lists, or one
+    list whose detections each have a frame number (`frame`, `frame_id`, …) beside what Ultralytics wrote.
+
+    Raises UserError for boxes without keypoints, and for a track that is in one picture twice.
     """
     if isinstance(content, list) and content and all(isinstance(frame, list) for frame in content):
         frames = [parse_frame(name, frame) if frame else [] for frame in content]
@@ -25,7 +29,24 @@ def parse(name: str, content: Any) -> dict[int, list[tuple[Any, np.ndarray]]] | 
             return {number: people or [] for number, people in enumerate(frames)}
         return None
     people = parse_frame(name, content)
-    return None if people is None else {0: people}
+    if people is None:
+        return None
+    key = next((key for key in _FRAME_KEYS if any(key in row for row in content)), None)
+    if key is None:
+        tracks = [track for track, _ in people if whole_number(track) is not None]
+        if len(set(tracks)) < len(tracks):
+            found = f"{len(people)} detections of {len(set(tracks))} tracks in one list"
+            expected(
+                name, "each track once in a picture", found, "Save a video as a list of its frames' lists."
+            )
+        return {0: people}
+    by_frame: dict[int, list[tuple[Any, np.ndarray]]] = {}
+    for row, person in zip(content, people, strict=True):
+        frame = whole_number(row.get(key))
+        if frame is None:
+            expected(f"{name}: {key}", "a whole number for every detection", repr(row.get(key)))
+        by_frame.setdefault(frame, []).append(person)
+    return by_frame
 
 
 def parse_frame(name: str, content: Any) -> list[tuple[Any, np.ndarray]] | None:
@@ -39,9 +60,10 @@ def parse_frame(name: str, content: Any) -> list[tuple[Any, np.ndarray]] | None:
 
 
 def _is_detection(row: Any) -> bool:
-    return isinstance(row, dict) and (
-        isinstance(row.get("keypoints"), dict) or {"name", "class", "box"} <= row.keys()
-    )
+    if not isinstance(row, dict) or "image_id" in row:
+        return False
+    keypoints = row.get("keypoints")
+    return (isinstance(keypoints, dict) and "x" in keypoints) or {"name", "class", "box"} <= row.keys()
 
 
 def _read_keypoints(name: str, value: Any) -> np.ndarray:
