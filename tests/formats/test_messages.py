@@ -84,8 +84,8 @@ KEYPOINTS: dict[str, tuple[Callable[[Path], None] | str, str, str]] = {
     ),
     "notes.txt": (
         "shopping: bread",
-        "notes.txt: expected keypoints (AlphaPose, COCO, MMPose, OpenPose or Ultralytics JSON, an .npz or an "
-        ".npy), found something else",
+        "notes.txt: expected keypoints (AlphaPose, COCO, MMPose, OpenPose or Ultralytics JSON, a table of "
+        "DeepLabCut, SLEAP or Sports2D, an .npz or an .npy), found something else",
         RIGHT_FILE,
     ),
     "package.json": (

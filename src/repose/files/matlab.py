@@ -30,7 +30,7 @@ def load_h5(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     from h5py import File
 
     with reading(path, "an HDF5 file"), File(path, "r") as content:
-        return {name: _read_dataset(f"{path}: {name}", content, name) for name in names}
+        return {name: read_dataset(f"{path}: {name}", content, name) for name in names}
 
 
 def load_mat(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -67,20 +67,29 @@ def load_mat(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         return {name: found[name] for name in names}
 
 
-def _read_dataset(name: str, content: Any, key: str) -> np.ndarray:
-    from h5py import Dataset, HardLink
+def read_dataset(name: str, content: Any, key: str, *, text: bool = False) -> np.ndarray:
+    """The dataset `key` of an open HDF5 file: numbers, or with `text` words (bytes).
+
+    Raises UserError as `load_h5`; `name` is for the message.
+    """
+    from h5py import Dataset, HardLink, check_string_dtype
 
     if key not in content or not isinstance(content.get(key, getlink=True), HardLink):
         expected(name, "an array in the file itself", "none" if key not in content else "a link")
     dataset = content[key]
-    if not isinstance(dataset, Dataset) or dataset.dtype.kind not in "biuf":
-        expected(name, "an array of numbers", getattr(dataset, "dtype", "a group"))
+    if not isinstance(dataset, Dataset) or not (
+        check_string_dtype(dataset.dtype) if text else dataset.dtype.kind in "biuf"
+    ):
+        wanted = f"an array of {'words' if text else 'numbers'}"
+        expected(name, wanted, getattr(dataset, "dtype", "a group"))
     if dataset.external or dataset.is_virtual:
         expected(name, "an array in the file itself", "one that is kept in other files")
     # A dataset that can grow may have chunks larger than itself, and a chunk is unpacked whole.
     chunk_bytes = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
     stored_bytes = min(dataset.id.get_storage_size(), content.id.get_filesize())
     check_unpacked(name, max(dataset.nbytes, chunk_bytes), stored_bytes)
+    if dataset.dtype.kind == "O":  # each word may be as long as the file
+        check_unpacked(name, dataset.size * content.id.get_filesize(), content.id.get_filesize())
     return np.asarray(dataset[()])
 
 

@@ -9,12 +9,29 @@ import numpy as np
 
 from repose.errors import UserError, expected, reads
 from repose.files.arrays import NUMPY_STARTS, load_arrays
-from repose.formats import alphapose, arrays, coco, mmpose, openpose, ultralytics
+from repose.formats import (
+    alphapose,
+    arrays,
+    coco,
+    deeplabcut,
+    mmpose,
+    openpose,
+    sleap,
+    sports2d,
+    ultralytics,
+)
 from repose.formats.detections import Detections, identities, make_tracks
 from repose.pose import Pose2D
 from repose.skeleton import Skeleton, get_skeleton
 
-_KNOWN = "AlphaPose, COCO, MMPose, OpenPose or Ultralytics JSON, an .npz or an .npy"
+_KNOWN = (
+    "AlphaPose, COCO, MMPose, OpenPose or Ultralytics JSON, a table of DeepLabCut, SLEAP or Sports2D, "
+    "an .npz or an .npy"
+)
+_TABLES = (deeplabcut, sleap, sports2d)
+"""Formats whose joints have names that users give; each has `recognises` and `parse`."""
+_START = 512
+"""So many bytes tell a table."""
 
 
 @reads("2D keypoints")
@@ -29,8 +46,8 @@ def read_keypoints(
     """One `Pose2D` per person of a keypoint file or folder, in the file's own layout.
 
     The content tells the format: AlphaPose, COCO, MMPose, OpenPose and Ultralytics JSON, a folder with one
-    JSON or label file per frame, `.npz` and `.npy` (see the modules of `repose.formats`; pickled objects are
-    never opened).
+    JSON or label file per frame, tables of DeepLabCut, SLEAP and Sports2D, `.npz` and `.npy` (see the modules
+    of `repose.formats`; pickled objects are never opened).
     People without ids get theirs from `repose.tracking`, and so do all with `track="anew"`; ids that
     change from frame to frame are not used, and of two detections of one person in a frame the surer counts
     (`Pose2D.record` says so). A frame in which a person was not found is absent from the track.
@@ -58,6 +75,13 @@ def read_keypoints(
     name = path.name
     if not data:
         raise UserError(f"{name}: the file is empty (0 bytes)", "Make it again.")
+    for table in _TABLES:
+        if table.recognises(data[:_START]):
+            detections = table.parse(path, data)
+            if layout is not None and layout.name != detections.layout:
+                wanted = f"{detections.layout}, since the file names its joints, or none"
+                expected(f"{name}: --skeleton", wanted, layout.name)
+            return make_tracks(name, detections, fps, image_size, None, anew)
     if not data.startswith(NUMPY_STARTS):
         return make_tracks(name, _parse(name, load_json(name, data)), fps, image_size, layout, anew)
     content = load_arrays(name, data)
@@ -73,16 +97,18 @@ def read_keypoints(
 def holds_keypoints(path: str | Path) -> bool:
     """Whether `path` is to be read as keypoints and not as a video, by its first bytes.
 
-    True for a folder, for NumPy files and for what begins like JSON.
+    True for a folder, for NumPy files, for tables and for what begins like JSON.
     """
     path = Path(path)
     if path.is_dir():
         return True
     try:
         with path.open("rb") as file:
-            start = file.read(512)
+            start = file.read(_START)
     except OSError:
         return False
+    if any(table.recognises(start) for table in _TABLES):
+        return True
     return start.startswith(NUMPY_STARTS) or start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{")
 
 
