@@ -16,6 +16,7 @@ import torch
 from msgspec import Struct
 
 from repose.errors import UserError, expected, reading, reads
+from repose.files.pickling import check_torch_file
 from repose.files.structured import Count, convert, decode
 from repose.models import PoseModel
 from repose.output import stage_file
@@ -148,6 +149,7 @@ def restore(path: Path, model: PoseModel, optimizer: Any) -> tuple[int, float]:
     """
     if not path.exists():
         return 0, math.inf
+    check_torch_file(path)
     state = torch.load(path, map_location="cpu", weights_only=True)
     numbers: _State = convert(str(path), {"step": state["step"], "best": state["best"]}, _State)
     model.load_state_dict(state["model"])

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +129,41 @@ def test_other_files(tmp_path: Path) -> None:
         map_npz(tmp_path / "text", ("data",), tmp_path)
     with pytest.raises(UserError, match="absent: cannot be read: No such file"):
         map_pickle(tmp_path / "absent")
+
+
+def pairs(levels: int, *, last: bytes) -> bytes:
+    """A pickle of pairs, each of the one before twice: 2^levels values in a few hundred bytes."""
+    return (
+        b"\x80\x04K\x01\x94"
+        + b"h\x00h\x00\x86\x94"
+        + b"".join(b"h" + bytes([level]) + b"h" + bytes([level]) + b"\x86\x94" for level in range(1, levels))
+        + last
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pairs(60, last=b"0}h<K\x01s."),
+        pairs(60, last=b"0\x8f(h<\x90."),
+        pairs(60, last=b"."),
+        b"\x80\x04cbuiltins\nbytes\n\x8a\x05\x00\x00\x00\x00\x01\x85R.",
+        b"\x80\x04cbuiltins\nbytearray\n\x8a\x05\x00\x00\x00\x00\x01\x85R.",
+    ],
+    ids=["key", "set", "alone", "bytes(2**32)", "bytearray(2**32)"],
+)
+def test_a_few_bytes_do_not_ask_for_ages_or_gigabytes(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.pkl").write_bytes(content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match=r"tuples of tuples|refused, because it asks for byte"):
+            map_pickle(tmp_path / "a.pkl")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_tuples_are_keys(tmp_path: Path) -> None:
+    content = {("S1", ("Walking", 1)): 1, (2, 3.5): (1, (2, (3, (4,))))}
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(content))
+    assert map_pickle(tmp_path / "a.pkl").content == content

@@ -78,6 +78,20 @@ def test_ten_thousand_frames(walker: Pose3D) -> None:
             assert viewer.frame == frame
 
 
+def test_people_who_have_gone_are_not_kept(walker: Pose3D) -> None:
+    poses = []
+    for number in range(12):
+        frames = np.arange(FRAMES) + number * 2 * FRAMES
+        poses.append(replace(walker, frames=frames, times_s=frames / 30, track_id=number, record={}))
+    with closing(Viewer(make_scene(poses), port=8195)) as viewer:
+        for frame in (10, 2 * FRAMES + 10, 22 * FRAMES, 10):
+            viewer.seek(frame)
+            nodes = viewer._server.scene._handle_from_node_name
+            assert {int(name[14:].split("/")[0]) for name in nodes if name.startswith("/world/person_")} == {
+                frame // (2 * FRAMES)
+            }
+
+
 def test_frames_beyond_the_ends_are_the_ends(viewer: Viewer) -> None:
     viewer.seek(-5)
     assert viewer.frame == 0

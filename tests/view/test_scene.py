@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def test_a_second_result_meets_its_partner(result: Path, second: Path, walker: P
     compared = scene.figures[2]
     assert compared.compared
     assert compared.partner == 1, "the nearest, not the first"
-    assert compared.rows[:10].tolist() == [-1] * 10
+    assert [compared.row(frame) for frame in (0, 9, 10, 49, 50)] == [-1, -1, 0, 39, -1]
     assert scene.joints_m(2, 5) is None
     together, apart = scene.joints_m(2, 20), scene.joints_m(2, 20, together=False)
     partner = scene.joints_m(1, 20)
@@ -95,10 +96,43 @@ def test_gaps_are_on_the_timeline_without_anybody(walker: Pose3D) -> None:
     late = cut(walker, slice(40, None), track_id=1)
     scene = make_scene([cut(walker, slice(5, 20)), late])
     assert scene.frames.tolist() == list(range(5, FRAMES))
-    assert [int((figure.rows >= 0).sum()) for figure in scene.figures] == [15, 20]
+    assert [len(figure.places) for figure in scene.figures] == [15, 20]
     assert scene.joints_m(0, 20) is None
     assert np.isfinite(scene.centre_m).all()
     np.testing.assert_allclose(scene.times_s, scene.frames / walker.fps, atol=1e-6)
+
+
+def crowd(pose: Pose3D, people: int, frames: int) -> list[Pose3D]:
+    """People who come one after the other, for so many frames each."""
+    start = [number * frames for number in range(people)]
+    parts = [cut(pose, slice(0, frames), track_id=number, record={}) for number in range(people)]
+    moved = (np.arange(frames) + first for first in start)
+    return [replace(part, frames=f, times_s=f / pose.fps) for part, f in zip(parts, moved, strict=True)]
+
+
+def test_memory_is_in_proportion_to_what_is_there(walker: Pose3D, tmp_path: Path) -> None:
+    """A table of people by frames would grow with the square of the number of people."""
+
+    def most_bytes(people: int) -> int:
+        poses = crowd(walker, people, frames=4)
+        tracemalloc.start()
+        try:
+            scene = write_page(poses, tmp_path / f"{people}.html")
+            for frame in (0, len(scene.frames) // 2, len(scene.frames) - 1):
+                assert scene.around(frame, 0.1) != []
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    most_bytes(5)  # what is loaded once
+    assert most_bytes(800) < 6 * most_bytes(200)
+
+
+def test_who_is_around(walker: Pose3D) -> None:
+    scene = make_scene(crowd(walker, 5, frames=30))
+    assert scene.around(0, 1.5) == [0]
+    assert scene.around(70, 0) == [2]
+    assert scene.around(70, 0.5) == [1, 2]
 
 
 def test_the_view_follows_and_holds_everybody(walker: Pose3D) -> None:

@@ -19,6 +19,7 @@ from repose.formats import (
     sleap,
     sports2d,
     ultralytics,
+    videopose3d,
 )
 from repose.formats.detections import Detections, identities, make_tracks
 from repose.pose import Pose2D
@@ -47,7 +48,7 @@ def read_keypoints(
 
     The content tells the format: AlphaPose, COCO, MMPose, OpenPose and Ultralytics JSON, a folder with one
     JSON or label file per frame, tables of DeepLabCut, SLEAP and Sports2D, `.npz` and `.npy` (see the modules
-    of `repose.formats`; pickled objects are never opened).
+    of `repose.formats`; nothing pickled is run).
     People without ids get theirs from `repose.tracking`, and so do all with `track="anew"`; ids that
     change from frame to frame are not used, and of two detections of one person in a frame the surer counts
     (`Pose2D.record` says so). A frame in which a person was not found is absent from the track.
@@ -84,6 +85,8 @@ def read_keypoints(
             return make_tracks(name, detections, fps, image_size, None, anew)
     if not data.startswith(NUMPY_STARTS):
         return make_tracks(name, _parse(name, load_json(name, data)), fps, image_size, layout, anew)
+    if videopose3d.holds_positions(path):
+        return make_tracks(name, videopose3d.read(path, layout), fps, image_size, layout, anew)
     content = load_arrays(name, data)
     if "joints_m" in content:
         raise UserError(

@@ -24,6 +24,7 @@ import numpy as np
 
 from repose.errors import UserError, expected, reads
 from repose.files.arrays import check_archive, fits, read_header
+from repose.files.pickling import BoundedUnpickler
 
 _LARGE = 1 << 16
 """Bytes from which on an array stays in its file."""
@@ -267,18 +268,10 @@ _ALLOWED: Mapping[str, Any] = {
 }
 
 
-# The unpickler written in Python: the one in C copies every array into memory.
-class _Unpickler(pickle._Unpickler):
+class _Unpickler(BoundedUnpickler):
     """Runs a pickle in which every global is one of `_ALLOWED`."""
 
-    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
-    stack: list[Any]
-    memo: dict[int, Any]
-    read: Callable[[int], Any]
-    append: Callable[[Any], None]
-
-    def __init__(self, file: Any) -> None:
-        super().__init__(file, encoding="latin1")
+    dispatch: ClassVar[dict[int, Any]] = dict(BoundedUnpickler.dispatch)
 
     def find_class(self, module: str, name: str) -> Any:
         try:

@@ -21,6 +21,7 @@ from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
 from repose.errors import UserError, reads
+from repose.files.pickling import check_torch_file
 from repose.models.registry import (
     ModelSpec,
     PoseModel,
@@ -214,6 +215,7 @@ _ALLOWED: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
 
 def _read_torch(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Weights, and the numbers and text beside them (epoch, errors reached)."""
+    check_torch_file(path)
     try:
         with torch.serialization.safe_globals(_ALLOWED), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols; what cannot be read raises

@@ -49,7 +49,7 @@ def draw_overlay(
     `origin_px`: where in the enlarged video the picture's corner lies, for a part of it.
     """
     for figure in scene.figures:
-        row = int(figure.rows[frame])
+        row = figure.row(frame)
         if figure.points_px is None or row < 0:
             continue
         points = figure.points_px[row] * scale - origin_px
@@ -75,7 +75,7 @@ def draw_space(picture: Picture, scene: Scene, frame: int, camera: Camera, *, tr
     for number in sorted(by_distance, key=lambda number: not scene.figures[number].compared):
         figure = scene.figures[number]
         points, depths = see(present[number])
-        row = int(figure.rows[frame])
+        row = figure.row(frame)
         if figure.pose.deviation_m is not None and not figure.compared:
             radii = figure.pose.deviation_m[row] * see.focal_px / depths
             _draw_deviation(picture, figure, row, points, radii)

@@ -84,7 +84,7 @@ class Viewer:
             f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{self._server.get_port()}"
         )
         self._world = self._server.scene.add_frame("/world", show_axes=False)
-        self._people = [_Person(self._server.scene, scene, i) for i in range(len(scene.figures))]
+        self._people: dict[int, _Person] = {}
         self._frustum = self._add_surroundings()
         self._place_camera()
         self._picture: Any = None
@@ -114,8 +114,14 @@ class Viewer:
         show = {name: box.value for name, box in self._show.items()}
         with self._lock, self._server.atomic():
             self.frame = min(max(frame, 0), len(self.scene.frames) - 1)
-            for person in self._people:
-                person.update(self.frame, show)
+            around = self.scene.around(self.frame, _TRAIL_S)
+            # A thousand people who come one after the other take no more of the browser than one.
+            for number in self._people.keys() - around:
+                self._people.pop(number).remove()
+            for number in around:
+                if number not in self._people:
+                    self._people[number] = _Person(self._server.scene, self.scene, number)
+                self._people[number].update(self.frame, show)
             centre = self.scene.centre_m
             self._world.position = centre[0] - centre[self.frame] if show["follow"] else (0.0, 0.0, 0.0)
             self._slider.value = int(self.scene.frames[self.frame])
@@ -343,7 +349,7 @@ class _Person:
             self._name = tree.add_label(f"{place}/name", figure.name, anchor="bottom-center")
 
     def update(self, frame: int, show: dict[str, bool]) -> None:
-        figure, row = self._figure, int(self._figure.rows[frame])
+        figure, row = self._figure, self._figure.row(frame)
         joints = self._scene.joints_m(self._number, frame, together=show["together"])
         self._tree_node.visible = joints is not None and (show["compared"] or not figure.compared)
         if self._trail:
@@ -374,6 +380,11 @@ class _Person:
                 joints[every, :].max(axis=0) * (0, 0, 1) + joints.mean(axis=0) * (1, 1, 0) + (0, 0, 0.1)
             )
             self._name.visible = show["names"]
+
+    def remove(self) -> None:
+        self._tree_node.remove()
+        if self._trail:
+            self._trail.remove()
 
     def _trail_points(self, frame: int) -> Float[np.ndarray, "pieces 2 3"]:
         """The way of the root in pieces of equal time; those that were not yet lie at its start."""

@@ -44,11 +44,22 @@ async function unpack() {
     figure.seen = packed.subarray(at, at += rows * figure.size);
     figure.points = figure.points && numbers(figure.points);
     figure.deviation = figure.deviation && numbers(figure.deviation);
-    figure.rows = new Int32Array(count).fill(-1);
     let row = 0;
-    for (const [first, length] of figure.runs) for (let i = 0; i < length; i++) figure.rows[first + i] = row++;
+    for (const run of figure.runs) { run.push(row); row += run[1]; }
     figure.compared = figure.partner !== null;
   }
+}
+
+/** The row of a figure in a frame, -1 where it is absent: found among its runs of first frame, length, first row. */
+function rowAt(figure, frame) {
+  let low = 0, high = figure.runs.length - 1;
+  while (low <= high) {
+    const middle = (low + high) >> 1, [first, length, row] = figure.runs[middle];
+    if (frame < first) high = middle - 1;
+    else if (frame >= first + length) low = middle + 1;
+    else return row + frame - first;
+  }
+  return -1;
 }
 
 const joint = (figure, row, index) => {
@@ -62,11 +73,11 @@ const centreAt = (frame) => [centre[3 * frame], centre[3 * frame + 1], centre[3 
 
 /** Joints of a figure now, in the world; null where it is absent. */
 function jointsNow(figure) {
-  const row = figure.rows[state.frame];
+  const row = rowAt(figure, state.frame);
   if (row < 0) return null;
   let move = [0, 0, 0];
   if (figure.compared && state.show.together) {
-    const partner = scene.figures[figure.partner], there = partner.rows[state.frame];
+    const partner = scene.figures[figure.partner], there = rowAt(partner, state.frame);
     if (there >= 0) move = minus(joint(partner, there, partner.root), joint(figure, row, figure.root));
   }
   return Array.from({ length: figure.size }, (_, index) => plus(joint(figure, row, index), move));
@@ -159,7 +170,7 @@ function drawFlat() {
   if (state.film && state.show.picture && film.readyState >= 2) pen.drawImage(film, left, top, wide * scale, high * scale);
   if (!state.show.overlay) return;
   for (const figure of scene.figures) {
-    const row = figure.rows[state.frame];
+    const row = rowAt(figure, state.frame);
     if (!figure.points || row < 0) continue;
     const places = Array.from({ length: figure.size }, (_, i) => {
       const at = 2 * (row * figure.size + i);
@@ -219,7 +230,7 @@ function drawSpace() {
   if (state.show.trail) for (const figure of scene.figures) if (!figure.compared) drawTrail(pen, figure, see, ratio);
   present.sort((a, b) => b.figure.compared - a.figure.compared || b.depth - a.depth);
   for (const { figure, places } of present) {
-    const row = figure.rows[state.frame];
+    const row = rowAt(figure, state.frame);
     if (figure.deviation && state.show.deviation && !figure.compared) {
       pen.globalAlpha = 0.2;
       places.forEach((place, i) => {
@@ -256,7 +267,7 @@ function drawGround(pen, see, target, ratio) {
 function drawTrail(pen, figure, see, ratio) {
   let before = null;
   for (let frame = state.frame; frame >= 0 && times[frame] > times[state.frame] - TRAIL_S; frame--) {
-    const row = figure.rows[frame], place = row < 0 ? null : see(joint(figure, row, figure.root));
+    const row = rowAt(figure, frame), place = row < 0 ? null : see(joint(figure, row, figure.root));
     if (place && before) {
       const share = 1 - (times[state.frame] - times[frame]) / TRAIL_S;
       stroke(pen, mixed(figure.colour, colours.paper, 0.7 * share), 2 * ratio, before, place);
@@ -317,7 +328,7 @@ function drawStrip() {
   people.forEach((figure, line) => {
     const top = Math.round((line * height) / people.length), bottom = Math.round(((line + 1) * height) / people.length);
     for (let x = 0; x < width; x++) {
-      const row = figure.rows[Math.min(count - 1, Math.floor((x * count) / width))];
+      const row = rowAt(figure, Math.min(count - 1, Math.floor((x * count) / width)));
       if (row < 0) continue;
       let seen = 0;
       for (let i = 0; i < figure.size; i++) seen += figure.seen[row * figure.size + i];

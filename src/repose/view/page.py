@@ -122,14 +122,14 @@ def _account(scene: Scene, motion: _Motion) -> dict[str, Any]:
         "camera": camera and {"K": camera.K.tolist(), "T": camera.T_cam_world.tolist()},
         "times": motion.add(scene.times_s[:, None], 1e-4),
         "centre": motion.add(scene.centre_m, 1e-3),
-        "figures": [_figure(figure, motion) for figure in scene.figures],
+        "figures": [_figure(figure, len(scene.frames), motion) for figure in scene.figures],
     }
 
 
-def _figure(figure: Figure, motion: _Motion) -> dict[str, Any]:
+def _figure(figure: Figure, frames: int, motion: _Motion) -> dict[str, Any]:
     pose = figure.pose
     # The rows that are on the timeline: another result may go beyond it.
-    rows = figure.rows[figure.rows >= 0]
+    rows = np.flatnonzero((figure.places >= 0) & (figure.places < frames))
     return {
         "name": figure.name,
         "colour": figure.colour,
@@ -137,7 +137,7 @@ def _figure(figure: Figure, motion: _Motion) -> dict[str, Any]:
         "bones": pose.skeleton.bones,
         "root": figure.root,
         "partner": figure.partner,
-        "runs": _runs(np.flatnonzero(figure.rows >= 0)),
+        "runs": _runs(figure.places[rows]),
         "joints": motion.add(figure.joints_m[rows], 1e-3),
         "seen": motion.add_bytes(pose.seen[rows].astype(np.uint8)),
         "points": None if figure.points_px is None else motion.add(figure.points_px[rows], 0.25),

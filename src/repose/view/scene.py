@@ -31,12 +31,17 @@ class Figure:
     """World of the scene: right-handed, z up, the ground at 0."""
     points_px: Float[np.ndarray, "rows joints 2"] | None
     """The 2D keypoints; where the result has none, the joints as its camera sees them."""
-    rows: Int[np.ndarray, " frames"]
-    """The person's row in each frame of the timeline, −1 where they are absent."""
+    places: Int[np.ndarray, " rows"]
+    """Where on the timeline each row is; of a second result some may lie before or behind it."""
     colour: str
     """Of what is neither left nor right."""
     partner: int | None = None
     """For a person of the second result: the number of the figure that they are compared with."""
+
+    def row(self, frame: int) -> int:
+        """The person's row in frame `frame` of the timeline, −1 where they are absent."""
+        row = int(np.searchsorted(self.places, frame))
+        return row if row < len(self.places) and self.places[row] == frame else -1
 
     @property
     def compared(self) -> bool:
@@ -87,14 +92,14 @@ class Scene:
         `together` moves somebody who is compared to where their partner is, root on root.
         """
         figure = self.figures[number]
-        row = int(figure.rows[frame])
+        row = figure.row(frame)
         if row < 0:
             return None
         joints = figure.joints_m[row]
         if not together or figure.partner is None:
             return joints
         partner = self.figures[figure.partner]
-        there = int(partner.rows[frame])
+        there = partner.row(frame)
         if there < 0:
             return joints
         return joints - joints[figure.root] + partner.joints_m[there, partner.root]
@@ -103,8 +108,20 @@ class Scene:
         """Where the root of figure `number` was in the last `seconds`; the latest place comes last."""
         figure = self.figures[number]
         first = int(np.searchsorted(self.times_s, self.times_s[frame] - seconds))
-        rows = figure.rows[first : frame + 1]
-        return figure.joints_m[rows[rows >= 0], figure.root]
+        begin, end = np.searchsorted(figure.places, [first, frame + 1])
+        return figure.joints_m[begin:end, figure.root]
+
+    def around(self, frame: int, seconds: float) -> list[int]:
+        """Numbers of the figures that have come by a frame and had not gone for `seconds` before it."""
+        first, last = self._stays
+        since = np.searchsorted(self.times_s, self.times_s[frame] - seconds)
+        return [int(number) for number in np.flatnonzero((first <= frame) & (last >= since))]
+
+    @cached_property
+    def _stays(self) -> tuple[np.ndarray, np.ndarray]:
+        """First and last place on the timeline of each figure."""
+        places = [figure.places for figure in self.figures]
+        return np.array([place[0] for place in places]), np.array([place[-1] for place in places])
 
     @cached_property
     def facing_rad(self) -> float:
@@ -140,8 +157,7 @@ class Scene:
         high = -low
         for figure in self.figures:
             if not figure.compared:
-                there = figure.rows >= 0
-                joints = figure.joints_m[figure.rows[there]]
+                there, joints = figure.places, figure.joints_m
                 low[there] = np.minimum(low[there], joints.min(axis=1))
                 high[there] = np.maximum(high[there], joints.max(axis=1))
         return low, high
@@ -185,7 +201,7 @@ def make_scene(result: Result, compare: Result | None = None, *, source: str | P
         if points is None and camera is not None:
             points = camera.project(people)
         colour = palette.PEOPLE[number % len(palette.PEOPLE)]
-        figures.append(Figure(pose, people, points, _rows(pose, frames), colour))
+        figures.append(Figure(pose, people, points, pose.frames - first, colour))
     for pose in second:
         figures.append(_compared(pose, T_cam_world, placed, figures[: len(poses)], frames))
     video, gone = find_video(poses[0].record, folder, source)
@@ -225,19 +241,12 @@ def _tracks(result: Result) -> tuple[list[Pose3D], Path | None]:
     return poses, folder
 
 
-def _rows(pose: Pose3D, frames: np.ndarray) -> Int[np.ndarray, " frames"]:
-    rows = np.full(len(frames), -1)
-    inside = (pose.frames >= frames[0]) & (pose.frames <= frames[-1])
-    rows[pose.frames[inside] - frames[0]] = np.flatnonzero(inside)
-    return rows
-
-
 def _compared(
     pose: Pose3D, T_cam_world: np.ndarray, placed: bool, figures: list[Figure], frames: np.ndarray
 ) -> Figure:
     """Somebody of the second result, with the figure that is nearest to them in the frames of both."""
     placed = placed and pose.coordinates != "camera-root-relative"
-    seen_m, rows, root = pose.joints_m, _rows(pose, frames), pose.skeleton.parents.index(-1)
+    seen_m, places, root = pose.joints_m, pose.frames - frames[0], pose.skeleton.parents.index(-1)
     if pose.coordinates == "world" and pose.T_cam_world is not None:  # two worlds have the camera in common
         seen_m = seen_m @ pose.T_cam_world[:3, :3].T + pose.T_cam_world[:3, 3]
     if placed:
@@ -246,10 +255,12 @@ def _compared(
         joints = (seen_m - seen_m[:, root : root + 1]) @ T_cam_world[:3, :3]
 
     def distance(figure: Figure) -> tuple[float, int]:
-        both = (rows >= 0) & (figure.rows >= 0)
-        if not (placed and both.any()):
-            return np.inf, -int(both.sum())
-        apart = joints[rows[both], root] - figure.joints_m[figure.rows[both], figure.root]
+        if places[-1] < figure.places[0] or figure.places[-1] < places[0]:
+            return np.inf, 0
+        both, rows, others = np.intersect1d(places, figure.places, assume_unique=True, return_indices=True)
+        if not (placed and len(both)):
+            return np.inf, -len(both)
+        apart = joints[rows, root] - figure.joints_m[others, figure.root]
         return float(np.linalg.norm(apart, axis=-1).mean()), 0
 
     number = min(range(len(figures)), key=lambda i: distance(figures[i]))
@@ -258,7 +269,7 @@ def _compared(
         there = partner.joints_m[:, partner.root]
         for axis in range(3):
             joints[..., axis] += np.interp(pose.frames, partner.pose.frames, there[:, axis])[:, None]
-    return Figure(pose, joints, None, rows, palette.COMPARED, partner=number)
+    return Figure(pose, joints, None, places, palette.COMPARED, partner=number)
 
 
 def _times_s(poses: list[Pose3D], frames: np.ndarray) -> Float[np.ndarray, " frames"]:

@@ -71,7 +71,7 @@ def render_sheet(
 
 def _moments(scene: Scene, frames: Sequence[int], count: int) -> list[int]:
     """Numbers in the timeline of what is drawn."""
-    somebody = np.any([figure.rows >= 0 for figure in scene.figures if not figure.compared], axis=0)
+    somebody = np.isfinite(scene.boxes_m[0][:, 0])
     there = np.flatnonzero(somebody)
     if not frames:
         if count < 1:
@@ -113,9 +113,9 @@ def _close_up(scene: Scene, moment: int, frame: Picture | None) -> UInt8[np.ndar
         return blank(_SIDE_PX, _SIDE_PX)
     points = np.concatenate(
         [
-            figure.points_px[figure.rows[moment]]
+            figure.points_px[figure.row(moment)]
             for figure in scene.figures
-            if figure.points_px is not None and figure.rows[moment] >= 0
+            if figure.points_px is not None and figure.row(moment) >= 0
         ]
         or [np.array([[0.0, 0.0], frame.shape[1::-1]])]
     )
