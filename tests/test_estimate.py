@@ -140,6 +140,7 @@ def test_a_video_through_a_registered_detector(lifter: Lifter, truth_detector: N
     assert pose.record["frames_filled"] == 10
     assert pose.record["detector"] == "truth"
     assert pose.record["video"] == str(sample_video().resolve())
+    assert pose.record["camera_motion"]["moves"] is False
     assert (pose.fps, pose.image_size) == (truth.fps, truth.image_size)
     finding = [report for report in told if report[0] == "finding people"]
     assert [done for _, done, _ in finding] == list(range(1, count + 1))

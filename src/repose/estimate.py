@@ -1,10 +1,11 @@
 """The whole path: a video or a keypoint file in, 3D tracks out."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import tyro
 
 from repose.detect import Follower, get_detector
@@ -14,7 +15,7 @@ from repose.lift import Device, Lifter, Precision, check_scene, load
 from repose.people import by_prominence, choose, doubt_upper_body, drop_ghosts, leave_out_flips, parse_person
 from repose.pose import Pose2D, Pose3D, check_rate
 from repose.swaps import undo_swaps
-from repose.video import Video, VideoFrame, open_video
+from repose.video import CameraWatch, Video, VideoFrame, open_video
 from repose.video.origin import note_video
 
 Progress = Callable[[str, int, int | None], None]
@@ -150,6 +151,8 @@ def find_tracks(
         frames = (replace(frame, time_s=frame.time_s / slow_motion) for frame in frames)
         info = replace(info, fps=options.capture_fps)
         facts |= {"capture_fps": options.capture_fps, "slow_motion": slow_motion}
+    camera = CameraWatch()
+    frames = camera.watch(frames)
     if (
         isinstance(detector, Follower)
         and options.person is not None
@@ -164,11 +167,24 @@ def find_tracks(
             f"{path.name}: the detector {options.detector} found nobody in this video",
             "Try another detector (--detector), or a part of the video in which a whole person can be seen.",
         )
+    facts["camera_motion"] = asdict(camera.motion(_boxes_px(tracks)))
     if video.lost:
         facts["frames_lost_in_file"] = list(video.lost)
     if video.damaged:
         facts["frames_damaged_in_file"] = list(video.damaged)
     return tracks, facts
+
+
+def _boxes_px(tracks: list[Pose2D]) -> dict[int, list[tuple[float, float, float, float]]]:
+    """Left, top, right and bottom of everybody that was seen, by frame."""
+    boxes: dict[int, list[tuple[float, float, float, float]]] = {}
+    for track in tracks:
+        found = track.confidence[..., None] > 0
+        low = np.where(found, track.points_px, np.inf).min(axis=1)
+        high = np.where(found, track.points_px, -np.inf).max(axis=1)
+        for frame, box in zip(track.frames, np.hstack([low, high]).tolist(), strict=True):
+            boxes.setdefault(int(frame), []).append(tuple(box))
+    return boxes
 
 
 def _check_end(video: Video) -> None:

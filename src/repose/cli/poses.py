@@ -15,6 +15,7 @@ from repose.output import check_output
 from repose.people import Dropped
 from repose.pose import Pose3D
 from repose.refine import refine
+from repose.video import camera_note
 
 
 @dataclass(frozen=True)
@@ -180,6 +181,8 @@ def notes(poses: list[Pose3D]) -> list[str]:
             lines.append(
                 f"{len(record[key])} frames of the video {what}: {few([str(f) for f in record[key]])}."
             )
+    if moving := camera_note(record):
+        lines.append(moving)
     if record.get("detector") == "mediapipe":
         lines.append(
             "MediaPipe follows one person at a time: --person largest, central or x,y says whom. Several are "

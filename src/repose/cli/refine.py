@@ -12,6 +12,7 @@ from repose.formats.results import FILES
 from repose.output import check_output
 from repose.pose import Pose3D
 from repose.refine import RefineConfig, refine
+from repose.video import camera_note
 
 Result = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
 
@@ -96,6 +97,7 @@ def summarise_refined(poses: list[Pose3D]) -> None:
 def refine_notes(poses: list[Pose3D]) -> list[str]:
     """What a user must know to read the refined numbers rightly."""
     lines: list[str] = []
+    moving = camera_note(poses[0].record)
     for pose in poses:
         refined = pose.record["refined"]
         if "gravity" in refined["steps"] and not lines:
@@ -116,6 +118,8 @@ def refine_notes(poses: list[Pose3D]) -> list[str]:
             f"Left out for person {pose.track_id}: {step}; {why}."
             for step, why in refined["left_out"].items()
         ]
+    if moving:
+        lines.append(f"{moving} The camera was taken to stand still.")
     return lines
 
 

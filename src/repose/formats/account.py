@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from repose.files.structured import Count, Text, Whole
 from repose.pose import Coordinates
+from repose.video import CameraMotion
 
 Number = Annotated[float, Meta(ge=-1e9, le=1e9)]
 Factor = Annotated[float, Meta(gt=0, le=1e6)]
@@ -68,6 +69,7 @@ class Record(Struct):
     detector: Text = ""
     video: Text | None = None
     video_signature: Text = ""
+    camera_motion: CameraMotion = CameraMotion(None)
     world: Text = ""
     refined: dict[str, Any] = {}
     capture_fps: Factor | None = None

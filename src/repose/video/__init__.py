@@ -1,6 +1,18 @@
 """Videos: decoding, upright and with the time of every frame, and encoding."""
 
+from repose.video.camera_motion import CameraMotion, CameraWatch, camera_note
 from repose.video.decoding import Seeker, Video, VideoFrame, VideoInfo, frames, open_video
 from repose.video.encoding import write_video
 
-__all__ = ["Seeker", "Video", "VideoFrame", "VideoInfo", "frames", "open_video", "write_video"]
+__all__ = [
+    "CameraMotion",
+    "CameraWatch",
+    "Seeker",
+    "Video",
+    "VideoFrame",
+    "VideoInfo",
+    "camera_note",
+    "frames",
+    "open_video",
+    "write_video",
+]

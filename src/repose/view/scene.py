@@ -15,7 +15,7 @@ from repose.formats import read_poses
 from repose.formats.upright import to_world
 from repose.pose import Pose3D, check_span
 from repose.timeline import low_pass
-from repose.video import open_video
+from repose.video import camera_note, open_video
 from repose.video.origin import find_video
 
 Result = str | Path | Sequence[Pose3D]
@@ -292,6 +292,7 @@ def _notes(poses: list[Pose3D], gravity: bool, placed: bool, picture: str) -> tu
         f"Scale: {', '.join(scales)}.",
         "Up is known." if gravity else "Up is not known: the camera is taken to be level.",
         "" if placed else "Where people stand is not known: everybody is held at the pelvis.",
+        camera_note(poses[0].record),
         picture,
         f"Model: {', '.join(models)}." if models else "",
     ]
