@@ -36,7 +36,7 @@ def test_two_lines_of_python(result: Path, tmp_path: Path, suffix: str) -> None:
     if suffix in (".csv", ".parquet", ".json"):
         assert "the origin is the camera" in said
     else:
-        assert "as if it were level" in said
+        assert "the camera is taken to be level" in said
         assert "Scale: the truth" in said
         assert "Person 7 has no pose in frames 80–99" in said
 

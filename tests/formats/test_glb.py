@@ -133,7 +133,7 @@ def test_it_says_what_was_seen_and_how_sure(scene: Path, walker: Pose3D) -> None
     about = document.scenes[0].extras
     assert (about["units"], about["up"]) == ("m", "y")
     assert [person["name"] for person in about["people"]] == ["person_3", "person_4"]
-    assert "as if it were level" in about["people"][0]["record"]["world"]
+    assert "the camera is taken to be level" in about["people"][0]["record"]["world"]
     first, second = document.animations[0].extras["people"]
     assert first["frames"] == walker.frames.tolist()
     np.testing.assert_array_equal(np.array(first["seen"], dtype=bool), walker.seen)

@@ -13,7 +13,7 @@ from repose.sample import load_sample_truth
 def test_a_level_camera_s_person_stands_on_the_ground_above_the_origin(walker: Pose3D) -> None:
     (world,) = to_world([walker])
     assert world.coordinates == "world"
-    assert "as if it were level" in world.record["world"]
+    assert "Up is not known: the camera is taken to be level." in world.record["world"]
     # x stays, down becomes −z, away from the camera becomes y; lengths and handedness stay.
     steps, before = np.diff(world.joints_m, axis=1), np.diff(walker.joints_m, axis=1)
     np.testing.assert_allclose(steps, before[..., [0, 2, 1]] * [1, 1, -1], atol=1e-5)
@@ -31,7 +31,7 @@ def back_to_camera(world: Pose3D) -> np.ndarray:
 def test_a_known_way_from_the_world_is_used() -> None:
     truth = load_sample_truth()
     (world,) = to_world([truth.pose()])
-    assert "the result's own world" in world.record["world"]
+    assert "Up is the result's own." in world.record["world"]
     np.testing.assert_allclose(back_to_camera(world), truth.joints_m, atol=1e-5)
     ankles = world.joints_m[:, truth.skeleton.index("left_ankle"), 2]
     assert 0 < ankles.min() < 0.15
@@ -49,7 +49,7 @@ def test_a_root_without_a_place_stays_put(walker: Pose3D, known: bool) -> None:
     )
     (world,) = to_world([still])
     assert np.ptp(world.joints_m[:, 0], axis=0).max() < 1e-6
-    assert "the root stays" in world.record["world"]
+    assert "The root stays" in world.record["world"]
 
 
 def test_people_of_one_camera_move_together(walker: Pose3D) -> None:

@@ -8,11 +8,13 @@ import pytest
 
 import repose
 from repose.errors import UserError
+from repose.formats.upright import to_world, up_note
 from repose.metrics import acceleration_error, p_mpjpe, procrustes_align
 from repose.pose import Pose2D, Pose3D
 from repose.refine import RefineConfig, refine
 from repose.sample import SampleTruth
 from repose.skeleton import H36M_17, stature
+from repose.view.scene import make_scene
 
 RNG = np.random.default_rng(0)
 
@@ -285,3 +287,19 @@ def test_a_real_man_in_balance(clip: str, shared: Path) -> None:
     true_up = truth[f"{clip}_R"] @ [0, 0, 1]
     assert np.degrees(np.arccos(clean.T_cam_world[:3, 2] @ true_up)) < 5
     assert clean.record["refined"]["after"]["bone_variation"] < 0.01
+
+
+def test_every_output_says_the_same_of_up(jittery: Pose3D) -> None:
+    seen = jittery.seen.copy()
+    seen[:, H36M_17.indices("left_knee", "left_ankle", "right_knee", "right_ankle")] = False
+    for pose, words in ((jittery, "Up is from balance"), (replace(jittery, seen=seen), "Up is not known.")):
+        (clean,) = refine(pose)
+        note = up_note(clean)
+        assert note.startswith(words)
+        assert "give or take" in note
+        assert note in make_scene([clean]).notes
+        assert to_world([clean])[0].record["world"] == note
+        (again,) = refine(clean)
+        assert up_note(again) == note
+        (given,) = refine(clean, camera_pitch_deg=9, camera_roll_deg=0)
+        assert up_note(given) == "Up is from camera pitch and roll as given."

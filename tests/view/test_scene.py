@@ -44,7 +44,7 @@ def test_a_known_world_is_kept_as_it_is(walker: Pose3D) -> None:
     world = replace(walker, joints_m=joints, coordinates="world", T_cam_world=truth.T_cam_world)
     scene = make_scene([world])
     np.testing.assert_allclose(scene.figures[0].joints_m, joints, atol=1e-6)
-    assert "Up is known." in scene.notes
+    assert "Up is the result's own." in scene.notes
 
 
 def test_without_places_people_stand_side_by_side(walker: Pose3D) -> None:

@@ -9,6 +9,7 @@ import tyro
 from repose.cli.terminal import Folder, console, say, table
 from repose.formats import read_poses, write_poses
 from repose.formats.results import FILES
+from repose.formats.upright import up_note
 from repose.output import check_output
 from repose.pose import Pose3D
 from repose.refine import RefineConfig, refine
@@ -68,9 +69,12 @@ class Angles:
     def run(self) -> None:
         from repose.angles import angle_files, joint_angles, write_angles
 
-        tracks = [joint_angles(pose) for pose in read_poses(self.result)]
+        poses = read_poses(self.result)
+        tracks = [joint_angles(pose) for pose in poses]
         folder = self.out or (self.result if self.result.is_dir() else self.result.parent)
         write_angles(tracks, folder, plot=self.plot, force=self.force)
+        for note in dict.fromkeys(up_note(pose) for pose in poses):
+            say(note)
         for angles in tracks[:1]:
             for why in dict.fromkeys(angles.missing.values()):
                 lacking = [name for name, reason in angles.missing.items() if reason == why]
@@ -101,13 +105,11 @@ def refine_notes(poses: list[Pose3D]) -> list[str]:
     for pose in poses:
         refined = pose.record["refined"]
         if "gravity" in refined["steps"] and not lines:
-            wrong = refined["up_deviation_deg"]
             lines.append(
                 "Joints in metres in the world frame (z up, the ground at 0). "
-                f"Up is from {refined['steps']['gravity']}: the camera looks "
+                f"{up_note(pose)} The camera looks "
                 f"{_towards(refined['camera_pitch_deg'], 'down', 'up')}, uprights lean "
-                f"{_towards(refined['camera_roll_deg'], 'right', 'left')}"
-                + ("." if wrong is None else f", give or take {wrong:.0f}° (--camera-pitch, --camera-roll).")
+                f"{_towards(refined['camera_roll_deg'], 'right', 'left')} (--camera-pitch, --camera-roll)."
             )
         if refined.get("ground_m"):
             lines.append(

@@ -50,6 +50,16 @@ class Account(Struct):
     T_cam_world: tuple[Row, Row, Row, Row] | None = None
 
 
+class UpAccount(Struct):
+    """How what is up was found."""
+
+    source: Text
+    deviation_deg: Annotated[float, Meta(ge=0, le=180)] | None = None
+    """Root mean square of its error; None where up was given."""
+    assumed: bool = False
+    """Whether nothing that was seen supports it."""
+
+
 class Record(Struct):
     """The keys of `record` that are used, all of which may be absent."""
 
@@ -71,6 +81,7 @@ class Record(Struct):
     video_signature: Text = ""
     camera_motion: CameraMotion = CameraMotion(None)
     world: Text = ""
+    up: UpAccount | None = None
     refined: dict[str, Any] = {}
     capture_fps: Factor | None = None
     slow_motion: Factor = 1.0

@@ -136,7 +136,7 @@ def _check(poses: Sequence[Pose3D]) -> None:
 def _notes(poses: Sequence[Pose3D], form: _Format) -> list[str]:
     worlds = list(dict.fromkeys(pose.record["world"] for pose in poses))
     scales = list(dict.fromkeys(pose.scale for pose in poses))
-    notes = [f"y is up: {'; '.join(worlds)}.", f"Scale: {'; '.join(scales)}."]
+    notes = [f"y is up. {' '.join(worlds)}", f"Scale: {'; '.join(scales)}."]
     for pose in poses:
         if empty := [f"{first}–{last}" for first, last in gaps(pose)]:
             notes.append(f"Person {pose.track_id} has no pose in frames {', '.join(empty)}: {form.missing}.")

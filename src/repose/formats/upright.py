@@ -27,6 +27,20 @@ def to_world(poses: Sequence[Pose3D]) -> tuple[Pose3D, ...]:
     return tuple(_in_world(pose, shift) for pose in poses)
 
 
+def up_note(pose: Pose3D) -> str:
+    """How up is known for this result, in the one sentence that every output says."""
+    if pose.coordinates != "world" and pose.T_cam_world is None:
+        return "Up is not known: the camera is taken to be level."
+    up = pose.record.get("up")
+    if not up:
+        return "Up is the result's own."
+    wrong = up.get("deviation_deg")
+    doubt = "" if wrong is None else f", give or take {wrong:.0f}°"
+    if up.get("assumed"):
+        return f"Up is not known. It is assumed from {up['source']}{doubt}."
+    return f"Up is from {up['source']}{doubt}."
+
+
 def y_up(points: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3"]:
     """World coordinates, z up, as the right-handed axes with y up: x stays, the world's −y becomes z.
 
@@ -90,16 +104,14 @@ def presence(pose: Pose3D, start_s: float, end_s: float) -> list[tuple[float, bo
 def _in_world(pose: Pose3D, shift_m: np.ndarray) -> Pose3D:
     placed = pose.coordinates != "camera-root-relative"
     if pose.coordinates == "world":
-        said = "the result's own world"
+        extra = ""
         T_world_cam, joints = None, pose.joints_m
     elif pose.T_cam_world is not None:
-        said = "the result's own world" + ("" if placed else ", but the root stays at its origin")
+        extra = "" if placed else " The root stays at the world's origin."
         T_world_cam = np.linalg.inv(pose.T_cam_world.astype(np.float64))
         joints = pose.joints_m @ T_world_cam[:3, :3].T + T_world_cam[:3, 3] * placed
     else:
-        said = "up is that of the camera, as if it were level; the ground is where the feet are" + (
-            "" if placed else "; the root stays above the origin"
-        )
+        extra = " The ground is where the feet are." + ("" if placed else " The root stays above the origin.")
         T_world_cam = np.eye(4)
         T_world_cam[:3, :3], T_world_cam[:3, 3] = _R_WORLD_CAM, shift_m
         joints = pose.joints_m @ _R_WORLD_CAM.T + shift_m
@@ -108,7 +120,7 @@ def _in_world(pose: Pose3D, shift_m: np.ndarray) -> Pose3D:
         joints_m=joints,
         coordinates="world",
         T_cam_world=pose.T_cam_world if T_world_cam is None else np.linalg.inv(T_world_cam),
-        record={**pose.record, "world": said},
+        record={**pose.record, "world": up_note(pose) + extra},
     )
 
 

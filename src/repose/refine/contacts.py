@@ -26,13 +26,15 @@ def find_contacts(
     ankles_m: Float[np.ndarray, "frames feet 3"],
     times_s: Float[np.ndarray, " frames"],
     up: Float[np.ndarray, "3"],
+    seen: Bool[np.ndarray, "frames feet"] | None = None,
 ) -> Bool[np.ndarray, "frames feet"]:
-    """In which frames each foot stands still on the ground.
+    """In which frames each foot stands still on the ground; only a foot that was `seen` is said to.
 
     Speed along the line of sight counts a quarter (`DEPTH_DOUBT`), because depth is what a lifter knows
     worst. A foot on a treadmill moves, and is in contact with nothing.
     """
     touching = np.zeros(ankles_m.shape[:2], dtype=bool)
+    seen = np.ones_like(touching) if seen is None else seen
     for rows in stretches(times_s):
         times, ankles = times_s[rows], ankles_m[rows]
         if len(times) < 3:
@@ -43,7 +45,7 @@ def find_contacts(
         for foot in range(ankles.shape[1]):
             low = (above[:, foot] < LOW_M) & (speed[:, foot] < AT_REST_M_S)
             high = (above[:, foot] > LIFTED_M) | (speed[:, foot] > MOVING_M_S)
-            touching[rows, foot] = _lasting(_latch(low, high), times)
+            touching[rows, foot] = _lasting(_latch(low, high), times) & seen[rows, foot]
     return touching
 
 

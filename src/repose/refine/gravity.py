@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from repose.errors import expected
-from repose.refine.contacts import episodes, find_contacts, speeds
+from repose.refine.contacts import AT_REST_M_S, episodes, find_contacts, speeds
 from repose.skeleton import H36M_17
 
 # Share of the body's mass in each segment, and how far along it the mass lies (Winter, Biomechanics and
@@ -28,12 +28,15 @@ _SEGMENTS = (
     *((f"{side}_knee", f"{side}_ankle", 0.061, 0.606) for side in ("left", "right")),
 )
 _FEET = ("left_ankle", "right_ankle")
+_LEGS, _ARMS = ("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist")
 SOLE_AHEAD_M = 0.05
 """How far in front of the ankle a foot bears its load, on average."""
 SUPPORT_HEIGHT_M, SUPPORT_SPEED_M_S = 0.1, 0.3
 """A foot bears less by a factor of e for being so much higher, or so much faster, than the other."""
 STRAIGHT = 0.75
-"""A leg bears its person only while the hip is further from the ankle than this share of the leg."""
+"""A limb bears its person only while its ends are further apart than this share of its length."""
+HOLD_S = 1.0
+"""Hands above the head that are at rest for most of so long may hold on to something."""
 BALANCE_DEVIATION_RAD = 0.09
 """Standard deviation of "up" in each direction as balance tells it, measured on lifted motion capture."""
 LEVEL_DEVIATION_M = 0.12
@@ -56,6 +59,8 @@ class Up:
     """In words."""
     deviation_deg: float | None
     """Root mean square of the angle by which it may be wrong; None where it was given."""
+    assumed: bool = False
+    """Whether nothing that was seen supports it."""
 
     @property
     def pitch_deg(self) -> float:
@@ -97,34 +102,94 @@ def given_up(pitch_deg: float, roll_deg: float) -> Up:
     return Up(direction, "camera pitch and roll as given", None)
 
 
-def find_up(people: Sequence[Float[np.ndarray, "_ 17 3"]], times_s: Sequence[Float[np.ndarray, " _"]]) -> Up:
+def find_up(
+    people: Sequence[Float[np.ndarray, "_ 17 3"]],
+    times_s: Sequence[Float[np.ndarray, " _"]],
+    seen: Sequence[Bool[np.ndarray, "_ 17"]] | None = None,
+) -> Up:
     """Up, from the H36M-17 joints of everybody in the clip where they stand, in metres.
 
-    Everybody has at least one frame. Where nobody is on their feet, trunks have to tell it; where that, too,
-    says that the camera lies on its side (people lie on the ground), the picture has to.
+    Everybody has at least one frame. Only limbs that were `seen` (all, unless given) are thought to bear
+    anybody. Where nobody is seen on their feet or hands, trunks have to tell it; where that, too, says that
+    the camera lies on its side (people lie on the ground), the picture has to. Both are assumptions.
     """
-    found = _balanced(people, times_s)
+    seen = [np.ones(joints.shape[:2], dtype=bool) for joints in people] if seen is None else seen
+    found = _balanced(people, times_s, seen)
     if found is None:
-        trunk = sum((_between(joints, "pelvis", "thorax").sum(axis=0) for joints in people), np.zeros(3))
-        found = Up(_unit(trunk), "how trunks are held: nobody stands", TRUNK_DEVIATION_DEG)
+        ends = H36M_17.indices("pelvis", "thorax")
+        trunk = np.sum(
+            [
+                _between(joints, "pelvis", "thorax")[there[:, ends].all(axis=1)].sum(axis=0)
+                for joints, there in zip(people, seen, strict=True)
+            ],
+            axis=0,
+        )
+        if not trunk.any():
+            return Up(PICTURE_UP, "the picture's own: no trunk was seen", PICTURE_DEVIATION_DEG, assumed=True)
+        found = Up(
+            _unit(trunk), "how trunks are held: nobody was seen to stand", TRUNK_DEVIATION_DEG, assumed=True
+        )
     if found.direction @ PICTURE_UP < np.cos(np.radians(MOST_ASKEW_DEG)):
-        return Up(PICTURE_UP, "the picture's own: nobody stands or sits", PICTURE_DEVIATION_DEG)
+        return Up(PICTURE_UP, "the picture's own: nobody stands or sits", PICTURE_DEVIATION_DEG, assumed=True)
     return found
 
 
-def _balanced(people: Sequence[np.ndarray], times_s: Sequence[np.ndarray]) -> Up | None:
-    """Up from balance and ground contacts; None where nobody is on their feet."""
+def foot_contacts(
+    joints_m: Float[np.ndarray, "frames 17 3"],
+    times_s: Float[np.ndarray, " frames"],
+    seen: Bool[np.ndarray, "frames 17"],
+    up: Float[np.ndarray, "3"],
+) -> Bool[np.ndarray, "frames 2"]:
+    """When the left and the right foot are seen to stand on the ground.
+
+    Feet of somebody who hangs, or is upside down, do not.
+    """
+    feet = H36M_17.indices(*_FEET)
+    touching = find_contacts(joints_m[:, feet], times_s, up, seen[:, feet])
+    return touching & ~(_hangs(joints_m, times_s, up) | _inverted(joints_m, up))[:, None]
+
+
+def _hangs(joints: np.ndarray, times: np.ndarray, up: np.ndarray) -> np.ndarray:
+    """When both hands are at rest above the head, with straight arms: they may hold on to something."""
+    from scipy.ndimage import median_filter
+
+    hands = joints[:, H36M_17.indices("left_wrist", "right_wrist")]
+    above = (hands @ up).min(axis=1) > joints[:, H36M_17.index("head_top")] @ up
+    step_s = float(np.median(np.diff(times))) if len(times) > 1 else 1 / 30
+    window = 2 * round(HOLD_S / step_s / 2) + 1
+    speed_m_s = median_filter(speeds(hands, times), (window, 1), mode="nearest").max(axis=1)
+    return above & (speed_m_s < AT_REST_M_S) & (_straightness(joints, _ARMS)[0].min(axis=1) > STRAIGHT)
+
+
+def _inverted(joints: np.ndarray, up: np.ndarray) -> np.ndarray:
+    """When both feet are above the pelvis, and that above the shoulders."""
+    height = joints @ up
+    pelvis = height[:, H36M_17.index("pelvis")]
+    shoulders = height[:, H36M_17.indices("left_shoulder", "right_shoulder")]
+    return (height[:, H36M_17.indices(*_FEET)].min(axis=1) > pelvis) & (pelvis > shoulders.max(axis=1))
+
+
+def _straightness(joints: np.ndarray, limb: tuple[str, str, str]) -> tuple[np.ndarray, np.ndarray]:
+    """How far apart the ends of the left and right limb are, as a share of its length; and that length."""
+    near, middle, far = (joints[:, H36M_17.indices(f"left_{j}", f"right_{j}")] for j in limb)
+    length_m = np.linalg.norm(near - middle, axis=-1) + np.linalg.norm(middle - far, axis=-1)
+    return np.linalg.norm(near - far, axis=-1) / np.maximum(length_m, 1e-9), length_m
+
+
+def _balanced(
+    people: Sequence[np.ndarray], times_s: Sequence[np.ndarray], seen: Sequence[np.ndarray]
+) -> Up | None:
+    """Up from balance and ground contacts; None where nobody is seen on their feet or hands."""
     up = PICTURE_UP
     for _ in range(SEARCH):
-        touching = [
-            find_contacts(joints[:, H36M_17.indices(*_FEET)], times, up)
-            for joints, times in zip(people, times_s, strict=True)
-        ]
-        leaning = [_lean(*one, up) for one in zip(people, times_s, touching, strict=True)]
-        standing_s = sum(seconds for _, seconds in leaning)
-        if not standing_s:
+        everybody = list(zip(people, times_s, seen, strict=True))
+        touching = [foot_contacts(*one, up) for one in everybody]
+        feet = [_lean(*one, touch, up) for one, touch in zip(everybody, touching, strict=True)]
+        hands = [_lean(*one, None, up) for one in everybody]
+        on_feet_s, on_hands_s = (sum(seconds for _, seconds in leaning) for leaning in (feet, hands))
+        if not on_feet_s + on_hands_s:
             return None
-        balance = _unit(np.sum([lean for lean, _ in leaning], axis=0))
+        balance = _unit(np.sum([lean for lean, _ in feet + hands], axis=0))
         places = [_levels(*one) for one in zip(people, touching, strict=True)]
         spread = np.sum([place.T @ place for place in places], axis=0)
         # Two independent sources: up is near `balance`, and at right angles to the ways between contacts.
@@ -134,11 +199,9 @@ def _balanced(people: Sequence[np.ndarray], times_s: Sequence[np.ndarray]) -> Up
     variance_rad2 = np.trace(np.linalg.inv(across.T @ certainty @ across))
     touches = sum(map(len, places))
     contacts = f", and {touches} ground contacts" if touches > 1 else ""
-    return Up(
-        up,
-        f"balance over {standing_s:.1f} s on their feet{contacts}",
-        float(np.degrees(np.sqrt(variance_rad2))),
-    )
+    spans = ((on_feet_s, "feet"), (on_hands_s, "hands"))
+    borne = " and ".join(f"{seconds:.1f} s on their {limbs}" for seconds, limbs in spans if seconds)
+    return Up(up, f"balance over {borne}{contacts}", float(np.degrees(np.sqrt(variance_rad2))))
 
 
 def centre_of_mass(joints_m: Float[np.ndarray, "frames 17 3"]) -> Float[np.ndarray, "frames 3"]:
@@ -152,24 +215,35 @@ def centre_of_mass(joints_m: Float[np.ndarray, "frames 17 3"]) -> Float[np.ndarr
 
 
 def _lean(
-    joints: np.ndarray, times: np.ndarray, touching: np.ndarray, up: np.ndarray
+    joints: np.ndarray, times: np.ndarray, seen: np.ndarray, touching: np.ndarray | None, up: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """From the supporting foot to the centre of mass, in heights above it, summed over time; and the time."""
-    ankles = joints[:, H36M_17.indices(*_FEET)]
-    burden = (ankles @ up) / SUPPORT_HEIGHT_M + speeds(ankles, times) / SUPPORT_SPEED_M_S
+    """From the supporting foot to the centre of mass, in heights above it, summed over time; and the time.
+
+    `touching` says when feet rest; None asks about hands, which bear only who is upside down.
+    """
+    limb = _ARMS if touching is None else _LEGS
+    ends = joints[:, H36M_17.indices(f"left_{limb[2]}", f"right_{limb[2]}")]
+    speed_m_s = speeds(ends, times)
+    burden = (ends @ up) / SUPPORT_HEIGHT_M + speed_m_s / SUPPORT_SPEED_M_S
     share = np.exp(burden.min(axis=1, keepdims=True) - burden)
     share /= share.sum(axis=1, keepdims=True)
     ahead = np.cross(_between(joints, "right_hip", "left_hip"), up)
     ahead /= np.maximum(np.linalg.norm(ahead, axis=-1, keepdims=True), 1e-9)
-    foot = (share[..., None] * ankles).sum(axis=1) + SOLE_AHEAD_M * ahead
-    lean = centre_of_mass(joints) - foot
+    lean = centre_of_mass(joints) - (share[..., None] * ends).sum(axis=1) - SOLE_AHEAD_M * ahead
     rise = lean @ up
-    hips, knees = (joints[:, H36M_17.indices(f"left_{j}", f"right_{j}")] for j in ("hip", "knee"))
-    leg_m = np.linalg.norm(hips - knees, axis=-1) + np.linalg.norm(knees - ankles, axis=-1)
-    straight = np.linalg.norm(hips - ankles, axis=-1) / np.maximum(leg_m, 1e-9)
-    standing = ((share * straight).sum(axis=1) > STRAIGHT) & (rise > 0.3 * leg_m.mean(axis=1))
+    straight, length_m = _straightness(joints, limb)
+    visible = np.all([seen[:, H36M_17.indices(f"left_{j}", f"right_{j}")] for j in limb], axis=0)
+    inverted = _inverted(joints, up)
+    bears = inverted if touching is None else ~(inverted | _hangs(joints, times, up))
+    standing = (
+        bears
+        & ((share * visible).sum(axis=1) > 0.5)
+        & ((share * straight).sum(axis=1) > STRAIGHT)
+        & (rise > 0.3 * length_m.mean(axis=1))
+    )
     step_s = float(np.median(np.diff(times))) if len(times) > 1 else 1 / 30
-    counts = step_s * (1 + (share * touching).sum(axis=1))  # a foot at rest surely bears: twice
+    resting = speed_m_s < AT_REST_M_S if touching is None else touching
+    counts = step_s * (1 + (share * resting).sum(axis=1))  # a limb at rest surely bears: twice
     leaned = counts[standing] @ (lean[standing] / rise[standing, None])
     return leaned, float(standing.sum() * step_s)
 

@@ -11,9 +11,9 @@ from repose.errors import override
 from repose.pose import Pose3D
 from repose.refine.bones import hold_lengths, measure_bones
 from repose.refine.config import RefineConfig
-from repose.refine.contacts import episodes, find_contacts
+from repose.refine.contacts import episodes
 from repose.refine.feet import NEAR_GROUND_M, find_footing, hold_feet
-from repose.refine.gravity import PICTURE_UP, Up, find_up, given_up
+from repose.refine.gravity import PICTURE_UP, Up, find_up, foot_contacts, given_up
 from repose.refine.measures import Measures, acceleration, bone_variation, foot_skating
 from repose.refine.smoothing import follow, low_pass, remove_spikes
 from repose.skeleton import ANKLE_HEIGHT, H36M_17, recipe, stature
@@ -69,6 +69,8 @@ class _Track:
     left_out: dict[str, str] = field(default_factory=dict)
     """What was not done though it was wanted, and why."""
     facts: dict[str, Any] = field(default_factory=dict)
+    up: dict[str, Any] | None = None
+    """How up was found here (`repose.formats.account.UpAccount`)."""
 
     def __post_init__(self) -> None:
         self.touching = np.zeros((len(self.pose), 2), dtype=bool)
@@ -81,6 +83,12 @@ class _Track:
     def body_m(self) -> Float[np.ndarray, "frames 17 3"]:
         """The joints of H36M-17."""
         return recipe(self.pose.skeleton, H36M_17) @ self.joints_m
+
+    @property
+    def body_seen(self) -> Bool[np.ndarray, "frames 17"]:
+        """Which of `body_m` were seen: those all of whose parts were."""
+        parts = recipe(self.pose.skeleton, H36M_17) != 0
+        return np.stack([self.pose.seen[:, used].all(axis=1) for used in parts], axis=1)
 
     def ankles_m(self, joints_m: Float[np.ndarray, "frames joints 3"]) -> Float[np.ndarray, "frames 2 3"]:
         return joints_m[:, self.pose.skeleton.indices(*FEET)]
@@ -149,18 +157,24 @@ def _stand(tracks: Sequence[_Track], config: RefineConfig) -> None:
     elif known is not None:
         up = Up(known[:3, 2], "known already", None)
     elif config.gravity:
-        up = find_up([track.body_m for track in tracks], [track.pose.times_s for track in tracks])
+        up = find_up(
+            [track.body_m for track in tracks],
+            [track.pose.times_s for track in tracks],
+            [track.body_seen for track in tracks],
+        )
     else:
         for track in tracks:
             track.left_out["feet"] = "needs gravity"
         return
     for track in tracks:
-        track.touching = find_contacts(track.ankles_m(track.joints_m), track.pose.times_s, up.direction)
+        track.touching = foot_contacts(track.body_m, track.pose.times_s, track.body_seen, up.direction)
     level_m = _ground_level(tracks, up) if known is None else float(known[:3, 2] @ known[:3, 3])
     T_cam_world = up.T_cam_world(-level_m) if known is None else known
     for track in tracks:
         track.T_cam_world = T_cam_world
         track.steps["gravity"] = up.source
+        if known is None:
+            track.up = {"source": up.source, "deviation_deg": up.deviation_deg, "assumed": up.assumed}
         track.facts |= {
             "camera_pitch_deg": round(up.pitch_deg, 2),
             "camera_roll_deg": round(up.roll_deg, 2),
@@ -254,5 +268,5 @@ def _close(track: _Track, config: RefineConfig) -> Pose3D:
         T_cam_world=T,
         deviation_m=None if pose.deviation_m is None else pose.deviation_m * np.float32(track.factor),
         scale=pose.scale if config.height_m is None else f"given height {config.height_m:g} m",
-        record={**pose.record, "refined": refined},
+        record={**pose.record, "refined": refined, **({"up": track.up} if track.up else {})},
     )

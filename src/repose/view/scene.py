@@ -12,7 +12,7 @@ from repose import palette
 from repose.camera import Camera
 from repose.errors import expected
 from repose.formats import read_poses
-from repose.formats.upright import to_world
+from repose.formats.upright import to_world, up_note
 from repose.pose import Pose3D, check_span
 from repose.timeline import low_pass
 from repose.video import camera_note, open_video
@@ -224,7 +224,7 @@ def make_scene(result: Result, compare: Result | None = None, *, source: str | P
         video=video,
         gone=gone,
         title=video.stem if video else folder.resolve().name if folder else "RePOSE",
-        notes=_notes(poses, known is not None, placed, _why(video, gone)),
+        notes=_notes(poses, placed, _why(video, gone)),
     )
 
 
@@ -285,12 +285,12 @@ def _why(video: Path | None, gone: str | None) -> str:
     return f"No picture: {gone}." if gone else "No picture: made from keypoints."
 
 
-def _notes(poses: list[Pose3D], gravity: bool, placed: bool, picture: str) -> tuple[str, ...]:
+def _notes(poses: list[Pose3D], placed: bool, picture: str) -> tuple[str, ...]:
     scales = list(dict.fromkeys(pose.scale for pose in poses))
     models = list(dict.fromkeys(pose.model for pose in poses if pose.model))
     notes = [
         f"Scale: {', '.join(scales)}.",
-        "Up is known." if gravity else "Up is not known: the camera is taken to be level.",
+        *dict.fromkeys(up_note(pose) for pose in poses),
         "" if placed else "Where people stand is not known: everybody is held at the pelvis.",
         camera_note(poses[0].record),
         picture,
