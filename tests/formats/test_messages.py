@@ -231,8 +231,8 @@ KEYPOINTS: dict[str, tuple[Callable[[Path], None] | str, str, str]] = {
         f"Name the keypoints points_px; RePOSE's own keys are {OWN_KEYS}.",
     ),
     "pickled.npz": (
-        lambda path: npz(path, positions_2d=np.array({"S1": 1}, dtype=object)),
-        "pickled.npz: positions_2d: expected arrays of numbers, found pickled Python objects",
+        lambda path: npz(path, points_px=np.array({"S1": 1}, dtype=object)),
+        "pickled.npz: points_px: expected arrays of numbers, found pickled Python objects",
         "They are not opened, because a pickle can run any program. Save plain arrays of numbers.",
     ),
     "unknown.npz": (
