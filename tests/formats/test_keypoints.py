@@ -538,3 +538,14 @@ def test_damaged_files_give_tracks_or_a_user_error(
     at = int(where * (len(data) - 1))
     path.write_bytes(data[:at] if cut else data[:at] + bytes([byte]) + data[at + 1 :])
     read_or_refuse(path)
+
+
+def test_numbers_too_large_to_square_are_refused(tmp_path: Path) -> None:
+    """Where people, or the two layouts of 25 joints, are told apart by distances."""
+    body = np.stack([person(25), person(25, 1)])
+    body[0, 3, 0] = 1e200
+    np.save(tmp_path / "people.npy", np.stack([body, body]))
+    np.save(tmp_path / "body.npy", body)
+    for name in ("people.npy", "body.npy"):
+        with pytest.raises(UserError, match=rf"{name}: expected pixels and confidences, found 1e\+200"):
+            read_keypoints(tmp_path / name)

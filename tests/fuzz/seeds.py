@@ -128,6 +128,16 @@ def mmpose() -> bytes:
     )
 
 
+def ultralytics() -> bytes:
+    return dumped(
+        [
+            [{"name": "person", "class": 0, "confidence": 0.9, "box": {"x1": 0, "y1": 0, "x2": 9, "y2": 9},
+              "track_id": 4, "keypoints": dict(zip(("x", "y", "visible"), row.T.tolist(), strict=True))}]
+            for row in person("coco-17")
+        ]
+    )  # fmt: skip
+
+
 def openpose_frame(frame: int = 0, layout: str = "body-25") -> bytes:
     body = person(layout)[frame].ravel().tolist()
     people = [{"person_id": [-1], "pose_keypoints_2d": body, "face_keypoints_2d": []}]
@@ -260,6 +270,14 @@ def videopose_2d() -> bytes:
     symmetry = [SKELETONS["h36m-17"].side(side) for side in ("left", "right")]
     metadata = {"layout_name": "h36m", "num_joints": 17, "keypoints_symmetry": symmetry}
     content = {"S1": {"Walking 1": views}, "S9": {"Walking": views}}
+    return npz(positions_2d=_wrapped(content), metadata=_wrapped(metadata))
+
+
+def videopose_custom() -> bytes:
+    symmetry = [SKELETONS["coco-17"].side(side) for side in ("left", "right")]
+    metadata = {"layout_name": "coco", "num_joints": 17, "keypoints_symmetry": symmetry,
+                "video_metadata": {"clip": {"w": 854, "h": 480, "fps": 30.0}}}  # fmt: skip
+    content = {"clip": {"custom": [person("coco-17")[..., :2]]}}
     return npz(positions_2d=_wrapped(content), metadata=_wrapped(metadata))
 
 

@@ -102,7 +102,8 @@ def _step(values: np.ndarray) -> float:
     """Median way that joints found twice in a row make from one entry of the first axis to the next."""
     points = values[..., :2]
     found = (points != 0).any(axis=-1) & ~np.isnan(points).any(axis=-1)
-    steps = np.linalg.norm(np.diff(points, axis=0), axis=-1)[found[1:] & found[:-1]]
+    with np.errstate(over="ignore", invalid="ignore"):  # `interpret` refuses numbers so large
+        steps = np.linalg.norm(np.diff(points, axis=0), axis=-1)[found[1:] & found[:-1]]
     return float(np.median(steps)) if steps.size else np.inf
 
 

@@ -304,8 +304,9 @@ def tell_body_25(points_px: np.ndarray, scores: np.ndarray) -> Skeleton:
     def bone_length(skeleton: Skeleton) -> float:
         child, parent = np.array(skeleton.bones).T
         found = (scores[:, child] > 0) & (scores[:, parent] > 0)
-        lengths = np.linalg.norm(points_px[:, child] - points_px[:, parent], axis=-1)
-        return float(lengths[found].mean()) if found.any() else np.inf
+        with np.errstate(over="ignore", invalid="ignore"):  # `interpret` refuses numbers so large
+            lengths = np.linalg.norm(points_px[:, child] - points_px[:, parent], axis=-1)
+            return float(lengths[found].mean()) if found.any() else np.inf
 
     return min((SKELETONS["body-25"], SKELETONS["body-25b"]), key=bone_length)
 
