@@ -115,7 +115,7 @@ def test_mistakes_are_explained(result: Path, tmp_path: Path, capsys: pytest.Cap
     fails("refine", result, "-o", tmp_path / "clean", "--camera-pitch", "10")
     assert "Give both: --camera-pitch 12 --camera-roll 0" in capsys.readouterr().err
     fails("refine", result, "-o", tmp_path / "clean", "--cutoff", "-1")
-    assert "cutoff: expected a positive number of Hz" in capsys.readouterr().err
+    assert "cutoff_hz: expected 0.01 to 1,000, found -1.0" in capsys.readouterr().err
     assert not (tmp_path / "clean").exists()
     main(["angles", str(result), "--no-plot"])
     fails("angles", result, "--no-plot")

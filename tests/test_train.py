@@ -357,8 +357,8 @@ def test_what_cannot_be_trained_is_said_before_anything_is_written(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"steps": 0}, "steps: expected 1 or more, found 0"),
-        ({"save_every": 0}, "save_every: expected 1 or more, found 0"),
+        ({"steps": 0}, "steps: expected 1 to 1,000,000,000, found 0"),
+        ({"save_every": 0}, "save_every: expected 1 to 1,000,000,000, found 0"),
         ({"batch": 5, "devices": 2}, "batch: expected a multiple of the 2 devices, found 5"),
     ],
 )

@@ -333,7 +333,7 @@ def test_a_store_without_truth_in_millimetres_is_refused_before_training(
     [
         ({"epochs": None}, "schedule: expected epochs to go with the exponential one"),
         ({"data": TrainConfig().data}, "epochs: expected a store to pass over"),
-        ({"epochs": 0}, "epochs: expected 1 or more, found 0"),
+        ({"epochs": 0}, "epochs: expected 1 to 100,000, found 0"),
     ],
 )
 def test_a_configuration_is_checked(config: TrainConfig, change: dict[str, Any], message: str) -> None:

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import wraps
 from inspect import signature
 from pathlib import Path
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar, get_args, get_type_hints
 
 Config = TypeVar("Config")
 Arguments = ParamSpec("Arguments")
@@ -121,3 +121,35 @@ def override(config: Config, options: dict[str, Any]) -> Config:
         known = [field.name for field in fields(config)]  # type: ignore[arg-type]
         unknown = ", ".join(sorted(set(options) - set(known)))
         raise UserError(f"unknown option {unknown}", f"Known options: {', '.join(known)}.") from None
+
+
+@dataclass(frozen=True)
+class Within:
+    """The reasonable values of an option, declared beside it: `steps: Annotated[int, Within(1, 10**9)]`.
+
+    Of a tuple each item is meant. What lies outside would take ages, all memory, or mean nothing.
+    """
+
+    low: float
+    high: float
+    rising: bool = False
+    """The items are a range, from its first to its last."""
+
+
+def check_ranges(config: object) -> None:
+    """Raise UserError where a number of this dataclass is outside of its `Within`, or is NaN.
+
+    Meant to be called first in `__post_init__`, so that Python and the command line are told the same.
+    """
+    for name, hint in get_type_hints(type(config), include_extras=True).items():
+        value = getattr(config, name)
+        items = value if isinstance(value, tuple | list) else () if value is None else (value,)
+        for limits in (extra for extra in get_args(hint)[1:] if isinstance(extra, Within)):
+            if not all(limits.low <= item <= limits.high for item in items):
+                expected(name, f"{_number(limits.low)} to {_number(limits.high)}", value)
+            if limits.rising and list(items) != sorted(items):
+                expected(name, "the smaller number first", value)
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import torch
 import tyro
@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from repose.data.batch import Batch
 from repose.data.clips import StoreClips, StoreConfig
 from repose.data.synthetic import SyntheticClips, SyntheticConfig
-from repose.errors import UserError, expected
+from repose.errors import UserError, Within, check_ranges, expected
 from repose.examination import Examination, StoreExamination
 from repose.journal import SHOWN_EVERY, Journal, import_wandb
 from repose.losses import LossWeights, projection_2d, total_loss
@@ -43,7 +43,7 @@ class TrainConfig:
     any other."""
     initial: Path | None = None
     """Checkpoint of this model to start from."""
-    frames: int | None = None
+    frames: Annotated[int | None, Within(1, 10_000)] = None
     """Frames of a window, where they are to differ from the model's."""
     skeleton: str | None = None
     """Skeleton to learn, where it is to differ from the model's."""
@@ -51,56 +51,45 @@ class TrainConfig:
     """Learn joints relative to the root, where this is to differ from the model's."""
     data: tyro.conf.AvoidSubcommands[SyntheticConfig | StoreConfig] = field(default_factory=SyntheticConfig)
     losses: LossWeights = field(default_factory=LossWeights)
-    steps: int = 10_000
-    epochs: int | None = None
+    steps: Annotated[int, Within(1, 10**9)] = 10_000
+    epochs: Annotated[int | None, Within(1, 100_000)] = None
     """Passes over a store, in place of steps."""
-    batch: int = 32
+    batch: Annotated[int, Within(1, 100_000)] = 32
     """Clips a step, over all devices."""
     optimizer: Literal["adamw", "adam-amsgrad"] = "adamw"
     """Adam with decoupled weight decay, or the AMSGrad form of Adam without any."""
-    learning_rate: float = 1e-3
-    beta2: float = 0.98
+    learning_rate: Annotated[float, Within(0, 10)] = 1e-3
+    beta2: Annotated[float, Within(0, 0.999_999)] = 0.98
     """How much of the mean squared gradient stays from one step to the next."""
-    weight_decay: float = 0.01
+    weight_decay: Annotated[float, Within(0, 100)] = 0.01
     decay_vectors: bool = False
     """Let biases and normalisations decay, too, as the published programs do."""
     schedule: Literal["cosine", "exponential"] = "cosine"
     """Fall of the learning rate: to 0 along a cosine, or by a factor after each epoch."""
-    warmup_steps: int = 200
+    warmup_steps: Annotated[int, Within(0, 10**9)] = 200
     """Steps in which the rate rises linearly before it falls along a cosine."""
-    epoch_decay: float = 0.99
+    epoch_decay: Annotated[float, Within(0, 1)] = 0.99
     """Factor of the exponential schedule."""
-    clip_norm: float | None = 1.0
+    clip_norm: Annotated[float | None, Within(0, 1e6)] = 1.0
     """Largest norm of the gradient."""
-    seed: int = 0
-    validate_every: int = 500
+    seed: Annotated[int, Within(0, 2**32 - 1)] = 0
+    validate_every: Annotated[int, Within(1, 10**9)] = 500
     """Steps, or epochs where these are given."""
-    save_every: int = 200
+    save_every: Annotated[int, Within(1, 10**9)] = 200
     """Steps between states to resume from."""
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    devices: int = 1
-    nodes: int = 1
+    devices: Annotated[int, Within(1, 1024)] = 1
+    nodes: Annotated[int, Within(1, 1024)] = 1
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     recompute: bool = False
     """Take less memory by computing some of the forward pass again (DSTformer alone; same results)."""
-    workers: int = 1
+    workers: Annotated[int, Within(0, 256)] = 1
     """Processes that make batches ahead; 0 makes them in the loop."""
     wandb: str | None = None
     """Project at Weights & Biases that receives the curves, too."""
 
     def __post_init__(self) -> None:
-        for name in (
-            "steps",
-            "batch",
-            "validate_every",
-            "save_every",
-            "devices",
-            "nodes",
-            "frames",
-            "epochs",
-        ):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                expected(name, "1 or more", getattr(self, name))
+        check_ranges(self)
         if self.batch % (self.devices * self.nodes):
             expected("batch", f"a multiple of the {self.devices * self.nodes} devices", self.batch)
         if isinstance(self.data, SyntheticConfig) and self.epochs is not None:

@@ -430,7 +430,7 @@ def test_no_mocap(tmp_path: Path) -> None:
         prepare_mocap(tmp_path, tmp_path / "store", FilmConfig())
     with pytest.raises(UserError, match="expected a folder of motion capture, found nothing there"):
         prepare_mocap(tmp_path / "nowhere", tmp_path / "store", FilmConfig())
-    with pytest.raises(UserError, match="cameras: expected 1 or more"):
+    with pytest.raises(UserError, match="cameras: expected 1 to 1,000"):
         FilmConfig(cameras=0)
 
 

@@ -186,5 +186,5 @@ def test_people_face_everywhere_and_some_lie_down(clips: list[Motion]) -> None:
 
 @pytest.mark.parametrize(("change", "what"), [({"clips": 0}, "clips"), ({"seconds": 0.01}, "seconds")])
 def test_an_empty_motion_is_refused(change: dict[str, float], what: str) -> None:
-    with pytest.raises(UserError, match=f"procedural {what}.*: expected"):
+    with pytest.raises(UserError, match=f"{what}.*: expected"):
         ProceduralConfig(**change)

@@ -35,7 +35,7 @@ def test_each_weight_weighs_its_own_loss(name):
 
 @pytest.mark.parametrize("bad", [{"velocity": -1.0}, {"angle": float("nan")}, {"scale": float("inf")}])
 def test_weights_are_finite_and_not_negative(bad):
-    with pytest.raises(UserError, match=f"loss weight {next(iter(bad))}: expected"):
+    with pytest.raises(UserError, match=f"{next(iter(bad))}: expected"):
         LossWeights(**bad)
 
 

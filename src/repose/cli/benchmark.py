@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from repose.cli.terminal import Bars, Input, Modules, console, import_modules, say
+from repose.errors import Within, check_ranges
 from repose.lift import Device
 
 
@@ -32,7 +33,7 @@ class BenchmarkOcclusion:
     """JSON file that says which joints of a BVH skeleton are which, where names do not (docs/training.md)."""
     undo_swaps: bool = True
     """Put exchanged sides back before lifting, as `repose estimate` does."""
-    seed: int = 0
+    seed: Annotated[int, Within(0, 2**32 - 1)] = 0
     json: Path | None = None
     """File for all numbers and the protocol in words."""
     figure: Path | None = None
@@ -42,6 +43,9 @@ class BenchmarkOcclusion:
     device: Device = "auto"
     imports: Modules = ()
     """Modules that register models of your own; they are looked for in this folder, too."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def run(self) -> None:
         from repose.benchmark import OcclusionBenchmark, draw_figure, draw_worst

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from repose.cli.terminal import Bars, say
-from repose.errors import UserError
+from repose.errors import UserError, Within, check_ranges
 
 if TYPE_CHECKING:
     from repose.view.live import Viewer
@@ -36,10 +36,13 @@ class View:
     """Open the browser; without, only its address is said."""
     host: str = "127.0.0.1"
     """Address to serve at: 0.0.0.0 lets other machines look, too."""
-    port: int = 8080
+    port: Annotated[int, Within(1, 65_535)] = 8080
     """Port to serve at; the next free one where it is taken."""
     force: bool = False
     """Overwrite a page that is there."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def run(self) -> None:
         if self.html is None:
@@ -85,16 +88,19 @@ class Render:
     """A second result of the same video, or the ground truth, to be shown beside the first."""
     source: Path | None = None
     """The video that the result was made from, where it is no longer at its place."""
-    height: int = 720
+    height: Annotated[int, Within(64, 4320)] = 720
     """Of the video in pixels; a source that is lower keeps its own."""
-    frames: tuple[int, ...] = ()
+    frames: Annotated[tuple[int, ...], Within(0, 10**9)] = ()
     """Frames of the sheet, by number; evenly spread unless given."""
-    count: int = 6
+    count: Annotated[int, Within(1, 100)] = 6
     """Number of frames of the sheet."""
     picture: bool = True
     """Draw on the frames of the source."""
     force: bool = False
     """Overwrite files that are there."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def run(self) -> None:
         from repose.view import render_sheet, render_video

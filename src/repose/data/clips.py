@@ -7,7 +7,7 @@ windows, drawn from the seed and the epoch's number, and a step takes its part o
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from repose.data.batch import Batch
 from repose.data.corruption import displace, hide
 from repose.data.store import ClipStore
 from repose.data.windows import Split, Window, stack
-from repose.errors import UserError, expected
+from repose.errors import UserError, Within, check_ranges, expected
 from repose.models import ModelSpec
 from repose.skeleton import Skeleton, get_skeleton
 
@@ -32,7 +32,7 @@ class StoreConfig:
     """A prepared data set (`repose prepare`): its split "train" trains, its split "test" examines."""
     more: tuple[Path, ...] = ()
     """Other stores to train on, too."""
-    stride: int | None = None
+    stride: Annotated[int | None, Within(1, 10_000)] = None
     """Frames from the start of one window to the next; a third of the window by default."""
     tail: Literal["drop", "keep"] = "drop"
     """The end of a video that fills no window: left out (Human3.6M), or stretched to one (MPI-INF-3DHP)."""
@@ -42,19 +42,22 @@ class StoreConfig:
     """Put the truth's own x and y, with confidence 1, in place of the detections."""
     noise: bool = False
     """Displace joints as a detector would, and set confidence from the displacement."""
-    mask_joints: float = 0.0
+    mask_joints: Annotated[float, Within(0, 1)] = 0.0
     """Share of single joints that are hidden."""
-    mask_frames: float = 0.0
+    mask_frames: Annotated[float, Within(0, 1)] = 0.0
     """Share of whole frames that are hidden."""
     stores_2d: tuple[Path, ...] = ()
     """Stores of which only the keypoints are used (`repose prepare keypoints` makes some that have no more):
     the model learns to return them where they are sure."""
-    first_epoch_2d: int = 30
+    first_epoch_2d: Annotated[int, Within(0, 100_000)] = 30
     """Epochs before that train on 3D alone."""
-    frames_2d: int = 81
-    stride_2d: int = 27
-    crop_2d: tuple[float, float] = (0.25, 1.0)
+    frames_2d: Annotated[int, Within(1, 10_000)] = 81
+    stride_2d: Annotated[int, Within(1, 10_000)] = 27
+    crop_2d: Annotated[tuple[float, float], Within(0.01, 1, rising=True)] = (0.25, 1.0)
     """Side of the square that is cut out of a 2D clip, in sides of the square around all its joints."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 class StoreClips(Dataset[Batch]):

@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
+from repose.errors import Within, check_ranges
 from repose.skeleton import H36M_17
 
 SIDES = torch.tensor(H36M_17.mirror)
@@ -35,42 +37,45 @@ class DetectionConfig:
     """How badly a detector sees. Lengths are shares of the person's apparent height, `p_…` probabilities
     that a clip (or a joint or limb of it) is touched at all, lengths of episodes in frames."""
 
-    p_clean: float = 0.15
+    p_clean: Annotated[float, Within(0, 1)] = 0.15
     """Clips with nothing but the fast noise at its smallest."""
-    fast_noise: tuple[float, float] = (0.001, 0.012)
+    fast_noise: Annotated[tuple[float, float], Within(1e-12, 1, rising=True)] = (0.001, 0.012)
     """From frame to frame, log-uniform over clips."""
-    slow_noise: tuple[float, float] = (0.002, 0.018)
+    slow_noise: Annotated[tuple[float, float], Within(1e-12, 1, rising=True)] = (0.002, 0.018)
     """Drifting within a second or so."""
-    bias: float = 0.008
+    bias: Annotated[float, Within(0, 1)] = 0.008
     """Constant over a clip, per joint: layouts differ in where a joint is."""
-    p_outlier: float = 0.25
-    outlier: float = 0.12
-    p_swap_legs: float = 0.10
-    p_swap_arms: float = 0.08
-    p_swap_all: float = 0.06
-    swap_frames: tuple[int, int] = (1, 40)
-    p_joint_lost: float = 0.12
-    joint_lost_frames: tuple[int, int] = (1, 60)
-    p_flicker: float = 0.25
+    p_outlier: Annotated[float, Within(0, 1)] = 0.25
+    outlier: Annotated[float, Within(0, 1)] = 0.12
+    p_swap_legs: Annotated[float, Within(0, 1)] = 0.10
+    p_swap_arms: Annotated[float, Within(0, 1)] = 0.08
+    p_swap_all: Annotated[float, Within(0, 1)] = 0.06
+    swap_frames: Annotated[tuple[int, int], Within(1, 10_000, rising=True)] = (1, 40)
+    p_joint_lost: Annotated[float, Within(0, 1)] = 0.12
+    joint_lost_frames: Annotated[tuple[int, int], Within(1, 10_000, rising=True)] = (1, 60)
+    p_flicker: Annotated[float, Within(0, 1)] = 0.25
     """Clips in which joints come and go from frame to frame."""
-    p_limb_lost: float = 0.08
-    limb_lost_frames: tuple[int, int] = (5, 90)
-    p_frames_lost: float = 0.12
-    frames_lost: tuple[int, int] = (1, 45)
-    p_wrong_place: float = 0.10
+    p_limb_lost: Annotated[float, Within(0, 1)] = 0.08
+    limb_lost_frames: Annotated[tuple[int, int], Within(1, 10_000, rising=True)] = (5, 90)
+    p_frames_lost: Annotated[float, Within(0, 1)] = 0.12
+    frames_lost: Annotated[tuple[int, int], Within(1, 10_000, rising=True)] = (1, 45)
+    p_wrong_place: Annotated[float, Within(0, 1)] = 0.10
     """A limb that the detector did not see and guesses somewhere else."""
-    wrong_place: tuple[float, float] = (0.03, 0.4)
+    wrong_place: Annotated[tuple[float, float], Within(1e-12, 1, rising=True)] = (0.03, 0.4)
     """How far off such guesses are, log-uniform over clips."""
-    together: float = 0.7
+    together: Annotated[float, Within(0, 1)] = 0.7
     """Error that all guessed joints have in common, in parts of each guess's own."""
-    p_self_occlusion: float = 0.6
+    p_self_occlusion: Annotated[float, Within(0, 1)] = 0.6
     """Clips in which joints behind the person's own body are guessed, too."""
-    self_occlusion: tuple[float, float] = (0.004, 0.06)
+    self_occlusion: Annotated[tuple[float, float], Within(1e-12, 1, rising=True)] = (0.004, 0.06)
     """How far off these are, log-uniform over clips."""
-    p_knows: float = 0.7
+    p_knows: Annotated[float, Within(0, 1)] = 0.7
     """Clips whose detector gives its guesses a lower confidence."""
-    p_unsure: float = 0.8
+    p_unsure: Annotated[float, Within(0, 1)] = 0.8
     """Clips whose confidence goes with the error; in the others it is 1."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 def detect(

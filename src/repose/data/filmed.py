@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from repose.data.source import Source, counter
 from repose.data.store import Progress, Recording
 from repose.data.synthetic import mocap_split
 from repose.data.virtual_camera import CameraConfig, film
-from repose.errors import expected
+from repose.errors import Within, check_ranges, expected
 from repose.skeleton import H36M_17, stature
 
 _SIDE_PX = 1000
@@ -43,22 +44,21 @@ _SAMPLE_CAMERAS = 4
 class FilmConfig:
     """How motion capture is filmed."""
 
-    cameras: int = 4
+    cameras: Annotated[int, Within(1, 1000)] = 4
     """Virtual cameras for every clip, each in a place of its own."""
-    seed: int = 0
+    seed: Annotated[int, Within(0, 2**32 - 1)] = 0
     detector_noise: bool = False
     """Give the 2D joints a detector's errors and confidence; without it they are exact."""
     joint_map: Path | None = None
     """File that says what the joints of a BVH skeleton are, where names do not tell."""
-    fps: float = FPS
-    focal_px: float = 500.0
+    fps: Annotated[float, Within(1, 1000)] = FPS
+    focal_px: Annotated[float, Within(10, 100_000)] = 500.0
     """A picture 90 degrees wide, so that people who walk about stay in it."""
     camera: CameraConfig = field(default_factory=lambda: CameraConfig(focal_sigma=0.0))
     detection: DetectionConfig = field(default_factory=DetectionConfig)
 
     def __post_init__(self) -> None:
-        if self.cameras < 1:
-            expected("cameras", "1 or more", self.cameras)
+        check_ranges(self)
 
 
 def read_filmed_mocap(folder: str | Path, config: FilmConfig, *, progress: Progress | None = None) -> Source:

@@ -7,11 +7,12 @@ Body axes: x forward, y left, z up; rest pose standing upright with the arms han
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float
 
-from repose.errors import expected
+from repose.errors import Within, check_ranges, expected
 from repose.rotation import euler_to_matrix, forward_kinematics
 from repose.skeleton import H36M_17
 
@@ -64,17 +65,16 @@ _GROUPS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class ProceduralConfig:
-    clips: int = 600
-    seconds: float = 8.0
-    fps: float = 60.0
-    p_gait: float = 0.3
+    clips: Annotated[int, Within(1, 100_000)] = 600
+    seconds: Annotated[float, Within(0.01, 600)] = 8.0
+    fps: Annotated[float, Within(1, 1000)] = 60.0
+    p_gait: Annotated[float, Within(0, 1)] = 0.3
     """Clips that walk or run."""
-    p_floor: float = 0.08
+    p_floor: Annotated[float, Within(0, 1)] = 0.08
     """Clips with the trunk tilted anyhow: lying, crawling, tumbling."""
 
     def __post_init__(self) -> None:
-        if self.clips < 1:
-            expected("procedural clips", "1 or more", self.clips)
+        check_ranges(self)
         if not self.seconds * self.fps >= 2:
             expected("procedural seconds × fps", "2 frames or more", self.seconds * self.fps)
 

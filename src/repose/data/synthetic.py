@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from repose.data.mocap import MocapClip, read_cmu, read_mocap, resample
 from repose.data.occlusion import self_occluded
 from repose.data.procedural import ProceduralConfig, make_motion
 from repose.data.virtual_camera import CameraConfig, film
-from repose.errors import UserError
+from repose.errors import UserError, Within, check_ranges
 from repose.skeleton import stature
 
 STATURE_M = 1.70
@@ -40,20 +41,23 @@ class SyntheticConfig:
     joint_map: Path | None = None
     """File that says what the joints of a BVH skeleton are, where names do not tell."""
     procedural: ProceduralConfig = field(default_factory=ProceduralConfig)
-    p_procedural: float = 0.35
+    p_procedural: Annotated[float, Within(0, 1)] = 0.35
     """Share of procedural clips where there is motion capture, too."""
-    frame_rate_hz: float = 30.0
-    time_warp: tuple[float, float] = (0.7, 1.5)
+    frame_rate_hz: Annotated[float, Within(1, 1000)] = 30.0
+    time_warp: Annotated[tuple[float, float], Within(0.1, 10, rising=True)] = (0.7, 1.5)
     """Slow-down and speed-up of a clip, log-uniform."""
-    p_reverse: float = 0.1
-    p_exchange_arms: float = 0.3
-    bone_spread: float = 0.10
-    shift_m: float = 0.025
+    p_reverse: Annotated[float, Within(0, 1)] = 0.1
+    p_exchange_arms: Annotated[float, Within(0, 1)] = 0.3
+    bone_spread: Annotated[float, Within(0, 1)] = 0.10
+    shift_m: Annotated[float, Within(0, 1)] = 0.025
     """How differently the joints of trunk and head are defined (`repose.data.augment.shift_joints`)."""
-    short_clips: float = 0.15
+    short_clips: Annotated[float, Within(0, 1)] = 0.15
     """Share of batches with clips of fewer frames than the window, down to a single one."""
     camera: CameraConfig = field(default_factory=CameraConfig)
     detection: DetectionConfig = field(default_factory=DetectionConfig)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)

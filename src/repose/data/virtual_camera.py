@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from repose.errors import Within, check_ranges
 from repose.skeleton import stature
 
 
@@ -14,16 +16,19 @@ from repose.skeleton import stature
 class CameraConfig:
     """Where virtual cameras stand. Angles in degrees, ranges uniform unless said otherwise."""
 
-    pitch_deg: tuple[float, float] = (-15.0, 45.0)
+    pitch_deg: Annotated[tuple[float, float], Within(-90, 90, rising=True)] = (-15.0, 45.0)
     """Looking down is positive."""
-    roll_sigma_deg: float = 9.0
+    roll_sigma_deg: Annotated[float, Within(0, 90)] = 9.0
     """Normal, cut at 30 degrees."""
-    distance: tuple[float, float] = (1.4, 6.0)
+    distance: Annotated[tuple[float, float], Within(0.5, 100, rising=True)] = (1.4, 6.0)
     """From camera to person in body heights, log-uniform."""
-    off_axis_deg: float = 22.0
+    off_axis_deg: Annotated[float, Within(0, 60)] = 22.0
     """How far from the middle of the picture the person may stand, in each direction."""
-    focal_sigma: float = 0.12
+    focal_sigma: Annotated[float, Within(0, 1)] = 0.12
     """Log-normal error of the focal length that the lifter will assume."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 def film(

@@ -1,13 +1,13 @@
 """The weighted sum of losses that a training run minimises."""
 
-import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Annotated
 
 from jaxtyping import Float
 from torch import Tensor
 
-from repose.errors import expected
+from repose.errors import Within, check_ranges, expected
 from repose.losses.deviation import deviation
 from repose.losses.position import (
     angle,
@@ -30,26 +30,24 @@ class LossWeights:
     not finite, and when all factors are 0.
     """
 
-    position: float = 1.0
+    position: Annotated[float, Within(0, 1e6)] = 1.0
     """Of `mpjpe`."""
-    scale: float = 0.5
+    scale: Annotated[float, Within(0, 1e6)] = 0.5
     """Of `n_mpjpe`."""
-    velocity: float = 20.0
-    limb_variance: float = 0.0
-    limb_length: float = 0.0
-    angle: float = 0.0
-    angle_velocity: float = 0.0
-    spatial_rank: float = 0.0
-    temporal_rank: float = 0.0
-    rank_margin: float = 0.0
+    velocity: Annotated[float, Within(0, 1e6)] = 20.0
+    limb_variance: Annotated[float, Within(0, 1e6)] = 0.0
+    limb_length: Annotated[float, Within(0, 1e6)] = 0.0
+    angle: Annotated[float, Within(0, 1e6)] = 0.0
+    angle_velocity: Annotated[float, Within(0, 1e6)] = 0.0
+    spatial_rank: Annotated[float, Within(0, 1e6)] = 0.0
+    temporal_rank: Annotated[float, Within(0, 1e6)] = 0.0
+    rank_margin: Annotated[float, Within(0, 1e6)] = 0.0
     """No factor: the share of the true gap by which the two relational losses want depths apart."""
-    deviation: float = 0.0
+    deviation: Annotated[float, Within(0, 1e6)] = 0.0
     """Of `deviation`, for models that predict one."""
 
     def __post_init__(self) -> None:
-        for name, weight in asdict(self).items():
-            if not (weight >= 0 and math.isfinite(weight)):
-                expected(f"loss weight {name}", "a finite number, 0 or more", weight)
+        check_ranges(self)
         if not self.factors():
             expected("loss weights", "at least one above 0", "all 0")
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, get_args
 
 import tyro
 
-from repose.errors import UserError, expected
+from repose.errors import UserError, Within, check_ranges, expected
 
 Smoothing = Literal["low-pass", "one-euro", "off"]
 
@@ -14,35 +14,31 @@ Smoothing = Literal["low-pass", "one-euro", "off"]
 class RefineConfig:
     """The steps of refining, in their order; the defaults are those of the command line."""
 
-    height_m: Annotated[float | None, tyro.conf.arg(name="height")] = None
+    height_m: Annotated[float | None, tyro.conf.arg(name="height"), Within(0.3, 3)] = None
     """The person's height in metres: the result is brought to this size."""
     spikes: bool = True
     """Take out joints that leave their path for a moment."""
     smoothing: Smoothing = "low-pass"
     """A low-pass without lag; or one-euro, which looks at nothing that is yet to come; or off."""
-    cutoff_hz: Annotated[float, tyro.conf.arg(name="cutoff")] = 6.0
+    cutoff_hz: Annotated[float, tyro.conf.arg(name="cutoff"), Within(0.01, 1000)] = 6.0
     """What is faster than this is jitter: the cut-off of the low-pass."""
-    depth_cutoff_hz: Annotated[float, tyro.conf.arg(name="depth-cutoff")] = 1.0
+    depth_cutoff_hz: Annotated[float, tyro.conf.arg(name="depth-cutoff"), Within(0.01, 1000)] = 1.0
     """The same for the person's distance from the camera, which a lifter knows worst."""
     bones: bool = True
     """Give each bone one length for the whole clip, the same on both sides."""
     gravity: bool = True
     """Find up, and turn the result to a world whose z axis it is."""
-    camera_pitch_deg: Annotated[float | None, tyro.conf.arg(name="camera-pitch")] = None
+    camera_pitch_deg: Annotated[float | None, tyro.conf.arg(name="camera-pitch"), Within(-90, 90)] = None
     """Degrees by which the camera looks down; with the roll, instead of finding up."""
-    camera_roll_deg: Annotated[float | None, tyro.conf.arg(name="camera-roll")] = None
+    camera_roll_deg: Annotated[float | None, tyro.conf.arg(name="camera-roll"), Within(-180, 180)] = None
     """Degrees by which uprights lean to the right in the picture."""
     feet: bool = True
     """Hold feet where they touch the ground."""
 
     def __post_init__(self) -> None:
-        if self.height_m is not None and not 0.3 < self.height_m < 3:
-            expected("height", "a person's height in metres", self.height_m)
+        check_ranges(self)
         if self.smoothing not in get_args(Smoothing):
             expected("smoothing", ", ".join(get_args(Smoothing)), repr(self.smoothing))
-        for name, value in (("cutoff", self.cutoff_hz), ("depth cutoff", self.depth_cutoff_hz)):
-            if not 0 < value < float("inf"):
-                expected(name, "a positive number of Hz", value, "Leave smoothing out with --smoothing off.")
         if (self.camera_pitch_deg is None) != (self.camera_roll_deg is None):
             raise UserError(
                 "one of camera pitch and camera roll was given",
