@@ -216,7 +216,7 @@ def test_mistakes_are_found_before_the_video_is_opened(monkeypatch: pytest.Monke
         ({"height_m": 180}, "height: expected a person's height in metres, found 180"),
         ({"fov_deg": 200}, "field of view: expected 1 to 170 degrees"),
         ({"intrinsics_px": (1, 1, 0, 0), "fov_deg": 60}, "both intrinsics and a field of view"),
-        ({"max_gap_s": -1}, "max_gap_s: expected seconds"),
+        ({"max_gap_s": -1}, "max_gap_s: expected 0 to 60 seconds"),
     ):
         with pytest.raises(UserError, match=message):
             repose.estimate(sample_video(), **options)

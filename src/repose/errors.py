@@ -102,6 +102,11 @@ def _reason(error: Exception) -> str:
 def _fit_to_print(text: str) -> str:
     if len(text) > _LONGEST:
         text = f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    """The text with characters that are not for reading, such as a terminal's control codes, as escapes."""
     return "".join(
         letter if letter.isprintable() or letter in "\n\t\N{NO-BREAK SPACE}" else _escape(letter)
         for letter in text

@@ -10,9 +10,9 @@ from repose.errors import UserError
 from repose.formats import write_poses
 from repose.pose import Pose3D
 from repose.sample import load_sample_truth, sample_video
-from repose.video import write_video
+from repose.video import Seeker, open_video, write_video
 from repose.video.origin import find_video, note_video
-from repose.view import make_scene, write_page
+from repose.view import make_scene, render_video, write_page
 
 
 def test_people_stand_on_the_ground_with_z_up(walker: Pose3D) -> None:
@@ -227,6 +227,22 @@ def test_another_user_has_another_key(
 def test_a_video_named_on_windows_is_found_beside_the_result(tmp_path: Path) -> None:
     (tmp_path / "walk.mp4").touch()
     assert find_video({"video": "C:\\films\\walk.mp4"}, tmp_path) == (tmp_path / "walk.mp4", None)
+
+
+def test_the_picture_of_slow_motion_is_that_of_the_frame(walker: Pose3D, tmp_path: Path) -> None:
+    record = {**walker.record, "capture_fps": 240.0, "slow_motion": 8.0}
+    slow = replace(walker, fps=240.0, times_s=walker.frames / 240, record=record)
+    scene = make_scene([slow])
+    seeker = Seeker(open_video(sample_video()))
+    for frame in (0, 17, 40):
+        found, wanted = seeker.at(scene.video_times_s[frame]), seeker.at(walker.times_s[frame])
+        np.testing.assert_array_equal(found, wanted)
+    seeker.close()
+    for picture, count in ((True, 288), (False, FRAMES)):
+        render_video([slow], tmp_path / "film.mp4", height=120, picture=picture, force=True)
+        film = open_video(tmp_path / "film.mp4").info
+        assert film.fps == pytest.approx(30, abs=0.5), "slow as in the video"
+        assert film.frames == count
 
 
 def test_what_is_wrong_is_said(walker: Pose3D, tmp_path: Path) -> None:

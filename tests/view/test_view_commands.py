@@ -115,6 +115,14 @@ def test_a_video_that_is_gone(walker: Pose3D, tmp_path: Path, capsys: pytest.Cap
     assert "No picture: its video /nowhere/walk.mp4 is not beside it" in capsys.readouterr().out
 
 
+def test_a_result_does_not_steer_the_terminal(
+    walker: Pose3D, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_poses([replace(walker, record={}, scale="\x1b]0;title\x07\x1b[2Jgone [red]x[/]")], tmp_path / "out")
+    assert run("view", tmp_path / "out", "--html", tmp_path / "a.html") == 0
+    assert "Scale: \\x1b]0;title\\x07\\x1b[2Jgone [red]x[/].\n" in capsys.readouterr().out
+
+
 def test_a_browser_that_does_not_open(
     result: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from repose.errors import UserError
+from repose.errors import UserError, printable
 
 console = Console()
 complaints = Console(stderr=True)
@@ -144,8 +144,8 @@ def table(*headings: str, right: tuple[str, ...] = ()) -> Table:
 
 
 def say(text: str) -> None:
-    """A line as it is: neither wrapped nor coloured."""
-    console.print(text, soft_wrap=True, highlight=False, markup=False)
+    """A line as it is: neither wrapped nor coloured; what would steer the terminal is spelt out."""
+    console.print(printable(text), soft_wrap=True, highlight=False, markup=False)
 
 
 def few(words: list[str]) -> str:

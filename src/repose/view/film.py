@@ -40,7 +40,8 @@ def render_video(
 
     Every frame of the video comes out at its own time, with the sound; without a video (`picture` false,
     or a result of keypoints) the frames of the result do. `height` in pixels; a video that is lower
-    keeps its own. `compare` and `source` as in `make_scene`. One frame is in memory at a time.
+    keeps its own. Slow motion stays slow, as in the video; the time that is written on it is the motion's.
+    `compare` and `source` as in `make_scene`. One frame is in memory at a time.
 
     Raises UserError as `make_scene` and `repose.video.write_video`, where the video is gone, for a file
     that is there unless `force` is set, and where OpenCV is not installed.
@@ -63,7 +64,7 @@ def render_video(
     else:
         frames, total, sound = _slates(scene, height), len(scene.frames), None
     pictures = _drawn(scene, frames, height, total, progress)
-    write_video(path, pictures, scene.fps, preset="veryfast", sound=sound)
+    write_video(path, pictures, scene.fps / scene.slow_motion, preset="veryfast", sound=sound)
     return scene
 
 
@@ -73,7 +74,7 @@ def _slates(scene: Scene, height: int) -> Iterator[VideoFrame]:
     if scene.image_size and any(figure.points_px is not None for figure in scene.figures):
         width = round(height * scene.image_size[0] / scene.image_size[1])
     slate = blank(width, height, _SLATE)
-    for frame, time_s in zip(scene.frames, scene.times_s - scene.times_s[0], strict=True):
+    for frame, time_s in zip(scene.frames, scene.video_times_s - scene.video_times_s[0], strict=True):
         yield VideoFrame(int(frame), float(time_s), slate.copy())
 
 
@@ -102,5 +103,5 @@ def _caption(space: Picture, scene: Scene, source: VideoFrame) -> None:
     size = max(10, space.shape[0] // 42)
     low = space.shape[0] - round(1.9 * size)
     write(space, f"frame {source.index}", size, low, size)
-    write(space, f"{source.time_s:.2f} s", round(7.5 * size), low, size)
+    write(space, f"{source.time_s / scene.slow_motion:.2f} s", round(7.5 * size), low, size)
     draw_legend(space, scene, size)

@@ -73,8 +73,8 @@ class Scene:
     frames: Int[np.ndarray, " frames"]
     """Frame numbers of the source, from the first with anybody to the last, without gaps: the timeline."""
     times_s: Float[np.ndarray, " frames"]
-    video_times_s: Float[np.ndarray, " frames"]
-    """The same in the video, which takes longer where it is slow motion."""
+    slow_motion: float
+    """Seconds of the video in a second of the motion, 1 but for slow motion."""
     fps: float
     camera: Camera | None
     """The camera that filmed, in this world; None where nothing says where people stand before it."""
@@ -85,6 +85,11 @@ class Scene:
     title: str
     notes: tuple[str, ...]
     """What whoever looks should know: where up and the scale come from, what is missing."""
+
+    @property
+    def video_times_s(self) -> Float[np.ndarray, " frames"]:
+        """The times of the frames in the video."""
+        return self.times_s * self.slow_motion
 
     def joints_m(self, number: int, frame: int, *, together: bool = True) -> np.ndarray | None:
         """Joints (joints, 3) of figure `number` in frame `frame` of the timeline, None where it is absent.
@@ -217,7 +222,7 @@ def make_scene(result: Result, compare: Result | None = None, *, source: str | P
         figures=tuple(figures),
         frames=frames,
         times_s=times_s,
-        video_times_s=times_s * poses[0].record.get("slow_motion", 1.0),
+        slow_motion=poses[0].record.get("slow_motion", 1.0),
         fps=poses[0].fps,
         camera=camera,
         image_size=size,
