@@ -19,7 +19,7 @@ from scipy import fft
 from repose.files.structured import Count, convert
 from repose.video.decoding import VideoFrame
 
-_RATE_HZ = 6.0
+_RATE_HZ = 5.0
 _REFERENCE_S = 1.0
 """A reference picture serves until the camera has moved against it, and no longer than this."""
 _SHORTER_SIDE_PX = 128
