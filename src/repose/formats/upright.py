@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
+from repose.floor import floor_m
 from repose.pose import Pose3D
-from repose.skeleton import ANKLE_HEIGHT, H36M_17, recipe, stature
 
 # Takes the axes of a level camera (x right, y down, z forward) to a world with z up, y away from the camera.
 _R_WORLD_CAM = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
@@ -17,10 +17,9 @@ def to_world(poses: Sequence[Pose3D]) -> tuple[Pose3D, ...]:
     """The same people in a world whose z axis points up; `record["world"]` says where that is from.
 
     What is in a world stays as it is, and a known `T_cam_world` is used. Otherwise the camera is taken to
-    be level. Then the ground lies where the feet are: all these people are moved together, so that their
-    lowest joint is on the ground in the middle of all frames (median; where the layout has no heels, the
-    ankle is as high above it as it is in an adult), and the root of the first of them begins above the
-    origin. Where a pose says nothing of the place (`camera-root-relative`), the root stays put.
+    be level. Then the ground lies where the feet are (`repose.floor`): all these people are moved together,
+    and the root of the first of them begins above the origin. Where a pose
+    says nothing of the place (`camera-root-relative`), the root stays put.
     """
     level = [pose for pose in poses if pose.coordinates != "world" and pose.T_cam_world is None]
     shift = _to_the_ground(level) if level else np.zeros(3)
@@ -126,11 +125,6 @@ def _in_world(pose: Pose3D, shift_m: np.ndarray) -> Pose3D:
 
 def _to_the_ground(poses: Sequence[Pose3D]) -> Float[np.ndarray, "3"]:
     """What brings poses of level cameras to the ground and the first of them to the origin."""
-    lowest: list[np.ndarray] = []
-    for pose in poses:
-        soles = (pose.joints_m @ _R_WORLD_CAM.T)[..., 2].min(axis=1)
-        if "left_heel" not in pose.skeleton.joints:
-            soles -= ANKLE_HEIGHT * np.median(stature(recipe(pose.skeleton, H36M_17) @ pose.joints_m))
-        lowest.append(soles)
+    floor = floor_m(poses, [(pose.joints_m @ _R_WORLD_CAM.T)[..., 2] for pose in poses])
     x, y, _ = _R_WORLD_CAM @ poses[0].joints_m[0, poses[0].skeleton.parents.index(-1)]
-    return np.array([-x, -y, -np.median(np.concatenate(lowest))])
+    return np.array([-x, -y, -floor])

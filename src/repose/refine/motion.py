@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from repose.errors import override
+from repose.floor import floor_m
 from repose.pose import Pose3D
 from repose.refine.bones import hold_lengths, measure_bones
 from repose.refine.config import RefineConfig
@@ -168,7 +169,11 @@ def _stand(tracks: Sequence[_Track], config: RefineConfig) -> None:
         return
     for track in tracks:
         track.touching = foot_contacts(track.body_m, track.pose.times_s, track.body_seen, up.direction)
-    level_m = _ground_level(tracks, up) if known is None else float(known[:3, 2] @ known[:3, 3])
+    if known is None:
+        scaled = [replace(track.pose, joints_m=track.joints_m) for track in tracks]
+        level_m = floor_m(scaled, [pose.joints_m @ up.direction for pose in scaled])
+    else:
+        level_m = float(known[:3, 2] @ known[:3, 3])
     T_cam_world = up.T_cam_world(-level_m) if known is None else known
     for track in tracks:
         track.T_cam_world = T_cam_world
@@ -196,14 +201,6 @@ def _known_world(tracks: Sequence[_Track]) -> Float[np.ndarray, "4 4"] | None:
 def _soles_m(track: _Track, up: Up) -> Float[np.ndarray, "frames 2"]:
     """How high each sole is above the camera."""
     return track.ankles_m(track.joints_m) @ up.direction - track.ankle_height_m()
-
-
-def _ground_level(tracks: Sequence[_Track], up: Up) -> float:
-    """Height of the ground above the camera: the middle of all touches; without any, the lowest of soles."""
-    touches = np.concatenate([_soles_m(track, up)[track.touching] for track in tracks])
-    if len(touches):
-        return float(np.median(touches))
-    return float(np.quantile(np.concatenate([_soles_m(track, up).min(axis=1) for track in tracks]), 0.05))
 
 
 def _hold(track: _Track, up: Up, level_m: float) -> None:

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from repose import palette
 from repose.camera import Camera
 from repose.errors import expected
+from repose.floor import floor_m
 from repose.formats import read_poses
 from repose.formats.upright import to_world, up_note
 from repose.pose import Pose3D, check_span
@@ -180,14 +181,9 @@ def make_scene(result: Result, compare: Result | None = None, *, source: str | P
     poses, folder = _tracks(result)
     second = [] if compare is None else _tracks(compare)[0]
     placed = all(pose.coordinates != "camera-root-relative" for pose in poses)
-    known = next((pose.T_cam_world for pose in poses if pose.T_cam_world is not None), None)
     worlds = to_world(poses)
     joints = [pose.joints_m.astype(np.float64) for pose in worlds]
-    # The floor is where the lowest joint often is. It may be lower in a fifth of the frames: legs that are
-    # guessed wrongly behind a table, or a camera that is not level, should not leave everybody in the air.
-    ground = 0.0
-    if known is None or not placed:
-        ground = float(np.percentile(np.concatenate([people[..., 2].min(axis=1) for people in joints]), 20))
+    ground = 0.0 if placed else floor_m(worlds, [people[..., 2] for people in joints])
     T_cam_world = np.eye(4) if worlds[0].T_cam_world is None else worlds[0].T_cam_world.astype(np.float64)
     T_cam_world[:3, 3] += T_cam_world[:3, 2] * ground
     check_span(poses)

@@ -1,0 +1,51 @@
+"""One floor under one result, whoever asks."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from repose.floor import floor_m
+from repose.formats.upright import to_world
+from repose.pose import Pose3D
+from repose.refine import refine
+from repose.sample import load_sample_truth
+from repose.skeleton import H36M_17
+from repose.view.scene import make_scene
+
+STEPS_OFF = {"spikes": False, "smoothing": "off", "bones": False, "feet": False}
+
+
+@pytest.fixture
+def result() -> Pose3D:
+    return replace(load_sample_truth().pose(), T_cam_world=None, coordinates="camera")
+
+
+def test_export_viewer_and_refine_find_one_floor(result: Pose3D) -> None:
+    """Of a level camera: the heights of all joints are the same in all three."""
+    (exported,) = to_world([result])
+    (figure,) = make_scene([replace(result, record={})]).figures
+    (refined,) = refine(result, camera_pitch_deg=0, camera_roll_deg=0, **STEPS_OFF)
+    np.testing.assert_allclose(figure.joints_m[..., 2], exported.joints_m[..., 2], atol=1e-4)
+    np.testing.assert_allclose(refined.joints_m[..., 2], exported.joints_m[..., 2], atol=1e-4)
+
+
+def test_joints_that_were_guessed_do_not_move_the_floor(result: Pose3D) -> None:
+    heights = -result.joints_m[..., 1].astype(np.float64)
+    seen = np.ones_like(result.seen)
+    floor = floor_m([replace(result, seen=seen)], [heights])
+    ankles = H36M_17.indices("left_ankle", "right_ankle")
+    hidden = seen.copy()
+    hidden[:200, ankles] = False
+    heights[:200, ankles] -= 0.4
+    assert floor_m([replace(result, seen=hidden)], [heights]) == pytest.approx(floor, abs=0.05)
+    assert floor_m([replace(result, seen=seen)], [heights]) < floor - 0.3
+
+
+def test_who_stands_on_their_hands_stands_on_the_floor(result: Pose3D) -> None:
+    heights = result.joints_m[..., 1].astype(np.float64)
+    wrists = H36M_17.indices("left_wrist", "right_wrist")
+    heights[:, wrists] = heights.min() - [0.30, 0.31]
+    seen = np.ones_like(result.seen)
+    under = heights[0, wrists].min() - floor_m([replace(result, seen=seen)], [heights])
+    assert under == pytest.approx(0.066, abs=0.01)
