@@ -244,6 +244,9 @@ def test_a_colon_in_a_name_is_no_protocol(
     monkeypatch.chdir(tmp_path)
     clip.rename("12:30.mp4")
     assert len(list(open_video("12:30.mp4"))) == COUNT
+    with_sound(tmp_path / "9:00.mov", "pcm_s16le")
+    assert write_video("12:45.mp4", pictures(), fps=10, sound="9:00.mov") == COUNT
+    assert open_video("12:45.mp4").info.has_audio
 
 
 def test_a_device_is_no_video() -> None:

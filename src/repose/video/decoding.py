@@ -80,7 +80,7 @@ class Video:
     def __iter__(self) -> Iterator[VideoFrame]:
         """Frames in order of time; raises UserError if the file cannot be opened or holds no frame."""
         self.lost, self.damaged = [], []
-        with reading(self.path, "a video"), _open(self.path) as container:
+        with reading(self.path, "a video"), open_container(self.path) as container:
             stream = _video_stream(container, self.path)
             yield from self._walk(container, stream)
 
@@ -142,7 +142,7 @@ class Seeker:
     def __init__(self, video: Video) -> None:
         """Raises UserError as `open_video`. Call `close` at the end."""
         self._video = video
-        self._container = _open(video.path)
+        self._container = open_container(video.path)
         self._stream = _video_stream(self._container, video.path)
         self._coming: Iterator[Any] = iter(())
         self._frame: Any = None
@@ -193,7 +193,7 @@ def open_video(path: str | os.PathLike[str]) -> Video:
     off before its index, one with sound only, and one of which no frame decodes.
     """
     path = Path(path)
-    with _open(path) as container:
+    with open_container(path) as container:
         stream = _video_stream(container, path)
         first = next((frame for _, frames, _ in _decode(container, stream) for frame in frames), None)
         if first is None:
@@ -222,7 +222,7 @@ def frames(path: str | os.PathLike[str]) -> Iterator[VideoFrame]:
     return iter(open_video(path))
 
 
-def _open(path: Path) -> Any:
+def open_container(path: Path) -> Any:
     """The container, once it is known to be a local file in one of the containers that are read.
 
     An absolute path, since FFmpeg takes what stands before a colon for a protocol (`12:30.mp4`).

@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 
 from repose.errors import UserError
 from repose.output import stage_file
-from repose.video.decoding import VideoFrame
+from repose.video.decoding import VideoFrame, open_container
 
 _SUFFIXES = (".mp4", ".mov", ".mkv")
 # Sound that all three containers hold as it is; any other becomes AAC.
@@ -53,7 +53,7 @@ def write_video(
         options |= {"maxrate": f"{most_kbit_s:.0f}k", "bufsize": f"{2 * most_kbit_s:.0f}k"}
     with (
         stage_file(path) as partial,
-        av.open(str(partial), "w", options={"movflags": "faststart"}) as container,
+        av.open(str(partial.absolute()), "w", options={"movflags": "faststart"}) as container,
     ):
         return _encode(container, path, pictures, fps, options, sound)
 
@@ -104,7 +104,7 @@ class _Sound:
 
     def __init__(self, container: Any, path: str | os.PathLike[str]) -> None:
         self._container = container
-        self._source: Any = av.open(str(path))
+        self._source: Any = open_container(Path(path))
         self._stream = self._source.streams.audio[0]
         first_picture: Any = self._source.streams.video[0]
         self._start_s = float((first_picture.start_time or 0) * first_picture.time_base)
