@@ -1,5 +1,6 @@
 """Training: what a run leaves behind, and that stopping it at any point changes nothing."""
 
+import errno
 import json
 import os
 import signal
@@ -410,7 +411,7 @@ def test_a_full_disk_leaves_the_state_before(tmp_path: Path, monkeypatch: pytest
         saved.append(state["step"])
         save(state, path)
         if len(saved) > 1:
-            raise RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(torch, "save", save_once)
     with pytest.raises(UserError, match=r"state\.pt: cannot be written") as full:
