@@ -241,10 +241,10 @@ def test_one_euro_looks_at_nothing_to_come(jittery: Pose3D) -> None:
     [
         ({"height_m": 17}, "height"),
         ({"cutoff_hz": 0}, "cutoff"),
-        ({"depth_cutoff_hz": float("nan")}, "depth cutoff"),
+        ({"depth_cutoff_hz": float("nan")}, "depth_cutoff_hz"),
         ({"smoothing": "median"}, "smoothing"),
         ({"camera_pitch_deg": 10}, "pitch and camera roll"),
-        ({"camera_pitch_deg": 100, "camera_roll_deg": 0}, "camera pitch"),
+        ({"camera_pitch_deg": 100, "camera_roll_deg": 0}, "camera_pitch_deg"),
         ({"cutof_hz": 3}, "unknown option cutof_hz"),
     ],
 )
