@@ -45,7 +45,7 @@ class DetectionConfig:
     """Drifting within a second or so."""
     bias: Annotated[float, Within(0, 1)] = 0.008
     """Constant over a clip, per joint: layouts differ in where a joint is."""
-    p_outlier: Annotated[float, Within(0, 1)] = 0.25
+    p_outlier: Annotated[float, Within(0, 100)] = 0.25
     outlier: Annotated[float, Within(0, 1)] = 0.12
     p_swap_legs: Annotated[float, Within(0, 1)] = 0.10
     p_swap_arms: Annotated[float, Within(0, 1)] = 0.08
@@ -63,7 +63,7 @@ class DetectionConfig:
     """A limb that the detector did not see and guesses somewhere else."""
     wrong_place: Annotated[tuple[float, float], Within(1e-12, 1, rising=True)] = (0.03, 0.4)
     """How far off such guesses are, log-uniform over clips."""
-    together: Annotated[float, Within(0, 1)] = 0.7
+    together: Annotated[float, Within(0, 10)] = 0.7
     """Error that all guessed joints have in common, in parts of each guess's own."""
     p_self_occlusion: Annotated[float, Within(0, 1)] = 0.6
     """Clips in which joints behind the person's own body are guessed, too."""
