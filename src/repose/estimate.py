@@ -108,7 +108,8 @@ def estimate(
         tracks = [input] if isinstance(input, Pose2D) else list(input)
         if options.capture_fps is not None:
             tracks = [at_capture_rate(track, options.capture_fps) for track in tracks]
-            facts = {"capture_fps": options.capture_fps}
+    if options.capture_fps is not None:
+        facts = {**facts, "capture_fps": options.capture_fps}
     if not options.keep_all:
         tracks, dropped = drop_ghosts([doubt_upper_body(leave_out_flips(track)) for track in tracks])
         if dropped:
@@ -135,7 +136,7 @@ def find_tracks(
             skeleton=options.skeleton,
             track=options.track,
         )
-        return read, {} if options.capture_fps is None else {"capture_fps": options.capture_fps}
+        return read, {}
     for name, value in (("fps", options.fps), ("size", options.size), ("skeleton", options.skeleton)):
         if value is not None:
             raise UserError(
@@ -150,7 +151,7 @@ def find_tracks(
         slow_motion = options.capture_fps / info.fps
         frames = (replace(frame, time_s=frame.time_s / slow_motion) for frame in frames)
         info = replace(info, fps=options.capture_fps)
-        facts |= {"capture_fps": options.capture_fps, "slow_motion": slow_motion}
+        facts["slow_motion"] = slow_motion
     camera = CameraWatch()
     frames = camera.watch(frames)
     if (
