@@ -80,6 +80,7 @@ def test_the_view_does_not_depend_on_where_the_camera_points(bodies: Tensor) -> 
 
 def test_a_person_in_the_middle_needs_no_turn() -> None:
     points = torch.randn(1, 1, 17, 2, dtype=torch.float64) * 0.1
+    points[:, :, H36M_17.index("head_top"), 1] = -2.0
     trunk = H36M_17.indices("left_hip", "right_hip", "left_shoulder", "right_shoulder")
     points -= points[:, :, trunk].mean(2, keepdim=True)
     view = person_view(torch.nn.functional.pad(points, (0, 1), value=1.0))
@@ -102,6 +103,44 @@ def test_joints_behind_the_turned_camera_stay_finite() -> None:
     keypoints[:, :, 16, :2] = -8.0
     view = person_view(keypoints)
     assert view.points.isfinite().all()
+
+
+# Roll
+
+QUARTERS = [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("quarters", QUARTERS)
+def test_a_camera_rolled_by_right_angles_shows_the_same_view(bodies: Tensor, quarters: int) -> None:
+    R = turn(roll=quarters * np.pi / 2)
+    straight, rolled = person_view(observe(bodies)), person_view(observe(bodies @ R.T))
+    torch.testing.assert_close(rolled.points, straight.points)
+    torch.testing.assert_close(rolled.track, straight.track)
+    torch.testing.assert_close(R @ straight.T_camera_view, rolled.T_camera_view)
+
+
+@pytest.mark.parametrize("quarters", QUARTERS)
+def test_the_head_is_up_whatever_part_of_the_body_is_known(bodies: Tensor, quarters: int) -> None:
+    legs = H36M_17.indices(*(f"{s}_{j}" for s in ("left", "right") for j in ("hip", "knee", "ankle")))
+    head = H36M_17.indices("thorax", "nose", "head_top", "left_shoulder", "right_shoulder")
+    standing = bodies.clone()
+    standing[:, :, legs] = bodies[:, :, legs].mean((0, 1))
+    for part in (legs, head):
+        keypoints = observe(standing @ turn(roll=quarters * np.pi / 2).T)
+        others = [joint for joint in range(17) if joint not in part]
+        keypoints[:, :, others] = 0
+        points = person_view(keypoints).points.mean(dim=1)
+        high, low = (
+            points[:, joint, 1] for joint in ((part[0], part[2]) if part == legs else (part[2], part[0]))
+        )
+        assert (high < low).all()
+
+
+def test_a_clip_that_tells_nothing_of_up_stays_as_it_is() -> None:
+    keypoints = torch.zeros(1, 3, 17, 3)
+    keypoints[:, :, H36M_17.index("right_wrist")] = torch.tensor([0.3, 0.2, 1.0])
+    view = person_view(keypoints)
+    assert (view.T_camera_view.diagonal(dim1=-2, dim2=-1) > 0.9).all()
 
 
 # Gaps

@@ -2,6 +2,8 @@
 
 Where the person stands in the picture then no longer matters, and a network need not learn that a place
 in the picture means a direction of view (the idea of perspective crop layers, Yu et al., CVPR 2021).
+Neither does it matter by how many right angles the camera is rolled: the whole clip is turned by as many
+as bring the head up, so that a phone held sideways or somebody who lies is no other case.
 """
 
 from dataclasses import dataclass
@@ -14,8 +16,20 @@ from torch import Tensor
 from repose.skeleton import H36M_17
 
 TRUNK = H36M_17.indices("left_hip", "right_hip", "left_shoulder", "right_shoulder")
+_SIDED = {"ankle": 0.04, "knee": 0.285, "hip": 0.53, "shoulder": 0.82}
 USUAL_SIZE_M = 0.6
 """What a `PersonView.size` of 1 at a distance of 1 usually is, of a person 1.70 m tall."""
+# How high joints are of somebody who stands, in statures (Winter 2009). Arms do not tell which way is up.
+_STANDING = {
+    **{f"{side}_{joint}": height for side in ("left", "right") for joint, height in _SIDED.items()},
+    "pelvis": 0.53,
+    "spine": 0.67,
+    "thorax": 0.82,
+    "nose": 0.90,
+    "head_top": 1.0,
+}
+_TELLING = H36M_17.indices(*_STANDING)
+_HEIGHTS = torch.tensor(list(_STANDING.values()))
 
 
 @dataclass(frozen=True)
@@ -25,15 +39,16 @@ class PersonView:
     points: Float[Tensor, "batch frames joints 2"]
     """Rays of the turned camera, divided by the clip's `size`; gaps interpolated over time."""
     track: Float[Tensor, "batch frames 2"]
-    """Where the person's centre moves in the picture, from its mean over the clip, divided by `size`."""
+    """Where the person's centre moves in the picture, from its mean over the clip, divided by `size`; rolled
+    as the points are."""
     size: Float[Tensor, "batch 1"]
     """Apparent size: root mean square distance of the joints from their centre, as a tangent."""
     T_camera_view: Float[Tensor, "batch frames 3 3"]
-    """Rotation from the turned camera back to the real one."""
+    """Rotation from the turned and rolled camera back to the real one."""
 
 
 def person_view(keypoints: Float[Tensor, "batch frames joints 3"]) -> PersonView:
-    """Turn the camera to the person, frame by frame.
+    """Turn the camera to the person, frame by frame, and roll it by right angles until the head is up.
 
     `keypoints` are rays x/z, y/z of the real camera (OpenCV axes) and a confidence that is 0 for a
     missing joint. A joint missing for a while is interpolated over time, one that is missing for the
@@ -59,11 +74,41 @@ def person_view(keypoints: Float[Tensor, "batch frames joints 3"]) -> PersonView
     rays = rotate(T_camera_view.transpose(-1, -2), F.pad(points, (0, 1), value=1.0))
     points = rays[..., :2] / rays[..., 2:].clamp(min=0.1)
     points = torch.where(known[..., None], points, torch.zeros_like(points))
+    upright = upright_roll(points, known)
+    points = roll(points, upright)
+    T_camera_view = torch.cat([roll(T_camera_view[..., :2], upright), T_camera_view[..., 2:]], dim=-1)
     weight = observed.to(points.dtype)
     square = (points.square().sum(-1) * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1)
     size = square.sqrt().clamp(min=1e-4)[:, None]
     track = (centre - centre.mean(dim=1, keepdim=True)) / size[..., None]
-    return PersonView(points / size[..., None, None], track, size, T_camera_view)
+    return PersonView(points / size[..., None, None], roll(track, upright), size, T_camera_view)
+
+
+def upright_roll(
+    points: Float[Tensor, "batch frames joints 2"], known: Bool[Tensor, "batch 1 joints"]
+) -> Float[Tensor, "batch 2"]:
+    """Cosine and sine of the multiple of 90 degrees by which `roll` brings up in the body up in the picture.
+
+    `points` have y down. Up is where those joints are that are high in somebody who stands: the covariance of
+    place and standing height over the known joints and all frames. Where that says nothing, it is no roll.
+    """
+    heights = _HEIGHTS.to(points)
+    weight = known[:, 0, _TELLING].to(points.dtype)
+    mean = (weight * heights).sum(-1, keepdim=True) / weight.sum(-1, keepdim=True).clamp(min=1)
+    x, y = ((weight * (heights - mean))[..., None] * points[:, :, _TELLING].mean(dim=1)).sum(dim=1).unbind(-1)
+    aside = x.abs() > y.abs()
+    cosine = torch.where(aside, 0.0, torch.where(y > 0, -1.0, 1.0))
+    sine = torch.where(aside, -x.sign(), 0.0)
+    return torch.stack([cosine, sine], dim=-1).to(points.dtype)
+
+
+def roll(
+    vectors: Float[Tensor, "batch *axes 2"], by: Float[Tensor, "batch 2"]
+) -> Float[Tensor, "batch *axes 2"]:
+    """Turn by an angle whose cosine and sine are given; written out as in `rotate`."""
+    x, y = vectors.unbind(-1)
+    cosine, sine = (part.reshape(-1, *[1] * (x.ndim - 1)) for part in by.unbind(-1))
+    return torch.stack([cosine * x - sine * y, sine * x + cosine * y], dim=-1)
 
 
 def fill_gaps(
