@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repose.data.mocap import (
-    CMU_VALIDATION,
     H36M,
+    VALIDATION_SUBJECTS,
     MocapClip,
+    hold_out,
     read_cmu,
     read_mocap,
     resample,
@@ -348,23 +349,61 @@ def assert_limbs_are_rigid(clip: MocapClip, atol_m: float) -> None:
 def cmu(shared: Path) -> tuple[list[MocapClip], list[MocapClip]]:
     """The pack without UI-PRMD, which its folder may hold and whose limbs are estimated, not rigid."""
     training, validation = read_cmu(shared / "mocap")
-    return [clip for clip in training if not clip.source.endswith("uiprmd_markers.npz")], validation
+    return tuple(
+        [clip for clip in part if not clip.subject.startswith("ui")] for part in (training, validation)
+    )
+
+
+def test_no_subject_is_on_both_sides(shared: Path) -> None:
+    if not (shared / "mocap" / "uiprmd_markers.npz").is_file():
+        pytest.skip("needs UI-PRMD in shared/mocap; absent here")
+    training, validation = read_cmu(shared / "mocap")
+    trained, held = ({clip.subject for clip in part} for part in (training, validation))
+    assert held - {""} <= VALIDATION_SUBJECTS
+    assert not trained & VALIDATION_SUBJECTS
+    assert "ui-prmd 05" not in trained | held  # whose hips are 0.31 m apart
+    assert {"ui-prmd 04", "ui-prmd 09", "cmu 03"} <= held
+
+
+def named(*names: str) -> list[MocapClip]:
+    still = np.zeros((2, 17, 3), dtype=np.float32)
+    return [
+        MocapClip(name.partition("@")[0], still, 60.0, "", subject=name.partition("@")[2]) for name in names
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "held"),
+    [
+        (["a@cmu 01", "b@cmu 03", "c@cmu 01", "d@cmu 03", "e@cmu 07"], "bd"),
+        (["a@x", "b@y", "c@x", "d@y"], "ac"),
+        (["a#0", "a#9", "b"], "aa"),
+        (["a@x", "b@x"], ""),
+        (["a"], ""),
+    ],
+)
+def test_subjects_are_held_out_whole(names: list[str], held: str) -> None:
+    training, validation = hold_out(named(*names))
+    assert "".join(clip.name[0] for clip in validation) == held
+    assert len(training) + len(validation) == len(names)
 
 
 def recording(clip: MocapClip) -> str:
     return clip.name.partition("#")[0]
 
 
-def test_the_cmu_pack_is_whole_and_split_by_recording(cmu) -> None:
+def test_the_cmu_pack_is_whole_and_split_by_subject(cmu) -> None:
     training, validation = cmu
     names = [{recording(clip) for clip in part} for part in cmu]
     assert not names[0] & names[1]
-    assert names[1] == CMU_VALIDATION
+    basketball = {f"basketball_{number}" for number in range(1, 7)}
+    jumps = {"jumping_2", "jumping_6", "walking_3", "walking_extra_39"}
+    assert names[1] == {"03_01", "03_02", "03_03", "03_04"} | basketball | jumps
     assert len(names[0] | names[1]) == 28 + 96
     # One recording in two forms.
     assert {"02_01", "walking_1"} <= names[0]
     seconds = [sum(len(clip) / clip.fps for clip in part) for part in cmu]
-    assert 0.10 < seconds[1] / sum(seconds) < 0.12
+    assert 0.07 < seconds[1] / sum(seconds) < 0.14
     # Left out: 15 frames of 01_03, 5 of 01_06, 50 of 03_02, and frame 0 of walking_extra_15.
     assert sum(len(clip) for clip in training + validation if clip.fps == 120) == 77_754 - 70
     assert sum(len(clip) for clip in training + validation if clip.fps == 60) == 33_911 - 1

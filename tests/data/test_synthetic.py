@@ -152,6 +152,14 @@ def test_windows_stay_inside_a_long_clip_and_keep_their_rate() -> None:
     torch.testing.assert_close(share, root / root.sum(), atol=0.08, rtol=0)
 
 
+def test_what_there_is_much_of_does_not_drown_the_rest() -> None:
+    motions = [np.zeros((100, 17, 3), dtype=np.float32)] * 17
+    bank = MotionBank.of(motions, ["walk"] * 16 + ["dance"])
+    shares = bank.weights / bank.weights.sum()
+    torch.testing.assert_close(shares[-1], torch.tensor(1 / 5))
+    torch.testing.assert_close(shares[:-1], torch.full((16,), 4 / 5 / 16))
+
+
 def write(folder: Path, motions: list[np.ndarray]) -> Path:
     folder.mkdir()
     for number, joints in enumerate(motions):
@@ -207,7 +215,7 @@ def test_time_and_arms_change_where_configured(option: str) -> None:
         assert not torch.allclose(one, other, atol=0.1)
 
 
-def test_cmu_is_split_by_recording(shared: Path) -> None:
+def test_cmu_is_split_by_subject(shared: Path) -> None:
     folder = shared / "mocap"
     if not (folder / "cmu_joints17").is_dir():
         pytest.skip("needs the CMU pack in shared/mocap; absent here")

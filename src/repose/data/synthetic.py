@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 from repose.data.augment import exchange_arms, mirror, resize_bones, shift_joints
 from repose.data.batch import Batch
 from repose.data.detection import DetectionConfig, detect
-from repose.data.mocap import MocapClip, read_cmu, read_mocap, resample
+from repose.data.mocap import MocapClip, hold_out, read_cmu, read_mocap, resample
 from repose.data.occlusion import self_occluded
 from repose.data.procedural import ProceduralConfig, make_motion
 from repose.data.virtual_camera import CameraConfig, film
@@ -36,8 +36,8 @@ class SyntheticConfig:
     """What training clips are made of."""
 
     mocap: Path | None = None
-    """Folder of motion capture: the CMU pack (`cmu_amc`, `cmu_joints17`; split by recording), or any
-    other (every tenth clip validates). Without it there is procedural motion alone."""
+    """Folder of motion capture: the CMU pack (`cmu_amc`, `cmu_joints17`), or any other; split by subject.
+    Without it there is procedural motion alone."""
     joint_map: Path | None = None
     """File that says what the joints of a BVH skeleton are, where names do not tell."""
     procedural: ProceduralConfig = field(default_factory=ProceduralConfig)
@@ -67,23 +67,36 @@ class MotionBank:
     joints_m: Float[Tensor, "frames joints 3"]
     starts: Int[Tensor, "clips"]
     lengths: Int[Tensor, "clips"]
+    weights: Float[Tensor, "clips"]
+    """How often a clip is drawn."""
 
     @classmethod
-    def of(cls, motions: Sequence[Float[np.ndarray, "_ joints 3"]]) -> "MotionBank":
+    def of(
+        cls, motions: Sequence[Float[np.ndarray, "_ joints 3"]], kinds: Sequence[str] | None = None
+    ) -> "MotionBank":
+        """`kinds`: of what kind each motion is; all of one unless given.
+
+        A kind is drawn by the square root of its length, and a clip among its kind by that of its own, so
+        that what there is much of does not drown the rest.
+        """
         lengths = torch.tensor([len(motion) for motion in motions])
         joints = torch.from_numpy(np.concatenate(motions).astype(np.float32))
-        return cls(joints, lengths.cumsum(0) - lengths, lengths)
+        names = kinds or [""] * len(motions)
+        number = torch.tensor([sorted(set(names)).index(name) for name in names])
+        weights = lengths.to(torch.float32).sqrt()
+        frames = torch.zeros(len(set(names))).index_add(0, number, lengths.to(torch.float32))
+        shares = torch.zeros(len(set(names))).index_add(0, number, weights)
+        weights = weights * (frames.sqrt() / shares)[number]
+        return cls(joints, lengths.cumsum(0) - lengths, lengths, weights)
 
     def sample(
         self, count: int, frames: int, step: Float[Tensor, " batch"], generator: Generator
     ) -> Float[Tensor, "batch frames joints 3"]:
         """`count` windows; window i advances `step[i]` bank frames a frame.
 
-        Clips are drawn by the square root of their length, so that long ones do not drown the rest. A
-        window longer than its clip runs on backwards from the end, and forwards again from the start.
+        A window longer than its clip runs on backwards from the end, and forwards again from the start.
         """
-        weights = self.lengths.to(torch.float32).sqrt()
-        clip = torch.multinomial(weights, count, replacement=True, generator=generator)
+        clip = torch.multinomial(self.weights, count, replacement=True, generator=generator)
         last = (self.lengths[clip] - 1).to(torch.float32)
         span = step * (frames - 1)
         room = torch.where(span < last, last - span, last)
@@ -110,7 +123,7 @@ class SyntheticClips(Dataset[Batch]):
         self.frames = frames
         self.rows = slice(rank * batch // ranks, (rank + 1) * batch // ranks)
         training, self.validation = mocap_split(config.mocap, config.joint_map)
-        self.mocap = MotionBank.of([c.joints_m for c in training]) if training else None
+        self.mocap = _bank(training) if training else None
         self.procedural = _procedural_bank(config.procedural, seed)
 
     def __getitem__(self, step: int) -> Batch:
@@ -158,6 +171,10 @@ def see(
     return Batch(keypoints, relative)
 
 
+def _bank(clips: Sequence[MocapClip]) -> MotionBank:
+    return MotionBank.of([clip.joints_m for clip in clips], [clip.kind for clip in clips])
+
+
 @cache
 def _procedural_bank(config: ProceduralConfig, seed: int) -> MotionBank:
     """Made once in a process, which may train many models."""
@@ -177,9 +194,7 @@ def mocap_split(
     if (folder / "cmu_amc").is_dir() or (folder / "cmu_joints17").is_dir():
         training, validation = read_cmu(folder)
     else:
-        clips = read_mocap(folder, joint_map=joint_map)
-        validation = clips[::10] if len(clips) > 1 else []
-        training = [clip for i, clip in enumerate(clips) if i % 10 or len(clips) == 1]
+        training, validation = hold_out(read_mocap(folder, joint_map=joint_map))
     if not training:
         raise UserError(
             f"{folder}: expected motion capture, found no clip", "Give a folder of BVH, AMC or npz files."
