@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-from repose.evaluate.scores import Clip, Predictions, score
+from repose.evaluation.scores import Clip, Predictions, score
 from repose.skeleton import H36M_17
 
 FRAMES = 90_000

@@ -32,15 +32,15 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils.flop_counter import FlopCounterMode
 
 import repose
-from repose.benchmark.conditions import CONDITIONS
-from repose.benchmark.occlusion import OcclusionBenchmark, lift
-from repose.benchmark.scores import measure
-from repose.data.detection import DetectionConfig
-from repose.data.synthetic import SyntheticConfig
+from repose.evaluation.benchmark_scores import measure
+from repose.evaluation.conditions import CONDITIONS
+from repose.evaluation.occlusion_benchmark import OcclusionBenchmark, lift
 from repose.losses import LossWeights, total_loss
 from repose.models import PoseModel, build, find_spec
 from repose.skeleton import Skeleton
-from repose.train import TrainConfig, train
+from repose.synthetic.detector_errors import DetectionConfig
+from repose.synthetic.motions import SyntheticConfig
+from repose.training.loop import TrainConfig, train
 
 
 class Variant(NamedTuple):
@@ -137,7 +137,7 @@ def chosen_pairs(pairs: str) -> Iterator[None]:
         return loss, parts | {"spatial_rank": spatial.detach(), "temporal_rank": temporal.detach()}
 
     watching = register_module_forward_pre_hook(look)
-    with patch("repose.train.total_loss", total):
+    with patch("repose.training.loop.total_loss", total):
         try:
             yield
         finally:
@@ -195,7 +195,7 @@ METRICS = {
     "order of frames": ("depth_order_frames_percent", 0),
     "depth spread": ("depth_spread_percent", 0),
 }
-"""Column -> metric of `repose.benchmark.scores.measure`, and which joints: all, hidden, visible."""
+"""Column -> metric of `repose.evaluation.benchmark_scores.measure`, and which joints: all, hidden, visible."""
 DRAWS = 2000
 
 

@@ -13,7 +13,7 @@ import time
 import numpy as np
 import torch
 
-from repose.lift import Lifter, load
+from repose.lifting import Lifter, load
 from repose.models import build, packaged_weights
 from repose.pose import Pose2D
 from repose.skeleton import H36M_17

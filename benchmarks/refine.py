@@ -19,12 +19,12 @@ import numpy as np
 import torch
 
 import repose
-from repose.data.detection import DetectionConfig, detect
-from repose.data.mocap import MocapClip, read_mocap, resample
-from repose.data.virtual_camera import world_to_camera
 from repose.errors import UserError
 from repose.metrics import acceleration_error, mpjpe, p_mpjpe, procrustes_align
+from repose.mocap.recordings import MocapClip, read_mocap, resample
 from repose.skeleton import stature
+from repose.synthetic.detector_errors import DetectionConfig, detect
+from repose.synthetic.virtual_camera import world_to_camera
 
 SIDE_PX, FOCAL_PX, LONGEST_S = 1280, 1400.0, 5.0
 ERRORS = DetectionConfig(

@@ -25,7 +25,7 @@ from repose.palette import side_colour
 from repose.pose import Pose3D
 from repose.sample import load_sample_truth, sample_video
 from repose.video import VideoFrame, open_video, write_video
-from repose.view import render_video
+from repose.viewer import render_video
 
 SIZE = (1280, 720)
 

@@ -76,7 +76,7 @@ def prepare_published(source: Path, out: Path) -> None:
 
 
 def prepare_ours(source: Path, out: Path) -> None:
-    from repose.data.prepare import prepare_human36m
+    from repose.datasets.prepare import prepare_human36m
 
     prepare_human36m(source, None, out)
 
@@ -93,7 +93,7 @@ def timed(way: str, source: Path, out: Path) -> dict[str, float]:
 
 
 def run_way(way: str, source: Path, out: Path) -> None:
-    import repose.data.prepare  # noqa: F401
+    import repose.datasets.prepare  # noqa: F401
 
     # What imports needed at most is forgotten; the peak counts from what they keep (Linux).
     Path("/proc/self/clear_refs").write_text("5")
@@ -177,7 +177,7 @@ def load_batches(clips) -> float:
 
 
 def open_ours(path: Path, batch: int):
-    from repose.data.clips import StoreClips, StoreConfig
+    from repose.datasets.clips import StoreClips, StoreConfig
     from repose.models import find_spec
 
     spec = find_spec("repose").with_config(frames=WINDOW)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from repose.skeleton import SKELETONS
-from repose.tracking import Tracker
+from repose.tracking.tracker import Tracker
 
 COCO = SKELETONS["coco-17"]
 Frame = tuple[float, np.ndarray, np.ndarray, list[int]]

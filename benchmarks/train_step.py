@@ -105,8 +105,8 @@ def measure(form: str, options: argparse.Namespace) -> dict[str, float]:
     from repose.losses import total_loss
     from repose.models import build, find_spec
     from repose.models.recompute import recompute, release_memory
-    from repose.presets import PRESETS
-    from repose.train import make_optimizer
+    from repose.training.loop import make_optimizer
+    from repose.training.presets import PRESETS
 
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)

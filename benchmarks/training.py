@@ -12,7 +12,7 @@ import time
 import torch
 
 from repose.models import PoseModel, build
-from repose.presets import PRESETS
+from repose.training.presets import PRESETS
 
 SECONDS = 30.0
 

@@ -14,8 +14,9 @@ import pytest
 import torch
 from commands import run
 
-from repose import detect, read_poses
-from repose.detect import TrackRecorder
+from repose import detectors as detect
+from repose import read_poses
+from repose.detectors import TrackRecorder
 from repose.models import build, find_spec, save_checkpoint
 from repose.pose import Pose2D
 from repose.sample import sample_video
@@ -148,7 +149,7 @@ def test_ctrl_c_while_writing_leaves_nothing(
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("repose.formats.results.write_csv", interrupted)
+    monkeypatch.setattr("repose.export.results.write_csv", interrupted)
     options = ("--model", model, "--detector", "counter")
     assert run("estimate", video, "-o", tmp_path / "out", *options) == 130
     assert list(tmp_path.iterdir()) == []
@@ -192,7 +193,7 @@ def test_the_demo_compares_with_the_truth(
 ) -> None:
     """With the packaged model and detector replaced by small ones."""
     monkeypatch.setitem(detect._factories, "mediapipe", FrameCounter)
-    monkeypatch.setattr("repose.lift.packaged_weights", lambda: {"default": Path(model)})
+    monkeypatch.setattr("repose.lifting.packaged_weights", lambda: {"default": Path(model)})
     for _ in range(2):
         assert run("demo", "-o", tmp_path / "demo") == 0
     said = capsys.readouterr().out

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from repose.export.upright import to_world
+from repose.fitting import refine
 from repose.floor import floor_m
-from repose.formats.upright import to_world
 from repose.pose import Pose3D
-from repose.refine import refine
 from repose.sample import load_sample_truth
 from repose.skeleton import H36M_17
-from repose.view.scene import make_scene
+from repose.viewer.scene import make_scene
 
 STEPS_OFF = {"spikes": False, "smoothing": "off", "bones": False, "feet": False}
 

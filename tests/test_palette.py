@@ -9,7 +9,7 @@ import pytest
 import repose
 from repose import palette
 from repose.angles import joint_angles
-from repose.formats.mannequin import COLOURS
+from repose.export.mannequin import COLOURS
 from repose.pose import Pose3D
 from repose.sample import load_sample_truth
 from repose.skeleton import H36M_17
@@ -64,7 +64,7 @@ def test_sheets_draw_joints_in_the_colour_of_their_side() -> None:
     """The doctor's sheet and the benchmark's pictures; left joints of this body are all on the right."""
     figure = pytest.importorskip("matplotlib.figure").Figure()
     colors = pytest.importorskip("matplotlib.colors")
-    from repose.data.sheet import draw_bones
+    from repose.datasets.sheet import draw_bones
 
     points = np.random.default_rng(0).uniform(0, 1, (17, 2))
     points[:, 0] += [2 if joint.startswith("left_") else 0 for joint in H36M_17.joints]
@@ -80,7 +80,7 @@ def test_sheets_draw_joints_in_the_colour_of_their_side() -> None:
 
 def test_angles_are_drawn_in_the_colour_of_their_side(tmp_path: Path) -> None:
     figure = pytest.importorskip("matplotlib.figure").Figure()
-    from repose.angles.files import _draw_kind
+    from repose.export.angles import _draw_kind
 
     truth = load_sample_truth()
     pose = Pose3D(truth.joints_m, ~truth.hidden, np.arange(len(truth.joints_m)), truth.fps, truth.skeleton)

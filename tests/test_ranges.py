@@ -11,16 +11,16 @@ import pytest
 from repose.cli import main
 from repose.cli.benchmark import BenchmarkOcclusion
 from repose.cli.view import Render, View
-from repose.data.clips import StoreConfig
-from repose.data.detection import DetectionConfig
-from repose.data.filmed import FilmConfig
-from repose.data.procedural import ProceduralConfig
-from repose.data.synthetic import SyntheticConfig
-from repose.data.virtual_camera import CameraConfig
+from repose.datasets.clips import StoreConfig
+from repose.datasets.projected import FilmConfig
 from repose.errors import UserError, Within, check_ranges
+from repose.fitting import RefineConfig
 from repose.losses import LossWeights
-from repose.refine import RefineConfig
-from repose.train import TrainConfig
+from repose.synthetic.detector_errors import DetectionConfig
+from repose.synthetic.motions import SyntheticConfig
+from repose.synthetic.procedural import ProceduralConfig
+from repose.synthetic.virtual_camera import CameraConfig
+from repose.training.loop import TrainConfig
 
 CONFIGS: dict[type, dict[str, Any]] = {
     RefineConfig: {},

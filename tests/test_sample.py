@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repose.detect import get_detector
+from repose.detectors import get_detector
 from repose.sample import load_sample_truth, sample_video
 from repose.skeleton import H36M_17
 from repose.video import open_video

@@ -15,8 +15,8 @@ from commands import run
 
 from repose.cli.terminal import say, terminal
 from repose.errors import UserError
-from repose.output import stage_file
-from repose.run import save_tensors
+from repose.files.output import stage_file
+from repose.training.run_folder import save_tensors
 
 REPOSE = [sys.executable, "-m", "repose"]
 needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

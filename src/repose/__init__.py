@@ -8,16 +8,18 @@ Units, axes and joint orders: docs/conventions.md.
 """
 
 from repose import losses, metrics, models
-from repose.angles import joint_angles, write_angles
+from repose.angles import joint_angles
 from repose.errors import UserError
-from repose.estimate import EstimateOptions, estimate
-from repose.formats import read_keypoints, read_poses, write_poses
-from repose.formats.export import export_opensim, export_poses
-from repose.lift import Lifter, load
+from repose.export.angles import write_angles
+from repose.export.formats import export_opensim, export_poses
+from repose.export.results import read_poses, write_poses
+from repose.fitting import RefineConfig, refine
+from repose.keypoints.reader import read_keypoints
+from repose.lifting import Lifter, load
+from repose.pipeline import EstimateOptions, estimate
 from repose.pose import Pose2D, Pose3D
-from repose.refine import RefineConfig, refine
 from repose.skeleton import SKELETONS, Skeleton
-from repose.view import render_sheet, render_video, view, write_page
+from repose.viewer import render_sheet, render_video, view, write_page
 
 __all__ = [
     "SKELETONS",

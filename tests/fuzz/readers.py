@@ -16,26 +16,28 @@ from zlib import crc32
 import numpy as np
 import torch
 
-from repose.angles import joint_angles, write_angles
-from repose.benchmark.video import benchmark_video
+from repose.angles import joint_angles
 from repose.cli.poses import summarise
 from repose.cli.refine import summarise_refined
-from repose.compare import compare
-from repose.data.doctor import examine
-from repose.data.mocap import read_mocap, resample, split_at_jumps
-from repose.data.prepare import prepare_human36m, prepare_mpi_inf_3dhp
-from repose.data.store import ClipStore
-from repose.formats import holds_keypoints, read_keypoints, read_poses, write_poses
-from repose.formats.bvh import read_bvh
-from repose.formats.export import export_opensim, export_poses
-from repose.lift import Lifter
+from repose.datasets.doctor import examine
+from repose.datasets.prepare import prepare_human36m, prepare_mpi_inf_3dhp
+from repose.datasets.store import ClipStore
+from repose.evaluation.video_benchmark import benchmark_video
+from repose.export.angles import write_angles
+from repose.export.bvh import read_bvh
+from repose.export.formats import export_opensim, export_poses
+from repose.export.results import read_poses, write_poses
+from repose.fitting import refine
+from repose.keypoints.reader import holds_keypoints, read_keypoints
+from repose.lifting import Lifter
+from repose.mocap.recordings import read_mocap, resample, split_at_jumps
 from repose.models import load_checkpoint
 from repose.pose import Pose3D
-from repose.refine import refine
-from repose.run import restore
-from repose.swaps import undo_swaps
+from repose.tracking.swaps import undo_swaps
+from repose.training.comparison import compare
+from repose.training.run_folder import restore
 from repose.video import Seeker, open_video
-from repose.view.page import write_page
+from repose.viewer.page import write_page
 
 from . import mutation, planted, seeds
 

@@ -16,13 +16,13 @@ import av
 import numpy as np
 import torch
 
-from repose.data.store import Recording, StoreInfo, write_store
-from repose.formats.bvh import write_bvh
-from repose.formats.results import write_poses
-from repose.formats.upright import to_world
+from repose.datasets.store import Recording, StoreInfo, write_store
+from repose.export.bvh import write_bvh
+from repose.export.results import write_poses
+from repose.export.upright import to_world
+from repose.fitting import refine
 from repose.models import PoseModel, build, find_spec, save_checkpoint
 from repose.pose import Pose2D, Pose3D
-from repose.refine import refine
 from repose.sample import load_sample_truth
 from repose.skeleton import SKELETONS
 
@@ -373,8 +373,8 @@ def state() -> bytes:
 
 
 def run_config() -> bytes:
-    from repose.run import as_json, versions
-    from repose.train import TrainConfig
+    from repose.training.loop import TrainConfig
+    from repose.training.run_folder import as_json, versions
 
     return dumped({"config": as_json(TrainConfig()), "versions": versions(), "command": ["repose", "train"]})
 

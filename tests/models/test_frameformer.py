@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from repose.data.procedural import ProceduralConfig, make_motion
 from repose.models import build, find_spec, load_checkpoint, save_checkpoint
 from repose.models.frameformer import FrameFormer, FrameFormerConfig
 from repose.models.registry import PoseModel
+from repose.synthetic.procedural import ProceduralConfig, make_motion
 
 CONFIG = {"width": 64, "depth": 2, "heads": 4}
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torch import Tensor
 
-from repose.data.procedural import ProceduralConfig, make_motion
 from repose.models.person_view import fill_gaps, person_view, rotate
 from repose.skeleton import H36M_17
+from repose.synthetic.procedural import ProceduralConfig, make_motion
 
 
 @pytest.fixture(scope="module")

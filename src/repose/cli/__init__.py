@@ -18,7 +18,7 @@ from repose.cli.terminal import Ended, complaints, console, terminal
 from repose.cli.training import Compare, train_command
 from repose.cli.view import Render, View
 from repose.errors import UserError, expected
-from repose.output import forget_placed, placed
+from repose.files.output import forget_placed, placed
 
 __all__ = ["console", "main"]
 

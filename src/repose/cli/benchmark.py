@@ -11,7 +11,7 @@ from rich.table import Table
 
 from repose.cli.terminal import Bars, Input, Modules, console, import_modules, say
 from repose.errors import Within, check_ranges
-from repose.lift import Device
+from repose.lifting import Device
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class BenchmarkOcclusion:
         check_ranges(self)
 
     def run(self) -> None:
-        from repose.benchmark import OcclusionBenchmark, draw_figure, draw_worst
-        from repose.evaluate import check_plot
-        from repose.output import check_file, check_output
+        from repose.evaluation import check_plot
+        from repose.evaluation.benchmark import OcclusionBenchmark, draw_figure, draw_worst
+        from repose.files.output import check_file, check_output
 
         import_modules(self.imports)
         for path in filter(None, (self.json, self.figure)):
@@ -104,8 +104,8 @@ class BenchmarkVideo:
     """Modules that register models of your own; they are looked for in this folder, too."""
 
     def run(self) -> None:
-        from repose.benchmark import benchmark_video
-        from repose.output import check_file
+        from repose.evaluation.benchmark import benchmark_video
+        from repose.files.output import check_file
 
         import_modules(self.imports)
         if self.json:

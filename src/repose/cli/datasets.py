@@ -10,12 +10,12 @@ from rich.markup import escape
 
 from repose.cli.terminal import Bars, Folder, Input, Modules, console, few, import_modules, say, table
 from repose.errors import UserError
-from repose.lift import Device
-from repose.output import check_file
+from repose.files.output import check_file
+from repose.lifting import Device
 
 if TYPE_CHECKING:
-    from repose.data.store import ClipStore
-    from repose.data.store import Progress as Report
+    from repose.datasets.store import ClipStore
+    from repose.datasets.store import Progress as Report
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class PrepareHuman36m:
     """Replace a store that is there."""
 
     def prepare(self, progress: "Report") -> "ClipStore":
-        from repose.data.prepare import prepare_human36m
+        from repose.datasets.prepare import prepare_human36m
 
         return prepare_human36m(self.file, self.file_2d, self.out, force=self.force, progress=progress)
 
@@ -49,7 +49,7 @@ class PrepareMpiInf3dhp:
     """Replace a store that is there."""
 
     def prepare(self, progress: "Report") -> "ClipStore":
-        from repose.data.prepare import prepare_mpi_inf_3dhp
+        from repose.datasets.prepare import prepare_mpi_inf_3dhp
 
         return prepare_mpi_inf_3dhp(self.path, self.out, force=self.force, progress=progress)
 
@@ -74,8 +74,8 @@ class PrepareMocap:
     """Replace a store that is there."""
 
     def prepare(self, progress: "Report") -> "ClipStore":
-        from repose.data.filmed import FilmConfig
-        from repose.data.prepare import prepare_mocap
+        from repose.datasets.prepare import prepare_mocap
+        from repose.datasets.projected import FilmConfig
 
         config = FilmConfig(
             cameras=self.cameras,
@@ -104,7 +104,7 @@ class PrepareKeypoints:
     """Replace a store that is there."""
 
     def prepare(self, progress: "Report") -> "ClipStore":
-        from repose.data.prepare import prepare_keypoints
+        from repose.datasets.prepare import prepare_keypoints
 
         if not self.files:
             raise UserError("no keypoint files to prepare", "repose prepare keypoints FILE... -o STORE")
@@ -131,7 +131,7 @@ class PrepareSample:
     """Replace a store that is there."""
 
     def prepare(self, progress: "Report") -> "ClipStore":
-        from repose.data.prepare import prepare_sample
+        from repose.datasets.prepare import prepare_sample
 
         return prepare_sample(self.out, seed=self.seed, force=self.force, progress=progress)
 
@@ -173,9 +173,9 @@ class Doctor:
     """Where to draw the sheet (PNG); sheet.png in the store by default."""
 
     def run(self) -> None:
-        from repose.data.doctor import examine
-        from repose.data.sheet import draw_sheet
-        from repose.data.store import ClipStore
+        from repose.datasets.doctor import examine
+        from repose.datasets.sheet import draw_sheet
+        from repose.datasets.store import ClipStore
 
         store = ClipStore.open(self.store)
         with Bars() as bars:
@@ -230,8 +230,8 @@ class Evaluate:
     """Modules that register models of your own; they are looked for in this folder, too."""
 
     def run(self) -> None:
-        from repose.data.store import ClipStore
-        from repose.evaluate import check_plot, evaluate, open_model
+        from repose.datasets.store import ClipStore
+        from repose.evaluation import check_plot, evaluate, open_model
 
         import_modules(self.imports)
         files = (self.json, self.csv, self.latex, self.plot, self.predictions)

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import tyro
 
 from repose.cli.terminal import say
-from repose.formats import read_poses
-from repose.people import choose
+from repose.export.results import read_poses
+from repose.tracking.people import choose
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Export:
     """Overwrite files that are there."""
 
     def run(self) -> None:
-        from repose.formats.export import export_opensim, export_poses
+        from repose.export.formats import export_opensim, export_poses
 
         poses = read_poses(self.result)
         if self.person is not None:

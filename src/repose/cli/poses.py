@@ -8,13 +8,12 @@ import tyro
 
 from repose.cli.refine import summarise_refined
 from repose.cli.terminal import Bars, Folder, Input, console, few, say, table
-from repose.estimate import EstimateOptions, estimate
-from repose.formats import write_poses
-from repose.formats.results import FILES
-from repose.output import check_output
-from repose.people import Dropped
+from repose.export.results import FILES, write_poses
+from repose.files.output import check_output
+from repose.fitting import refine
+from repose.pipeline import EstimateOptions, estimate
 from repose.pose import Pose3D
-from repose.refine import refine
+from repose.tracking.people import Dropped
 from repose.video import camera_note
 
 
@@ -58,8 +57,8 @@ class Demo:
     """Folder for the results; results of an earlier demo are overwritten."""
 
     def run(self) -> None:
+        from repose.evaluation.sample import score_against
         from repose.sample import load_sample_truth, sample_video
-        from repose.sample.score import score_against
 
         truth = load_sample_truth()
         console.print("The sample: a rendered figure that walks behind a counter. Its true joints are known.")

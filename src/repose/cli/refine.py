@@ -7,12 +7,11 @@ from typing import Annotated
 import tyro
 
 from repose.cli.terminal import Folder, console, say, table
-from repose.formats import read_poses, write_poses
-from repose.formats.results import FILES
-from repose.formats.upright import up_note
-from repose.output import check_output
+from repose.export.results import FILES, read_poses, write_poses
+from repose.export.upright import up_note
+from repose.files.output import check_output
+from repose.fitting import RefineConfig, refine
 from repose.pose import Pose3D
-from repose.refine import RefineConfig, refine
 from repose.video import camera_note
 
 Result = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
@@ -67,7 +66,8 @@ class Angles:
     """Overwrite files that are there."""
 
     def run(self) -> None:
-        from repose.angles import angle_files, joint_angles, write_angles
+        from repose.angles import joint_angles
+        from repose.export.angles import angle_files, write_angles
 
         poses = read_poses(self.result)
         tracks = [joint_angles(pose) for pose in poses]

@@ -15,8 +15,8 @@ from repose.cli.terminal import Ended, Folder, Modules, complaints, console, imp
 
 def train_command() -> type:
     """The command `train`; made only when asked for, since its presets take a while to import."""
-    from repose.presets import PRESETS
-    from repose.train import train
+    from repose.training.loop import train
+    from repose.training.presets import PRESETS
 
     presets = tyro.extras.subcommand_type_from_defaults(PRESETS, prefix_names=False)
 
@@ -59,7 +59,7 @@ class Compare:
     """Write the table to this file, too."""
 
     def run(self) -> None:
-        from repose.compare import compare
+        from repose.training.comparison import compare
 
         comparison = compare(self.runs)
         if self.json:

@@ -11,8 +11,8 @@ from repose.cli.terminal import Bars, say
 from repose.errors import UserError, Within, check_ranges
 
 if TYPE_CHECKING:
-    from repose.view.live import Viewer
-    from repose.view.scene import Scene
+    from repose.viewer.live import Viewer
+    from repose.viewer.scene import Scene
 
 Result = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
 Compared = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
@@ -46,7 +46,7 @@ class View:
 
     def run(self) -> None:
         if self.html is None:
-            from repose.view import view
+            from repose.viewer import view
 
             view(
                 self.result,
@@ -58,7 +58,7 @@ class View:
                 ready=_announce,
             )
             return
-        from repose.view import write_page
+        from repose.viewer import write_page
 
         with Bars() as bars:
             scene = write_page(
@@ -103,7 +103,7 @@ class Render:
         check_ranges(self)
 
     def run(self) -> None:
-        from repose.view import render_sheet, render_video
+        from repose.viewer import render_sheet, render_video
 
         if self.video is None and self.sheet is None:
             raise UserError("nothing to draw: expected --video FILE.mp4, --sheet FILE.png, or both")

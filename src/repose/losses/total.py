@@ -9,15 +9,7 @@ from torch import Tensor
 
 from repose.errors import Within, check_ranges, expected
 from repose.losses.deviation import deviation
-from repose.losses.position import (
-    angle,
-    angle_velocity,
-    limb_length,
-    limb_variance,
-    mpjpe,
-    n_mpjpe,
-    velocity,
-)
+from repose.losses.position import angle, angle_velocity, limb_length, limb_variance, mpjpe, n_mpjpe, velocity
 from repose.losses.relational import spatial_rank, temporal_rank
 from repose.skeleton import H36M_17, Skeleton
 

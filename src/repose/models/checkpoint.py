@@ -21,6 +21,7 @@ from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
 from repose.errors import UserError, reads
+from repose.files.output import stage_file
 from repose.files.pickling import check_torch_file
 from repose.models.registry import (
     ModelSpec,
@@ -31,7 +32,6 @@ from repose.models.registry import (
     registered,
     tensor_shapes,
 )
-from repose.output import stage_file
 
 PACKAGED = Path(__file__).resolve().parents[1] / "weights"
 """Folder of the weights that come with the package, one `<name>.safetensors` each."""

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from repose.errors import UserError
-from repose.output import stage_file
+from repose.files.output import stage_file
 from repose.video.decoding import VideoFrame, open_container
 
 _SUFFIXES = (".mp4", ".mov", ".mkv")

@@ -1,0 +1,177 @@
+"""Angles between body segments, as far as the centres of joints tell them.
+
+Segments have the axes of the International Society of Biomechanics: x forward, y up along the segment, z to
+the right (Wu et al., "ISB recommendation on definitions of joint coordinate systems", part I, 2002: hip,
+ankle, spine; part II, 2005: shoulder, elbow). Trunk and pelvis share their long axis, from the pelvis to the
+thorax; they differ in the line that points right, that of the shoulders or that of the hips.
+
+Joint centres do not tell a turn about a segment's own long axis (rotation of hip, knee and shoulder,
+pronation), nor a knee or elbow that bends the wrong way: their flexion is never negative.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from repose.errors import UserError
+from repose.geometry.rotation import matrix_to_euler
+from repose.pose import Pose3D
+from repose.skeleton import H36M_17, recipe
+
+PLANE_FROM_DEG = 15.0
+"""An arm so near to hanging or pointing straight up has no plane of elevation."""
+
+MEANINGS = {
+    "hip_flexion": "thigh forward of the trunk",
+    "hip_adduction": "thigh towards the midline",
+    "knee_flexion": "0 is straight",
+    "ankle_dorsiflexion": "toes up, 0 is a right angle",
+    "shoulder_elevation": "upper arm away from the trunk, 0 hangs",
+    "shoulder_plane_of_elevation": "0 to the side, 90 to the front",
+    "elbow_flexion": "0 is straight",
+    "trunk_flexion": "forward of the vertical",
+    "trunk_lateral_bending": "to the right of the vertical",
+    "trunk_axial_rotation": "shoulders to the left of the hips",
+}
+"""What is positive, and where zero is."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class JointAngles:
+    """Angles of one track in degrees; NaN where an angle has no meaning. `angles["left_knee_flexion"]`."""
+
+    names: tuple[str, ...]
+    degrees: Float[np.ndarray, "frames angles"]
+    seen: Bool[np.ndarray, "frames angles"]
+    """True where every joint that the angle depends on was seen."""
+    frames: Int[np.ndarray, " frames"]
+    times_s: Float[np.ndarray, " frames"]
+    track_id: int
+    missing: dict[str, str]
+    """Angles that this result does not have, and why."""
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __repr__(self) -> str:
+        return f"JointAngles(person {self.track_id}: {len(self)} frames, degrees: {', '.join(self.names)})"
+
+    def __getitem__(self, name: str) -> Float[np.ndarray, " frames"]:
+        """The angle called `name`; raises UserError with the names there are."""
+        if name not in self.names:
+            why = self.missing.get(name, "")
+            raise UserError(
+                f"no angle {name!r}" + (f": {why}" if why else ""), f"There are {', '.join(self.names)}."
+            )
+        return self.degrees[:, self.names.index(name)]
+
+
+def joint_angles(pose: Pose3D) -> JointAngles:
+    """Angles of hip, knee, ankle, shoulder, elbow and trunk; what is positive says `MEANINGS`.
+
+    The ankle's need a layout with heels and big toes. The trunk's need to know what is up: a result in the
+    world frame, or one with `T_cam_world` (`repose.refine` finds it). Raises UserError for a layout from
+    which the 17 joints of Human3.6M cannot be made.
+    """
+    joints = pose.joints_m.astype(np.float64)
+    body = recipe(pose.skeleton, H36M_17) @ joints
+    at = {name: body[:, i] for i, name in enumerate(H36M_17.joints)}
+    at |= {name: joints[:, i] for i, name in enumerate(pose.skeleton.joints) if name not in at}
+    seen = _seen(pose)
+
+    angles: dict[str, tuple[np.ndarray, tuple[str, ...]]] = {}
+    missing: dict[str, str] = {}
+    trunk_line = ("pelvis", "thorax")
+    pelvis = _axes(at["thorax"] - at["pelvis"], at["right_hip"] - at["left_hip"], keep="right")
+    trunk = _axes(at["thorax"] - at["pelvis"], at["right_shoulder"] - at["left_shoulder"], keep="up")
+    for side in ("right", "left"):
+        shoulder, elbow, wrist, hip, knee, ankle, heel, toe = (
+            f"{side}_{name}"
+            for name in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle", "heel", "big_toe")
+        )
+        outward = 1.0 if side == "right" else -1.0
+        thigh = _in(pelvis, at[knee] - at[hip])
+        hips = ("left_hip", "right_hip", *trunk_line, knee)
+        angles[f"{side}_hip_flexion"] = np.arctan2(thigh[:, 0], -thigh[:, 1]), hips
+        angles[f"{side}_hip_adduction"] = -outward * np.arcsin(np.clip(thigh[:, 2], -1, 1)), hips
+        angles[f"{side}_knee_flexion"] = _bend(at, hip, knee, ankle), (hip, knee, ankle)
+        if heel in at and toe in at:
+            foot = np.pi / 2 - _between(at[knee] - at[ankle], at[toe] - at[heel])
+            angles[f"{side}_ankle_dorsiflexion"] = foot, (knee, ankle, heel, toe)
+        else:
+            missing[f"{side}_ankle_dorsiflexion"] = f"the layout {pose.skeleton.name} has no heels and toes"
+        arm = _in(trunk, at[elbow] - at[shoulder])
+        elevation = np.arccos(np.clip(-arm[:, 1], -1, 1))
+        plane = np.arctan2(arm[:, 0], outward * arm[:, 2])
+        plane[np.sin(elevation) < np.sin(np.radians(PLANE_FROM_DEG))] = np.nan
+        arms = (*trunk_line, "left_shoulder", "right_shoulder", elbow)
+        angles[f"{side}_shoulder_elevation"] = elevation, arms
+        angles[f"{side}_shoulder_plane_of_elevation"] = plane, arms
+        angles[f"{side}_elbow_flexion"] = _bend(at, shoulder, elbow, wrist), (shoulder, elbow, wrist)
+    names = ("trunk_flexion", "trunk_lateral_bending", "trunk_axial_rotation")
+    if (up := _up(pose)) is not None:
+        level = _axes(np.broadcast_to(up, (len(pose), 3)), at["right_hip"] - at["left_hip"], keep="up")
+        turns = matrix_to_euler(level.swapaxes(-1, -2) @ trunk, "ZXY") * [-1, 1, 1]
+        all_four = (*trunk_line, "left_hip", "right_hip", "left_shoulder", "right_shoulder")
+        angles |= {name: (turns[:, i], all_four) for i, name in enumerate(names)}
+    else:
+        missing |= dict.fromkeys(names, "what is up is not known: refine the result first")
+    return JointAngles(
+        names=tuple(angles),
+        degrees=np.degrees(np.stack([values for values, _ in angles.values()], axis=-1)),
+        seen=np.stack([np.all([seen[j] for j in used], axis=0) for _, used in angles.values()], axis=-1),
+        frames=pose.frames,
+        times_s=pose.times_s,
+        track_id=pose.track_id,
+        missing=missing,
+    )
+
+
+def _seen(pose: Pose3D) -> dict[str, Bool[np.ndarray, " frames"]]:
+    """In which frames each joint was seen; a made one where all it is made of was."""
+    ingredients = recipe(pose.skeleton, H36M_17) != 0
+    made = {
+        name: pose.seen[:, used].all(axis=1) for name, used in zip(H36M_17.joints, ingredients, strict=True)
+    }
+    return made | {name: pose.seen[:, i] for i, name in enumerate(pose.skeleton.joints)}
+
+
+def _up(pose: Pose3D) -> Float[np.ndarray, "3"] | None:
+    """Up in the frame of the joints, where it is known."""
+    if pose.coordinates == "world":
+        return np.array([0.0, 0.0, 1.0])
+    return None if pose.T_cam_world is None else pose.T_cam_world[:3, 2].astype(np.float64)
+
+
+def _axes(
+    up: Float[np.ndarray, "frames 3"], right: Float[np.ndarray, "frames 3"], keep: str
+) -> Float[np.ndarray, "frames 3 3"]:
+    """Rotation matrices with columns forward, up, right; `keep` says which of the two given stays."""
+    up, right = _unit(up), _unit(right)
+    forward = _unit(np.cross(up, right))
+    if keep == "up":
+        right = np.cross(forward, up)
+    else:
+        up = np.cross(right, forward)
+    return np.stack([forward, up, right], axis=-1)
+
+
+def _in(axes: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """Direction of the vectors in these axes."""
+    return np.einsum("fij,fi->fj", axes, _unit(vector))
+
+
+def _bend(at: dict[str, np.ndarray], above: str, joint: str, below: str) -> np.ndarray:
+    return _between(at[joint] - at[above], at[below] - at[joint])
+
+
+def _between(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    first, second = _unit(first), _unit(second)
+    return np.arctan2(np.linalg.norm(np.cross(first, second), axis=-1), (first * second).sum(axis=-1))
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    """NaN for a vector without length."""
+    length = np.linalg.norm(vector, axis=-1, keepdims=True)
+    return np.divide(vector, length, out=np.full(vector.shape, np.nan), where=length > 0)

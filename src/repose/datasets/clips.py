@@ -1,0 +1,298 @@
+"""Clips of prepared data sets as training batches, normalised and augmented the published way.
+
+A batch is a function of the seed and the step alone, as in `synthetic`: an epoch is a permutation of all
+windows, drawn from the seed and the epoch's number, and a step takes its part of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+from torch.utils.data import Dataset
+
+from repose.datasets.store import ClipStore
+from repose.datasets.windows import Split, Window, stack
+from repose.errors import UserError, Within, check_ranges, expected
+from repose.models import ModelSpec
+from repose.skeleton import Skeleton, get_skeleton
+from repose.synthetic.batch import Batch
+from repose.synthetic.corruption import displace, hide
+
+
+@dataclass(frozen=True)
+class StoreConfig:
+    """What training clips are read from, and what is done to them."""
+
+    store: Path | None = None
+    """A prepared data set (`repose prepare`): its split "train" trains, its split "test" examines."""
+    more: tuple[Path, ...] = ()
+    """Other stores to train on, too."""
+    stride: Annotated[int | None, Within(1, 10_000)] = None
+    """Frames from the start of one window to the next; a third of the window by default."""
+    tail: Literal["drop", "keep"] = "drop"
+    """The end of a video that fills no window: left out (Human3.6M), or stretched to one (MPI-INF-3DHP)."""
+    flip: bool = True
+    """Mirror half of the clips."""
+    projected: bool = False
+    """Put the truth's own x and y, with confidence 1, in place of the detections."""
+    noise: bool = False
+    """Displace joints as a detector would, and set confidence from the displacement."""
+    mask_joints: Annotated[float, Within(0, 1)] = 0.0
+    """Share of single joints that are hidden."""
+    mask_frames: Annotated[float, Within(0, 1)] = 0.0
+    """Share of whole frames that are hidden."""
+    stores_2d: tuple[Path, ...] = ()
+    """Stores of which only the keypoints are used (`repose prepare keypoints` makes some that have no more):
+    the model learns to return them where they are sure."""
+    first_epoch_2d: Annotated[int, Within(0, 100_000)] = 30
+    """Epochs before that train on 3D alone."""
+    frames_2d: Annotated[int, Within(1, 10_000)] = 81
+    stride_2d: Annotated[int, Within(1, 10_000)] = 27
+    crop_2d: Annotated[tuple[float, float], Within(0.01, 1, rising=True)] = (0.25, 1.0)
+    """Side of the square that is cut out of a 2D clip, in sides of the square around all its joints."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+class StoreClips(Dataset[Batch]):
+    """Item number `step` is the batch of that training step: this rank's rows of it.
+
+    Input is in units of the picture (`screen`). Targets of the kind "image" are in the same units and made
+    relative to the root, or only in depth to the first frame's root, as `spec` says. Those of the kind
+    "camera" are relative to the root, in millimetres, and take the same factor 2 / width (MPI-INF-3DHP as
+    MotionAGFormer trains on it). Windows with a frame that is marked as not valid are left out.
+
+    Raises UserError where no store is named, a store cannot be opened or has no window, for a store of
+    another skeleton than the model's, and for a model that this input does not suit.
+    """
+
+    def __init__(
+        self, config: StoreConfig, spec: ModelSpec, *, seed: int, batch: int, rank: int = 0, ranks: int = 1
+    ) -> None:
+        if config.store is None:
+            raise UserError("no data set to train on", "Name a prepared one: --data.store STORE.")
+        self.config, self.seed, self.batch, self.rank, self.ranks = config, seed, batch, rank, ranks
+        stores = [ClipStore.open(path) for path in (config.store, *config.more)]
+        self.store = stores[0]
+        for store in stores:
+            if store.target_kind is None:
+                expected(
+                    f"{store.path}: targets", "3D joints", "a store of 2D", "It serves as --data.stores-2d."
+                )
+            if store.target_kind != self.store.target_kind:
+                expected(
+                    f"{store.path}: targets", f'of the kind "{self.store.target_kind}"', store.target_kind
+                )
+        self.skeleton = get_skeleton(spec.skeleton)
+        self.spec = taught_by(self.store, spec)
+        self.frames = spec.window_frames
+        self.full = Pool.of(
+            stores,
+            self.skeleton,
+            self.frames,
+            config.stride or max(self.frames // 3, 1),
+            config.tail,
+        )
+        self.flat: Pool | None = None
+        if config.stores_2d:
+            if config.frames_2d > self.frames or (spec.fixed_window and config.frames_2d != self.frames):
+                expected("data.frames-2d", f"what {spec.name} takes, {self.frames}", config.frames_2d)
+            stores_2d = [ClipStore.open(path) for path in config.stores_2d]
+            self.flat = Pool.of(stores_2d, self.skeleton, config.frames_2d, config.stride_2d, "drop")
+        self._drawn: tuple[tuple[int, bool], np.ndarray] | None = None
+
+    def steps(self, epochs: int) -> int:
+        """Number of steps in the first epochs."""
+        mixed = max(epochs - self.config.first_epoch_2d, 0)
+        return epochs * self._steps_of(self.full) + mixed * self._steps_of(self.flat)
+
+    def epoch(self, step: int) -> int:
+        """Number of the epoch to which a step belongs, from 0."""
+        short = self._steps_of(self.full)
+        if step < self.config.first_epoch_2d * short:
+            return step // short
+        later = step - self.config.first_epoch_2d * short
+        return self.config.first_epoch_2d + later // (short + self._steps_of(self.flat))
+
+    def __getitem__(self, step: int) -> Batch:
+        epoch = self.epoch(step)
+        index = step - self.steps(epoch)
+        # Within an epoch 2D comes first, so that it ends with what it is examined on.
+        steps_2d = self._steps_of(self.flat) if epoch >= self.config.first_epoch_2d else 0
+        pool, index = (self.flat, index) if index < steps_2d else (self.full, index - steps_2d)
+        assert pool is not None
+        order = self._order(epoch, pool)
+        chosen = order[index * self.batch : (index + 1) * self.batch]
+        generator = Generator().manual_seed(self.seed * 1_000_003 + step)
+        batch = self._read_2d(chosen, generator) if pool is self.flat else self._read(chosen, generator)
+        return self._own_rows(batch)
+
+    def _steps_of(self, pool: "Pool | None") -> int:
+        return -(-len(pool) // self.batch) if pool else 0
+
+    def _order(self, epoch: int, pool: "Pool") -> np.ndarray:
+        which = (epoch, pool is self.flat)
+        if self._drawn is None or self._drawn[0] != which:
+            self._drawn = which, np.random.default_rng((self.seed, *which)).permutation(len(pool))
+        return self._drawn[1]
+
+    def _read(self, chosen: np.ndarray, generator: Generator) -> Batch:
+        pool, config = self.full, self.config
+        mirrored = self._mirrored(len(chosen), generator)
+        keypoints, target = (
+            torch.from_numpy(pool.read(array, chosen, mirrored)).to(torch.get_default_dtype())
+            for array in ("keypoints_norm", "target")
+        )
+        root = self.skeleton.parents.index(-1)
+        camera = self.store.target_kind == "camera"
+        if config.projected:  # What lies before the camera is annotated in the picture, too.
+            points = keypoints if camera else target
+            keypoints = torch.cat([points[..., :2], torch.ones_like(points[..., 2:])], dim=-1)
+        if self.spec.root_relative:
+            target -= target[:, :, root : root + 1].clone()
+        else:
+            target[..., 2] -= target[:, :1, root : root + 1, 2].clone()
+        if camera:
+            widths = torch.from_numpy(pool.widths[chosen]).to(target.dtype)
+            target *= (1000 * 2 / widths)[:, None, None, None]
+        if config.noise:
+            keypoints = displace(keypoints, self.skeleton, generator)
+        return Batch(self._hide(keypoints, generator), target)
+
+    def _read_2d(self, chosen: np.ndarray, generator: Generator) -> Batch:
+        assert self.flat is not None
+        low, high = self.config.crop_2d
+        share = low + (high - low) * torch.rand(len(chosen), generator=generator)
+        mirrored = self._mirrored(len(chosen), generator)
+        keypoints = torch.from_numpy(self.flat.read("keypoints_norm", chosen, mirrored))
+        keypoints = keypoints.to(torch.get_default_dtype())
+        points = crop(keypoints, share.to(keypoints.dtype))
+        root = self.skeleton.parents.index(-1)
+        target = points - points[:, :, root : root + 1] if self.spec.root_relative else points
+        # Depth is not known and does not count; x and y count as much as they are sure.
+        target = torch.cat([target[..., :2], torch.zeros_like(target[..., 2:])], dim=-1)
+        return Batch(self._hide(points, generator), target, confidence=points[..., 2])
+
+    def _mirrored(self, clips: int, generator: Generator) -> list[bool] | None:
+        return (torch.rand(clips, generator=generator) < 0.5).tolist() if self.config.flip else None
+
+    def _hide(self, keypoints: Tensor, generator: Generator) -> Tensor:
+        joints, frames = self.config.mask_joints, self.config.mask_frames
+        return hide(keypoints, joints, frames, generator) if joints or frames else keypoints
+
+    def _own_rows(self, batch: Batch) -> Batch:
+        clips = len(batch.target)
+        own = slice(self.rank * clips // self.ranks, (self.rank + 1) * clips // self.ranks)
+        share = (own.stop - own.start) * self.ranks / clips
+        if not share:  # Every device takes part in every step, if only with a factor of 0.
+            own = slice(0, 1)
+        confidence = None if batch.confidence is None else batch.confidence[own]
+        return Batch(batch.keypoints[own], batch.target[own], confidence, share)
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """The training windows of some stores, end to end."""
+
+    splits: Sequence[Split]
+    windows: Sequence[Window]
+    sources: Sequence[int]
+    """For each window, which split it is from."""
+    widths: Float[np.ndarray, " windows"]
+    """Of each window's picture, in pixels."""
+    frames: int
+    skeleton: Skeleton
+
+    @classmethod
+    def of(
+        cls,
+        stores: Sequence[ClipStore],
+        skeleton: Skeleton,
+        frames: int,
+        stride: int,
+        tail: Literal["drop", "keep"],
+    ) -> "Pool":
+        windows: list[Window] = []
+        sources: list[int] = []
+        for i, store in enumerate(stores):
+            if store.skeleton != skeleton:
+                expected(
+                    f"{store.path}: skeleton",
+                    f"the model's, {skeleton.name}",
+                    store.skeleton.name,
+                    f"Choose a preset for {store.dataset}, or let the model learn it: --skeleton "
+                    f"{store.skeleton.name}.",
+                )
+            split = store.split("train")
+            found = split.windows(frames, stride, tail=tail)
+            if "valid" in split.arrays:
+                found = [w for w in found if split.arrays["valid"][w.rows(frames)].all()]
+            if not found:
+                expected(f"{store.path}: training windows", f"at least one of {frames} frames", "none")
+            windows += found
+            sources += [i] * len(found)
+        widths = np.array([window.sequence.image_size[0] for window in windows], np.float64)
+        splits = [store.split("train") for store in stores]
+        return cls(splits, windows, sources, widths, frames, skeleton)
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def read(
+        self, array: str, chosen: np.ndarray, mirrored: Sequence[bool] | None = None
+    ) -> Float[np.ndarray, "chosen frames joints 3"]:
+        """A copy of the chosen windows' frames, some of them mirrored."""
+        clips = [
+            self.splits[self.sources[i]].cut(array, self.windows[i], self.frames) for i in chosen.tolist()
+        ]
+        return stack(clips, self.skeleton, mirrored)
+
+
+def taught_by(store: ClipStore, spec: ModelSpec) -> ModelSpec:
+    """The description of a model that is trained on a store: what its input and output will mean."""
+    if spec.normalisation == "rays":
+        expected(
+            f"model {spec.name}: input",
+            "keypoints normalised by the picture",
+            "camera rays",
+            "A store does not say what camera filmed; train this model from motion (presets default, tiny).",
+        )
+    if spec.output != "input":
+        expected(f"model {spec.name}: output", "in units of the input", spec.output)
+    rates = np.array([sequence.fps for sequence in store.split("train").sequences])
+    lengths = [len(sequence) for sequence in store.split("train").sequences]
+    values, which = np.unique(rates, return_inverse=True)
+    return replace(
+        spec,
+        normalisation="screen",
+        root_relative=spec.root_relative or store.target_kind == "camera",
+        frame_rate_hz=float(values[np.bincount(which, lengths).argmax()]),
+    )
+
+
+def crop(
+    keypoints: Float[Tensor, "batch frames joints 3"], share: Float[Tensor, " batch"]
+) -> Float[Tensor, "batch frames joints 3"]:
+    """Cut a square around the middle of each clip's joints and map it to [-1, 1].
+
+    Its side is `share` of the larger side of the box around all observed joints; what lies outside
+    comes to lie on its edge. Unobserved joints become 0, and so does a clip with fewer than four
+    observed joints or none apart from another.
+    """
+    observed = keypoints[..., 2:] != 0
+    points = keypoints[..., :2]
+    low = torch.where(observed, points, torch.inf).amin((1, 2))
+    high = torch.where(observed, points, -torch.inf).amax((1, 2))
+    side = (high - low).amax(-1) * share
+    usable = (observed.sum((1, 2, 3)) >= 4) & (side > 0)
+    middle = torch.where(usable[:, None], (low + high) / 2, torch.zeros_like(low))
+    side = torch.where(usable, side, torch.ones_like(side))
+    points = (points - middle[:, None, None]) / side[:, None, None, None] * 2
+    cropped = torch.cat([points, keypoints[..., 2:]], dim=-1).clamp(-1, 1)
+    return cropped * (observed & usable[:, None, None, None])

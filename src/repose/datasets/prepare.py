@@ -1,0 +1,154 @@
+"""From published files and motion capture to a clip store."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from repose.datasets.human36m import read_human36m
+from repose.datasets.keypoints import read_keypoint_files
+from repose.datasets.mpi_inf_3dhp import read_mpi_inf_3dhp
+from repose.datasets.projected import FilmConfig, make_sample, read_filmed_mocap
+from repose.datasets.source import Source
+from repose.datasets.store import ClipStore, Progress, StoreInfo, check_place, write_store
+from repose.datasets.videopose import read_videopose
+from repose.files.pickles import npz_keys
+
+
+def prepare_human36m(
+    file: str | Path,
+    file_2d: str | Path | None,
+    out: str | Path,
+    *,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> ClipStore:
+    """A store of Human3.6M, from `h36m_sh_conf_cam_source_final.pkl`, or from `data_3d_h36m.npz` and
+    `data_2d_h36m_*.npz`. Which it is, is told by content.
+
+    Raises UserError for other files, whatever is wrong in them, and for places that cannot be written.
+    """
+
+    def read() -> Source:
+        if file_2d is None and npz_keys(file) is None:
+            return read_human36m(file, progress=progress)
+        return read_videopose(file, file_2d, unpack_to=_existing(out), progress=progress)
+
+    files = [Path(path) for path in (file, file_2d) if path is not None]
+    return _prepare("human36m", files, read, out, force, progress)
+
+
+def prepare_mpi_inf_3dhp(
+    path: str | Path, out: str | Path, *, force: bool = False, progress: Progress | None = None
+) -> ClipStore:
+    """A store of MPI-INF-3DHP, from published `.npz` files or from the original annotations.
+
+    Raises UserError for other files, whatever is wrong in them, missing packages, and for places that
+    cannot be written.
+    """
+    path = Path(path)
+
+    def read() -> Source:
+        return read_mpi_inf_3dhp(path, unpack_to=_existing(out), progress=progress)
+
+    files = [path] if path.is_file() else _files(path, ("data_t*_3dhp.npz",)) or _files(path, ("annot*.mat",))
+    return _prepare("mpi-inf-3dhp", files, read, out, force, progress)
+
+
+def prepare_mocap(
+    folder: str | Path,
+    out: str | Path,
+    config: FilmConfig,
+    *,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> ClipStore:
+    """A store of motion capture seen by virtual cameras.
+
+    Raises UserError for a folder without motion capture, files that cannot be read, and for places that
+    cannot be written.
+    """
+    folder = Path(folder)
+    files = _files(folder, ("*.bvh", "*.asf", "*.amc", "*.npz", "*.c3d", "*.trc"))
+    return _prepare(
+        "mocap", files, lambda: read_filmed_mocap(folder, config, progress=progress), out, force, progress
+    )
+
+
+def prepare_keypoints(
+    files: Sequence[str | Path],
+    out: str | Path,
+    *,
+    fps: float | None = None,
+    image_size: tuple[int, int] | None = None,
+    skeleton: str | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> ClipStore:
+    """A store of 2D alone, from keypoint files; options as in `repose.read_keypoints`.
+
+    Raises UserError for files without keypoints, and for places that cannot be written.
+    """
+
+    def read() -> Source:
+        return read_keypoint_files(
+            files, fps=fps, image_size=image_size, skeleton=skeleton, progress=progress
+        )
+
+    return _prepare("keypoints", map(Path, files), read, out, force, progress)
+
+
+def prepare_sample(
+    out: str | Path, *, seed: int = 0, force: bool = False, progress: Progress | None = None
+) -> ClipStore:
+    """A small store of procedural motion in the form of Human3.6M, to try everything that needs one.
+
+    Raises UserError for places that cannot be written.
+    """
+    return _prepare("sample", [], lambda: make_sample(seed=seed, progress=progress), out, force, progress)
+
+
+def _prepare(
+    command: str,
+    files: Iterable[Path],
+    read: Callable[[], Source],
+    out: str | Path,
+    force: bool,
+    progress: Progress | None,
+) -> ClipStore:
+    check_place(out, force=force)
+    source = read()
+    info = StoreInfo(
+        dataset=source.dataset,
+        skeleton=source.skeleton,
+        target=source.target,
+        licence=source.licence,
+        sources=tuple(_describe(file, progress) for file in files),
+        made_by={"repose": version("repose"), "command": f"repose prepare {command}"},
+        notes=source.notes,
+    )
+    return write_store(out, info, source.splits, force=force)
+
+
+def _describe(path: Path, progress: Progress | None) -> dict[str, Any]:
+    """Name, size and SHA-256 of a file, or of a folder's files one after the other."""
+    files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+    digest, done, size = hashlib.sha256(), 0, sum(file.stat().st_size for file in files)
+    for part in files:
+        with part.open("rb") as file:
+            while piece := file.read(1 << 22):
+                digest.update(piece)
+                done += len(piece)
+                if progress:
+                    progress("checksum (MB)", done >> 20, size >> 20)
+    return {"name": path.name, "bytes": size, "sha256": digest.hexdigest()}
+
+
+def _files(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
+    return sorted(file for pattern in patterns for file in folder.rglob(pattern))
+
+
+def _existing(out: str | Path) -> Path:
+    """The nearest folder above the store that exists: what is unpacked goes to the disk of the store."""
+    return next(folder for folder in Path(out).resolve().parents if folder.is_dir())

@@ -1,0 +1,42 @@
+"""What a published file holds, on its way into a store."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from repose.datasets.store import Progress, Recording, Target
+from repose.errors import expected
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A data set that was opened and checked, its recordings made one by one when they are stored."""
+
+    dataset: str
+    skeleton: str
+    target: Target | None
+    licence: str
+    splits: Mapping[str, Iterator[Recording]]
+    notes: tuple[str, ...] = ()
+
+
+def numbers(name: str, array: Any) -> np.ndarray:
+    """`array` if it is an array of numbers; raises UserError with `name` if not."""
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuf":
+        expected(name, "an array of numbers", f"a {type(array).__name__}")
+    return array
+
+
+def counter(what: str, total: int, progress: Progress | None) -> Callable[[int], None]:
+    """A function to call with the number of frames done since the last call."""
+    done = 0
+
+    def count(more: int) -> None:
+        nonlocal done
+        done += more
+        if progress:
+            progress(what, done, total)
+
+    return count

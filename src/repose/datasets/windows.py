@@ -1,0 +1,146 @@
+"""Reading a split of a store: its sequences, and windows of them, cut when they are read."""
+
+from collections.abc import Mapping
+from collections.abc import Sequence as Row
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Literal, NamedTuple, get_args
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+from msgspec import Meta
+
+from repose.errors import expected
+from repose.files.structured import Count
+from repose.geometry.camera import from_screen
+from repose.skeleton import Skeleton
+
+Tail = Literal["drop", "keep", "pad"]
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """One video, seen by one camera: rows `start` to `stop` of its split's arrays."""
+
+    name: str
+    subject: str
+    action: str
+    camera: str
+    image_size: tuple[Annotated[int, Meta(ge=1, le=100_000)], Annotated[int, Meta(ge=1, le=100_000)]]
+    """Width and height in pixels."""
+    fps: Annotated[float, Meta(gt=0, le=100_000)]
+    start: Count
+    stop: Count
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+class Window(NamedTuple):
+    """Frames that a model sees at once: rows `start` to `stop`, which may reach beyond the sequence."""
+
+    sequence: Sequence
+    start: int
+    stop: int
+
+    def rows(self, frames: int) -> Int[np.ndarray, " {frames}"]:
+        """The `frames` rows to read. Beyond its ends the sequence stands still; a window with fewer
+        frames is stretched by repeating some, evenly."""
+        length = self.stop - self.start
+        rows = self.start + np.arange(frames) * length // frames
+        return rows.clip(self.sequence.start, self.sequence.stop - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """A part of a store: sequences, and arrays with one row a frame, memory-mapped and read-only."""
+
+    name: str
+    sequences: tuple[Sequence, ...]
+    arrays: Mapping[str, np.ndarray]
+    skeleton: Skeleton
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self.arrays["keypoints_norm"])
+
+    def windows(self, frames: int, stride: int, *, tail: Tail = "drop") -> list[Window]:
+        """Windows of `frames` consecutive frames, `stride` apart, in the order of the sequences.
+
+        What is done where a sequence does not end with a full window:
+        "drop" leaves the rest out, and stretches a sequence that is shorter than a window to one
+        (Human3.6M as MotionBERT and RePOSE cut it; theirs draws the repeated frames at random);
+        "keep" starts a window at every `stride`, the last ones with fewer frames and stretched
+        (MPI-INF-3DHP as MotionAGFormer trains on it);
+        "pad" centres a window on every `stride`-th frame, repeating the first and the last frame
+        (MPI-INF-3DHP as it is tested).
+        """
+        if frames < 1 or stride < 1:
+            expected("windows", "1 or more frames and a stride of 1 or more", f"{frames} and {stride}")
+        if tail not in get_args(Tail):
+            expected("tail", f"one of {', '.join(get_args(Tail))}", tail)
+        windows = []
+        for sequence in self.sequences:
+            start, stop = sequence.start, sequence.stop
+            if tail == "pad":
+                starts = range(start - (frames - 1) // 2, stop - (frames - 1) // 2, stride)
+                windows += [Window(sequence, first, first + frames) for first in starts]
+            elif tail == "keep":
+                windows += [
+                    Window(sequence, first, min(first + frames, stop)) for first in range(start, stop, stride)
+                ]
+            elif len(sequence) < frames:
+                windows.append(Window(sequence, start, stop))
+            else:
+                starts = range(start, stop - frames + 1, stride)
+                windows += [Window(sequence, first, first + frames) for first in starts]
+        return windows
+
+    def cut(self, array: str, window: Window, frames: int) -> Shaped[np.ndarray, "{frames} *axes"]:
+        """The `frames` frames of a window from the array of this name: a view where nothing is repeated."""
+        sequence, start, stop = window
+        if stop - start == frames and sequence.start <= start and stop <= sequence.stop:
+            return self.arrays[array][start:stop]
+        return self.arrays[array][window.rows(frames)]
+
+    def keypoints_px(self, sequence: Sequence) -> Float[np.ndarray, "frames joints 3"]:
+        """The 2D joints of a sequence in pixels, with confidence."""
+        keypoints = self.arrays["keypoints_norm"][sequence.start : sequence.stop].copy()
+        keypoints[..., :2] = from_screen(keypoints[..., :2].astype(np.float64), sequence.image_size)
+        return keypoints
+
+
+def stack(
+    clips: Row[Float[np.ndarray, "frames joints 3"]],
+    skeleton: Skeleton,
+    mirrored: Row[bool] | Bool[np.ndarray, " clips"] | None = None,
+) -> Float[np.ndarray, "clips frames joints 3"]:
+    """Copies of some clips of equal length in one array.
+
+    In those that are `mirrored` x is negated and left and right are exchanged: keypoints and targets alike.
+    """
+    first = clips[0]
+    out = np.empty((len(clips), first.shape[0] * first.shape[1], 3), first.dtype)
+    signs, partners = _reflection(skeleton, len(first))
+    turned = np.empty_like(out[0])
+    for i, clip in enumerate(clips):
+        points = clip.reshape(-1, 3)
+        if mirrored is not None and mirrored[i]:
+            # What comes from far away is read once in order, and put into its new order when it is near.
+            np.multiply(points, signs, out=turned)
+            turned.take(partners, axis=0, out=out[i], mode="clip")
+        else:
+            out[i] = points
+    return out.reshape(len(clips), *first.shape)
+
+
+@cache
+def _reflection(skeleton: Skeleton, frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """For the points of a clip, all joints of all frames in a row: factors, and whose place each takes.
+
+    One factor a number, because NumPy is slow where axes are short.
+    """
+    joints = len(skeleton)
+    signs = np.tile(np.array([-1.0, 1.0, 1.0], np.float32), (frames * joints, 1))
+    partners = joints * np.arange(frames)[:, None] + np.array(skeleton.mirror)
+    return signs, partners.ravel()

@@ -1,0 +1,90 @@
+"""Detectors: from the frames of a video to the 2D tracks of its people.
+
+A detector of your own is any object with the members of `Detector`. Give it a name to choose it by:
+
+    repose.detectors.register("mine", MyDetector)
+    repose.estimate("video.mp4", detector="mine")
+"""
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, runtime_checkable
+
+from repose.detectors.mediapipe import MediaPipeDetector
+from repose.detectors.recorder import TrackRecorder
+from repose.detectors.rtmpose import RTMPoseDetector
+from repose.errors import UserError
+from repose.pose import Pose2D
+from repose.skeleton import Skeleton
+from repose.video import VideoFrame, VideoInfo
+
+__all__ = ["Detector", "Follower", "TrackRecorder", "detector_names", "get_detector", "register"]
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Finds people in the frames of one video."""
+
+    skeleton: Skeleton
+    """Layout of the joints that are found."""
+
+    def detect(self, frames: Iterable[VideoFrame], info: VideoInfo) -> list[Pose2D]:
+        """One track for each person, in pixels of the upright frames.
+
+        Frames arrive once, in order, with gaps where a frame could not be decoded. A frame in which a
+        person was not found is absent from the person's track; a joint that was not found has
+        confidence 0. `TrackRecorder` turns detections of single frames into such tracks. A video with
+        nobody in it gives an empty list.
+        """
+        ...
+
+
+@runtime_checkable
+class Follower(Detector, Protocol):
+    """A detector that follows one person at a time, and can be told whom."""
+
+    def follow(self, frames: Iterable[VideoFrame], info: VideoInfo, person: str) -> list[Pose2D]:
+        """As `detect`, of the person meant by "largest", "central" or "x,y" (`repose.tracking.people.choose`).
+
+        Raises UserError where nobody is at the point.
+        """
+        ...
+
+
+_factories: dict[str, Callable[..., Detector]] = {"mediapipe": MediaPipeDetector, "rtmpose": RTMPoseDetector}
+
+
+def register(name: str, factory: Callable[..., Detector]) -> None:
+    """Make `factory(**options)` available as detector `name`; raises UserError if the name is taken."""
+    if name in _factories:
+        raise UserError(f"detector {name!r} is registered already", "Choose another name.")
+    _factories[name] = factory
+
+
+def detector_names() -> list[str]:
+    """Names that `get_detector` knows."""
+    return sorted(_factories)
+
+
+def get_detector(name: str, **options: Any) -> Detector:
+    """The detector called `name`, made with its own `options`.
+
+    Raises UserError for an unknown name, for options it does not have, and where the packages it needs
+    are not installed (the hint says what to install).
+    """
+    if name not in _factories:
+        raise UserError(
+            f"unknown detector {name!r}: expected one of {', '.join(detector_names())}",
+            "A detector of your own needs repose.detectors.register(name, factory) first.",
+        )
+    factory = _factories[name]
+    signature = inspect.signature(factory)
+    try:
+        signature.bind(**options)
+    except TypeError as error:
+        found = ", ".join(options) or "none"
+        raise UserError(
+            f"detector {name!r}: expected options {signature.replace(return_annotation=signature.empty)}, "
+            f"found {found} ({error})"
+        ) from error
+    return factory(**options)

@@ -1,0 +1,78 @@
+"""From the detections of single frames to the tracks of people."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float
+
+from repose.pose import Pose2D
+from repose.skeleton import Skeleton
+from repose.tracking.people import number_by_prominence
+from repose.tracking.tracker import AWAY_S, NOBODY, Tracker
+from repose.video import VideoFrame, VideoInfo
+
+
+@dataclass
+class _Rows:
+    frames: list[int] = field(default_factory=list)
+    times_s: list[float] = field(default_factory=list)
+    points_px: list[np.ndarray] = field(default_factory=list)
+    confidence: list[np.ndarray] = field(default_factory=list)
+
+
+class TrackRecorder:
+    """Collects detections frame by frame, tells the people apart, and gives one track for each.
+
+    Identities come from `repose.tracking.tracker.Tracker`: somebody not seen for a second, or found too far from
+    everybody known, is somebody new. A second detection of the same person in a frame is left out, and
+    counted in `Pose2D.record`.
+    """
+
+    def __init__(self, info: VideoInfo, skeleton: Skeleton, source: str) -> None:
+        self._info, self._skeleton, self._source = info, skeleton, source
+        self._tracker = Tracker(skeleton.mirror, max(AWAY_S, 2 / info.fps))
+        self._rows: dict[int, _Rows] = {}
+        self._left_out = 0
+
+    def add(
+        self,
+        frame: VideoFrame,
+        points_px: Float[np.ndarray, "people joints 2"],
+        confidence: Float[np.ndarray, "people joints"],
+    ) -> None:
+        """Record the people found in `frame`; frames come in increasing order."""
+        ids = self._tracker.update(frame.time_s, points_px, confidence)
+        for track_id, points, sureness in zip(ids, points_px, confidence, strict=True):
+            if track_id == NOBODY:
+                self._left_out += 1
+                continue
+            rows = self._rows.setdefault(track_id, _Rows())
+            rows.frames.append(frame.index)
+            rows.times_s.append(frame.time_s)
+            rows.points_px.append(points.astype(np.float32))
+            rows.confidence.append(sureness.astype(np.float32))
+
+    @property
+    def any(self) -> bool:
+        """Whether anybody has been recorded."""
+        return bool(self._rows)
+
+    def tracks(self) -> list[Pose2D]:
+        """The tracks so far, the most prominent person first and number 0."""
+        record = {"second_detections_left_out": self._left_out} if self._left_out else {}
+        tracks = [
+            Pose2D(
+                points_px=np.stack(rows.points_px),
+                confidence=np.stack(rows.confidence),
+                frames=np.array(rows.frames),
+                fps=self._info.fps,
+                image_size=(self._info.width, self._info.height),
+                skeleton=self._skeleton,
+                track_id=track_id,
+                times_s=np.array(rows.times_s),
+                source=self._source,
+                record=record,
+            )
+            for track_id, rows in sorted(self._rows.items())
+        ]
+        return number_by_prominence(tracks)

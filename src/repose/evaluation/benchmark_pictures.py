@@ -1,0 +1,111 @@
+"""The clips on which a model did worst, drawn to be looked at: skeletons only."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from repose import palette
+from repose.datasets.sheet import draw_bones
+from repose.evaluation import check_plot
+from repose.evaluation.benchmark_report import OcclusionReport, Poor
+from repose.evaluation.conditions import CONDITIONS
+from repose.evaluation.occlusion_benchmark import OcclusionBenchmark, lift
+from repose.evaluation.views import FPS
+from repose.files.output import stage
+from repose.metrics import p_mpjpe
+from repose.skeleton import H36M_17
+
+WORST = 10
+_EACH_CONDITION = 2
+_STEP_S = 0.4
+_COLUMNS = 5
+
+
+def worst(report: OcclusionReport, count: int = WORST) -> list[Poor]:
+    """Views with the largest P-MPJPE of the first model; each clip once, each condition at most twice."""
+    chosen: list[Poor] = []
+    for poor in sorted((p for result in report.results for p in result.poor), key=lambda p: -p.p_mpjpe_mm):
+        clips = [other.view.clip for other in chosen]
+        same = sum(other.condition == poor.condition for other in chosen)
+        if poor.view.clip not in clips and same < _EACH_CONDITION:
+            chosen.append(poor)
+        if len(chosen) == count:
+            break
+    return chosen
+
+
+def draw_worst(
+    benchmark: OcclusionBenchmark, report: OcclusionReport, folder: str | Path, *, force: bool = False
+) -> list[str]:
+    """Draw the worst views as PNGs into a folder, worst first; returns their names.
+
+    Raises UserError without Matplotlib, where files of these names exist (unless `force`), and where the
+    folder cannot be written.
+    """
+    check_plot()
+    found = worst(report)
+    names = [
+        re.sub(r"[^\w.-]+", "_", f"{rank:02d} {poor.condition} {poor.view.name} {poor.view.camera}") + ".png"
+        for rank, poor in enumerate(found, start=1)
+    ]
+    with stage(folder, names, force=force) as partial:
+        for name, poor in zip(names, found, strict=True):
+            _draw(benchmark, poor, partial / name)
+    return names
+
+
+def _draw(benchmark: OcclusionBenchmark, poor: Poor, path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    view = poor.view
+    condition = next(condition for condition in CONDITIONS if condition.label == poor.condition)
+    seen = condition.see(view, benchmark.seed)
+    if seen is None:
+        raise RuntimeError(f"{poor.condition} was scored on {view.name}, to which it does not apply")
+    model, lifter = next(iter(benchmark.lifters.items()))
+    predicted = lift(view, seen, lifter, benchmark.undo_swaps).joints_mm / 1000
+    truth = view.truth_mm / 1000
+    error = 1000 * p_mpjpe(predicted, truth)
+    step = max(1, min(round(_STEP_S * FPS), (len(view) - 1) // (_COLUMNS - 1)))
+    middle = int(np.clip(error.argmax(), (_COLUMNS // 2) * step, len(view) - 1 - (_COLUMNS // 2) * step))
+    frames = [int(np.clip(middle + step * (k - _COLUMNS // 2), 0, len(view) - 1)) for k in range(_COLUMNS)]
+
+    figure = Figure(figsize=(3 * _COLUMNS, 9.6), layout="constrained")
+    panels = figure.subplots(3, _COLUMNS)
+    hidden = seen.hidden.numpy()
+    for column, frame in zip(panels.T, frames, strict=True):
+        picture, front, side = column
+        keypoints = seen.keypoints[frame].numpy()
+        draw_bones(picture, H36M_17, keypoints[:, :2], keypoints[:, 2])
+        lost = view.rays[frame].numpy()[hidden[frame]]
+        picture.plot(*lost.T, "x", color=palette.COMPARED, markersize=5)
+        _frame(picture, view.rays[frame].numpy())
+        picture.set_title(f"frame {frame}: what the detector says", fontsize=9)
+        for panel, axes in ((front, [0, 1]), (side, [2, 1])):
+            _truth(panel, truth[frame][:, axes])
+            draw_bones(panel, H36M_17, predicted[frame][:, axes], np.ones(len(H36M_17)))
+            _frame(panel, truth[frame][:, axes])
+        front.set_title(f"from the camera; P-MPJPE {error[frame]:.0f} mm", fontsize=9)
+        side.set_title("from the camera's right: away from it is right", fontsize=9)
+    figure.suptitle(
+        f"{view.name}, camera {view.camera}, {poor.condition}: {model} has {poor.p_mpjpe_mm:.0f} mm over "
+        "the clip. Left blue, right orange; truth grey; × hidden joints",
+        fontsize=11,
+    )
+    figure.savefig(path, format="png", dpi=80)
+
+
+def _truth(panel: Any, points: np.ndarray) -> None:
+    for child, parent in H36M_17.bones:
+        panel.plot(*points[[child, parent]].T, color=palette.COMPARED, linewidth=4, alpha=0.6, zorder=0)
+
+
+def _frame(panel: Any, points: np.ndarray) -> None:
+    """The whole person and some room, y down."""
+    (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
+    reach = 0.65 * max(right - left, bottom - top)
+    x, y = (left + right) / 2, (top + bottom) / 2
+    panel.set(xlim=(x - reach, x + reach), ylim=(y + reach, y - reach), xticks=[], yticks=[])
+    panel.set_aspect("equal")

@@ -1,0 +1,249 @@
+"""The occlusion benchmark: the same views and the same hidden joints for every model."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+
+from repose.errors import UserError, expected
+from repose.evaluation.benchmark_report import ConditionResult, OcclusionReport, Poor, Row
+from repose.evaluation.benchmark_scores import Bootstrap, Sums, measure, pool
+from repose.evaluation.conditions import CONDITIONS, Condition, Seen
+from repose.evaluation.views import CAMERAS, FPS, CamerasName, View, choose, film_clips, read_motion
+from repose.lifting import Device, Lifter, load
+from repose.models.person_view import fill_gaps, person_view
+from repose.pipeline import Progress, estimate
+from repose.skeleton import H36M_17, recipe, stature
+from repose.synthetic.motions import STATURE_M
+
+QUICK_FRAMES = 2500
+VIEWS = 2
+FLAT = "flat"
+"""Baseline: the 2D joints, gaps interpolated, all at one depth."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Joints relative to the pelvis, camera axes, of a person 1.70 m tall."""
+
+    joints_mm: Float[np.ndarray, "frames 17 3"]
+    deviation_mm: Float[np.ndarray, "frames 17"] | None = None
+
+
+class _Scored(NamedTuple):
+    """A view under a condition."""
+
+    view: View
+    hidden: int
+    """Joints, over all frames."""
+    sums: dict[str, Sums]
+    """By row."""
+
+
+class OcclusionBenchmark:
+    """Views, conditions and models; `run` scores all of them."""
+
+    def __init__(
+        self,
+        motion: Sequence[str | Path] = (),
+        models: Sequence[str | Path | Lifter] = ("default",),
+        *,
+        cameras: CamerasName = "ordinary",
+        quick: bool = False,
+        conditions: Sequence[str] = (),
+        undo_swaps: bool = True,
+        seed: int = 0,
+        device: Device = "auto",
+        joint_map: str | Path | None = None,
+    ) -> None:
+        """Read the motion, place the cameras and load the models.
+
+        `motion`: BVH, ASF/AMC and joint files or folders of them, prepared stores, the CMU pack (see
+        `repose.evaluation.views.read_motion`); procedural motion without any. `models`: names of packaged
+        weights, checkpoints, or lifters that are loaded; the first one is what the others are compared
+        with. `conditions`: names of those to measure, all unless given. `quick`: some 2500 frames of the
+        motion, drawn by the seed, one camera each. `undo_swaps`: exchanged sides are put back first, as
+        `repose estimate` does.
+
+        Raises UserError for motion and models that cannot be read, unknown conditions and cameras, and two
+        models of the same name.
+        """
+        if cameras not in CAMERAS:
+            expected("cameras", " or ".join(CAMERAS), repr(cameras))
+        names = {condition.name for condition in CONDITIONS}
+        if unknown := sorted(set(conditions) - names):
+            raise UserError(
+                f"no condition is called {unknown[0]!r}",
+                f"Conditions: {', '.join(dict.fromkeys(c.name for c in CONDITIONS))}.",
+            )
+        self.lifters = load_models(models, device)
+        self.conditions = [c for c in CONDITIONS if not conditions or c.name in conditions]
+        self.seed, self.undo_swaps, self.cameras, self.quick = seed, undo_swaps, cameras, quick
+        self.motion = [Path(path).resolve().name for path in motion] or ["procedural"]
+        clips = read_motion(motion, joint_map)
+        if quick:
+            clips = choose(clips, QUICK_FRAMES, seed)
+        self.views = film_clips(clips, CAMERAS[cameras], 1 if quick else VIEWS, seed)
+
+    def run(self, progress: Progress | None = None) -> OcclusionReport:
+        """Score every model and baseline under every condition."""
+        bootstrap = Bootstrap(len(self.views), self.seed)
+        results = []
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # clips side by side use the cores better than clips one by one
+        try:
+            with ThreadPoolExecutor(threads) as pool:
+                for number, condition in enumerate(self.conditions):
+                    if progress:
+                        progress("conditions", number, len(self.conditions))
+                    clips = list(pool.map(partial(self._score, condition), self.views))
+                    results.append(self._summarise(condition, clips, bootstrap))
+        finally:
+            torch.set_num_threads(threads)
+        return OcclusionReport(
+            models=tuple(self.lifters),
+            motion=tuple(self.motion),
+            clips=len(self.views),
+            frames=sum(len(views[0]) for views in self.views),
+            fps=FPS,
+            cameras=self.cameras,
+            views=len(self.views[0]),
+            seed=self.seed,
+            undo_swaps=self.undo_swaps,
+            results=tuple(results),
+        )
+
+    def _score(self, condition: Condition, views: Sequence[View]) -> list[_Scored]:
+        """One clip under a condition: its views that the condition applies to."""
+        scored = []
+        for view in views if condition.headline else views[:1]:
+            if (seen := condition.see(view, self.seed)) is not None:
+                sums = {
+                    row: measure(
+                        prediction.joints_mm, view.truth_mm, seen.hidden.numpy(), FPS, prediction.deviation_mm
+                    )
+                    for row, prediction in self.predict(view, seen).items()
+                }
+                scored.append(_Scored(view, int(seen.hidden.sum()), sums))
+        return scored
+
+    def _summarise(
+        self, condition: Condition, clips: Sequence[list[_Scored]], bootstrap: Bootstrap
+    ) -> ConditionResult:
+        first = next(iter(self.lifters))
+        every = [scored for clip in clips for scored in clip]
+        frames = sum(len(scored.view) for scored in every)
+        names = dict.fromkeys(row for scored in every for row in scored.sums)
+        pooled = {
+            row: pool([[scored.sums[row] for scored in clip if row in scored.sums] for clip in clips])
+            for row in names
+        }
+        return ConditionResult(
+            condition=condition,
+            clips=sum(bool(clip) for clip in clips),
+            frames=frames,
+            hidden_share=sum(scored.hidden for scored in every) / max(frames * len(H36M_17), 1),
+            rows={
+                row: Row.of(sums, bootstrap, None if row == first else pooled[first])
+                for row, sums in pooled.items()
+            },
+            poor=tuple(
+                Poor(float(np.divide(*scored.sums[first]["p_mpjpe_mm"][0])), condition.label, scored.view)
+                for scored in every
+            ),
+        )
+
+    def predict(self, view: View, seen: Seen) -> dict[str, Prediction]:
+        """What each baseline and model makes of a view, by the name of its row."""
+        hidden = seen.hidden.numpy()
+        rows = {FLAT: Prediction(flat_mm(seen))}
+        for name, lifter in self.lifters.items():
+            rows[name] = lift(view, seen, lifter, self.undo_swaps)
+            if (interpolated := interpolate_mm(rows[name].joints_mm, hidden)) is not None:
+                rows[interpolated_name(name)] = Prediction(interpolated)
+        return rows
+
+
+def interpolated_name(model: str) -> str:
+    """Row of the baseline that interpolates the model's own 3D."""
+    return f"{model}, interpolated"
+
+
+def lift(view: View, seen: Seen, lifter: Lifter, undo_swaps: bool) -> Prediction:
+    """As users lift a track of keypoints whose camera is known."""
+    (pose,) = estimate(
+        view.track(seen.keypoints),
+        lifter=lifter,
+        intrinsics_px=view.intrinsics_px,
+        height_m=STATURE_M,
+        root=False,
+        undo_swaps=undo_swaps,
+    )
+    convert = recipe(pose.skeleton, H36M_17)
+    joints = 1000 * (convert @ pose.root_relative_m().astype(np.float64))
+    deviation = None
+    if pose.deviation_m is not None and pose.skeleton == H36M_17:
+        deviation = 1000 * pose.deviation_m.astype(np.float64)
+    return Prediction(joints - joints[:, :1], deviation)
+
+
+def flat_mm(seen: Seen) -> Float[np.ndarray, "frames 17 3"]:
+    """The joints as a camera sees them that looks at the person, all at one depth, made 1.70 m tall."""
+    picture = F.pad(person_view(seen.keypoints[None]).points[0], (0, 1))
+    picture = picture - picture[:, :1]
+    size = stature(picture).median().clamp(min=1e-6)
+    return (1000 * STATURE_M * picture / size).numpy().astype(np.float64)
+
+
+def interpolate_mm(
+    joints_mm: Float[np.ndarray, "frames 17 3"], hidden: Bool[np.ndarray, "frames 17"]
+) -> Float[np.ndarray, "frames 17 3"] | None:
+    """Hidden joints interpolated between the frames in which they are visible.
+
+    A joint that is hidden in all frames stays as it is; None where that is so of every hidden joint.
+    """
+    never = hidden.all(axis=0)
+    gaps = hidden & ~never
+    if not gaps.any():
+        return None
+    return fill_gaps(torch.from_numpy(joints_mm)[None], torch.from_numpy(~gaps)[None])[0].numpy()
+
+
+def load_models(models: Sequence[str | Path | Lifter], device: Device) -> dict[str, Lifter]:
+    """Lifters by the names of their rows."""
+    if not models:
+        expected("models", "one or more", "none")
+    lifters: dict[str, Lifter] = {}
+    for model in models:
+        lifter = model if isinstance(model, Lifter) else load(model, device=device)
+        name = lifter.name
+        if name in lifters and name != str(model) and not isinstance(model, Lifter):
+            # Checkpoints of several runs have the same name.
+            name = f"{Path(model).resolve().parent.name}/{name}"
+        if name in lifters:
+            raise UserError(
+                f"two models are called {name!r}", "Give each model once, and files names of their own."
+            )
+        lifters[name] = lifter
+    return lifters
+
+
+def benchmark_occlusion(
+    motion: Sequence[str | Path] = (),
+    models: Sequence[str | Path | Lifter] = ("default",),
+    *,
+    progress: Progress | None = None,
+    **options: Any,
+) -> OcclusionReport:
+    """Score models where joints are hidden; see `OcclusionBenchmark` for the options.
+
+    `benchmark_occlusion(["bvh"], ["default", "mine.safetensors"], quick=True).write_json("result.json")`
+    """
+    return OcclusionBenchmark(motion, models, **options).run(progress)

@@ -1,0 +1,376 @@
+"""Real clips with 3D truth: ours beside MediaPipe's own world landmarks.
+
+A folder holds `gt_*.npz` (joints_m (frames, joints, 3) in a world frame, joint_names, fps, valid (frames,),
+and of each camera NAME its NAME_K, NAME_dist, NAME_R, NAME_t), and for each camera NAME.mp4 and, each
+optional, NAME_occluded.mp4 (the same film with joints covered) with NAME_occlusion.npz (joint_occluded
+(frames, joints)), and MediaPipe's results on either: mediapipe_NAME.npz (xy_px, visibility, world_m,
+detected, size, fps).
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from repose.errors import UserError, expected
+from repose.evaluation.benchmark_report import to_json
+from repose.evaluation.occlusion_benchmark import load_models
+from repose.files.arrays import load_arrays
+from repose.files.output import stage_file
+from repose.geometry.camera import Camera
+from repose.lifting import Device, Lifter
+from repose.metrics import per_joint_error, procrustes_align
+from repose.pipeline import EstimateOptions, Progress, estimate, find_tracks
+from repose.pose import Pose2D
+from repose.skeleton import SKELETONS, Skeleton
+
+Keypoints = Literal["video", "stored"]
+
+MEDIAPIPE = "MediaPipe"
+MEDIAPIPE_UNDONE = "MediaPipe, sides put right"
+_BLAZEPOSE = SKELETONS["mediapipe-33"]
+_COVERED = "_occluded"
+
+
+@dataclass(frozen=True)
+class VideoScore:
+    """Errors of one model on one clip; NaN where there is nothing to measure."""
+
+    clip: str
+    row: str
+    frames: int
+    """Frames scored: those with a valid truth that the model has."""
+    frames_missing: int
+    p_mpjpe_mm: float
+    hidden_p_mpjpe_mm: float
+    """Of covered joints; every frame is aligned by all its joints."""
+    visible_p_mpjpe_mm: float
+    """Of the others in the same frames."""
+    clip_mpjpe_mm: float
+    """The middle of the hips removed in every frame, then one rotation and one scale for the clip."""
+    acceleration_error_m_per_s2: float
+    """After the alignment of the clip."""
+    within_1_deviation_percent: float
+    within_2_deviations_percent: float
+    """Joints whose distance from the truth, aligned frame by frame, is below the model's deviation."""
+
+
+@dataclass(frozen=True)
+class VideoReport:
+    folder: str
+    keypoints: Keypoints
+    joints: tuple[str, ...]
+    scores: tuple[VideoScore, ...]
+
+    def __getitem__(self, key: tuple[str, str]) -> VideoScore:
+        """`report["cam01", "MediaPipe"]`."""
+        return next(score for score in self.scores if (score.clip, score.row) == key)
+
+    def summary(self) -> str:
+        source = (
+            "the video, as `repose estimate` reads it"
+            if self.keypoints == "video"
+            else "MediaPipe's stored 2D"
+        )
+        return (
+            f"{self.folder}: {len(self.joints)} joints, errors in mm. Models start from {source}.\n"
+            "P-MPJPE: after a similarity in every frame. hidden: covered joints; visible: the others of the "
+            "same frames. clip: after one rotation and scale for the clip. accel.: m/s².\n"
+            f"“{MEDIAPIPE_UNDONE}”: exchanged by the truth where that is nearer, which no program could do."
+        )
+
+    def table(self) -> Table:
+        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for heading in ("clip", "row"):
+            table.add_column(heading)
+        headings = ["frames", "P-MPJPE", "hidden", "visible", "clip", "accel."]
+        deviations = any(math.isfinite(score.within_1_deviation_percent) for score in self.scores)
+        for heading in (*headings, *(("in 1σ", "in 2σ") if deviations else ())):
+            table.add_column(heading, justify="right", no_wrap=True)
+        before = ""
+        for score in self.scores:
+            numbers = (
+                score.p_mpjpe_mm,
+                score.hidden_p_mpjpe_mm,
+                score.visible_p_mpjpe_mm,
+                score.clip_mpjpe_mm,
+                score.acceleration_error_m_per_s2,
+                *(
+                    (score.within_1_deviation_percent, score.within_2_deviations_percent)
+                    if deviations
+                    else ()
+                ),
+            )
+            clip = score.clip if score.clip != before else ""
+            before = score.clip
+            cells = (f"{number:.1f}" if math.isfinite(number) else "–" for number in numbers)
+            table.add_row(clip, score.row, str(score.frames), *cells)
+        return table
+
+    def write_json(self, path: str | Path) -> None:
+        """Raises UserError where the file cannot be written."""
+        with stage_file(path) as partial:
+            partial.write_text(to_json({"benchmark": "video", **asdict(self)}), encoding="utf-8")
+
+
+_Layout = Mapping[str, tuple[str | int, ...]]
+"""Names of arrays and their axes; an axis that is a word has one length throughout."""
+_TRUTH: _Layout = {
+    "joints_m": ("frames", "joints", 3),
+    "joint_names": ("joints",),
+    "fps": (),
+    "valid": ("frames",),
+}
+_CAMERA: _Layout = {"K": (3, 3), "dist": (4,), "R": (3, 3), "t": (3,)}
+_MEDIAPIPE: _Layout = {
+    "xy_px": ("frames", 33, 2),
+    "world_m": ("frames", 33, 3),
+    "visibility": ("frames", 33),
+    "detected": ("frames",),
+    "size": (2,),
+    "fps": (),
+}
+_LARGEST = 1e6
+
+
+@dataclass(frozen=True, eq=False)
+class _Truth:
+    joints_m: Float[np.ndarray, "frames joints 3"]
+    names: list[str]
+    fps: float
+    valid: Bool[np.ndarray, " frames"]
+    cameras: dict[str, Camera]
+
+
+@dataclass(frozen=True, eq=False)
+class _Clip:
+    name: str
+    camera: Camera
+    video: Path
+    mediapipe: Path
+    hidden: Bool[np.ndarray, "frames joints"]
+
+
+def benchmark_video(
+    folder: str | Path,
+    models: Sequence[str | Path | Lifter] = ("default",),
+    *,
+    keypoints: Keypoints = "video",
+    device: Device = "auto",
+    progress: Progress | None = None,
+) -> VideoReport:
+    """Score models, and MediaPipe's stored world landmarks, on the clips of a folder (see this module).
+
+    `keypoints`: "video" detects them in the video as `repose estimate` does, "stored" takes MediaPipe's that
+    lie beside it.
+
+    Raises UserError for a folder of another layout, files that cannot be read, models that cannot be loaded,
+    and whatever `repose estimate` finds wrong.
+    """
+    folder = Path(folder)
+    truth = _read_truth(folder)
+    clips = list(_clips(folder, truth))
+    if not clips:
+        expected(str(folder), f"videos of {', '.join(truth.cameras)}, or mediapipe_*.npz", "none")
+    lifters = load_models(models, device)
+    scores: list[VideoScore] = []
+    for clip in clips:
+        if clip.mediapipe.is_file():
+            scores += _score_mediapipe(clip, truth)
+        if keypoints == "video":
+            tracks = find_tracks(clip.video, EstimateOptions(), progress)[0]
+        else:
+            tracks = [_read_stored(clip.mediapipe)]
+        track = min(tracks, key=lambda track: _distance_px(track, clip, truth))
+        for name, lifter in lifters.items():
+            (pose,) = estimate(track, lifter=lifter)
+            joints = pose.skeleton.indices(*truth.names)
+            deviation = None if pose.deviation_m is None else pose.deviation_m[:, joints]
+            scores.append(_score(clip, name, pose.frames, pose.joints_m[:, joints], truth, deviation))
+    return VideoReport(folder.resolve().name, keypoints, tuple(truth.names), tuple(scores))
+
+
+def _score(
+    clip: _Clip,
+    row: str,
+    frames: Int[np.ndarray, " frames"],
+    joints_m: Float[np.ndarray, "frames joints 3"],
+    truth: _Truth,
+    deviation_m: Float[np.ndarray, "frames joints"] | None = None,
+) -> VideoScore:
+    kept = (frames < len(truth.valid)) & truth.valid[np.minimum(frames, len(truth.valid) - 1)]
+    frames, joints = frames[kept], joints_m[kept].astype(np.float64)
+    if len(frames) < 3:
+        raise UserError(f"{clip.name}: {row} has fewer than three frames of which the truth is known")
+    true = truth.joints_m[frames]
+    error = per_joint_error(procrustes_align(joints, true), true)
+    hidden = clip.hidden[frames]
+    touched = hidden.any(axis=1, keepdims=True)
+
+    hips = [truth.names.index(f"{side}_hip") for side in ("left", "right")]
+    joints, true = (x - x[:, hips].mean(axis=1, keepdims=True) for x in (joints, true))
+    aligned = _turn(joints, true)
+    off = aligned - true
+    run = (np.diff(frames)[1:] == 1) & (np.diff(frames)[:-1] == 1)
+    acceleration = truth.fps**2 * np.linalg.norm(np.diff(off, n=2, axis=0), axis=-1)[run]
+    within = [
+        math.nan if deviation_m is None else 100 * float((error < number * deviation_m[kept]).mean())
+        for number in (1, 2)
+    ]
+    return VideoScore(
+        clip=clip.name,
+        row=row,
+        frames=len(frames),
+        frames_missing=int(truth.valid.sum()) - len(frames),
+        p_mpjpe_mm=1000 * float(error.mean()),
+        hidden_p_mpjpe_mm=1000 * _mean(error[hidden]),
+        visible_p_mpjpe_mm=1000 * _mean(error[~hidden & touched]),
+        clip_mpjpe_mm=1000 * float(np.linalg.norm(off, axis=-1).mean()),
+        acceleration_error_m_per_s2=_mean(acceleration),
+        within_1_deviation_percent=within[0],
+        within_2_deviations_percent=within[1],
+    )
+
+
+def _turn(
+    joints: Float[np.ndarray, "frames joints 3"], true: Float[np.ndarray, "frames joints 3"]
+) -> Float[np.ndarray, "frames joints 3"]:
+    """One rotation about the origin and one scale for all frames."""
+    # With every point goes its reflection in the origin, so that the centre of all stays there.
+    both = [np.concatenate([x.reshape(1, -1, 3), -x.reshape(1, -1, 3)], axis=1) for x in (joints, true)]
+    return procrustes_align(*both)[0, : joints[..., 0].size].reshape(joints.shape)
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if values.size else math.nan
+
+
+def _score_mediapipe(clip: _Clip, truth: _Truth) -> Iterator[VideoScore]:
+    """Its world landmarks as they are; and, where it exchanges sides, with that undone by the truth."""
+    found = _read(clip.mediapipe, _MEDIAPIPE)
+    frames = np.flatnonzero(found["detected"])
+    joints = _BLAZEPOSE.indices(*truth.names)
+    world_m, points_px = (found[name][frames][:, joints].astype(np.float64) for name in ("world_m", "xy_px"))
+    yield _score(clip, MEDIAPIPE, frames, world_m, truth)
+    inside = frames < len(truth.joints_m)
+    frames, world_m, points_px = frames[inside], world_m[inside], points_px[inside]
+    mirror = Skeleton("truth", tuple(truth.names), (-1,) * len(truth.names)).mirror
+    true_px = clip.camera.project(truth.joints_m[frames])
+    straight, exchanged = (
+        np.linalg.norm(points - true_px, axis=-1).mean(axis=1) for points in (points_px, points_px[:, mirror])
+    )
+    swapped = exchanged < straight
+    if swapped.any():
+        undone = np.where(swapped[:, None, None], world_m[:, mirror], world_m)
+        yield _score(clip, MEDIAPIPE_UNDONE, frames, undone, truth)
+
+
+def _distance_px(track: Pose2D, clip: _Clip, truth: _Truth) -> float:
+    """How far a track is from the person whose truth is known; tracks of bystanders are farther."""
+    pose = track.to("h36m-17")
+    known = pose.frames < len(truth.joints_m)
+    if not known.any():
+        return math.inf
+    true_px = clip.camera.project(truth.joints_m[pose.frames[known]])
+    points = pose.points_px[known][:, pose.skeleton.indices(*truth.names)]
+    seen = pose.confidence[known][:, pose.skeleton.indices(*truth.names)] > 0
+    # A short track must not win by a few frames: frames without the person count as far off.
+    missing = 1e4 * (1 - known.sum() / len(truth.joints_m))
+    return (
+        float(np.median(np.linalg.norm(points - true_px, axis=-1)[seen])) + missing
+        if seen.any()
+        else math.inf
+    )
+
+
+def _read_truth(folder: Path) -> _Truth:
+    if not folder.is_dir():
+        expected(
+            str(folder), "a folder of clips with 3D truth", "a file" if folder.exists() else "nothing there"
+        )
+    files = sorted(folder.glob("gt_*.npz"))
+    if len(files) != 1:
+        expected(str(folder), "one gt_*.npz with the truth", ", ".join(file.name for file in files) or "none")
+    arrays = load_arrays(str(files[0]), files[0])
+    truth = _checked(files[0], arrays, _TRUTH)
+    names = truth["joint_names"].tolist()
+    for name in (*names, "left_hip", "right_hip"):
+        _BLAZEPOSE.index(name)
+        if names.count(name) != 1:
+            expected(f"{files[0]}: joint_names", f"{name} once", f"{names.count(name)} times")
+    cameras = {}
+    for key in arrays:
+        camera = key.removesuffix("_R")
+        parts = {f"{camera}_{part}": axes for part, axes in _CAMERA.items()}
+        if key.endswith("_R") and parts.keys() <= arrays.keys():
+            K, distortion, R, t = _checked(files[0], arrays, parts).values()
+            cameras[camera] = Camera(K, distortion, np.block([[R, t.reshape(3, 1)], [np.eye(4)[3:]]]))
+    if not cameras:
+        expected(str(files[0]), "a camera's NAME_K, NAME_dist, NAME_R and NAME_t", "none")
+    return _Truth(truth["joints_m"], names, float(truth["fps"]), truth["valid"].astype(bool), cameras)
+
+
+def _clips(folder: Path, truth: _Truth) -> Iterator[_Clip]:
+    for name, camera in truth.cameras.items():
+        for suffix in ("", _COVERED):
+            video, mediapipe = folder / f"{name}{suffix}.mp4", folder / f"mediapipe_{name}{suffix}.npz"
+            if not video.is_file() and not mediapipe.is_file():
+                continue
+            hidden = np.zeros(truth.joints_m.shape[:2], dtype=bool)
+            if suffix:
+                hidden = _read(folder / f"{name}_occlusion.npz", {"joint_occluded": hidden.shape})[
+                    "joint_occluded"
+                ]
+            yield _Clip(name + suffix, camera, video, mediapipe, hidden.astype(bool))
+
+
+def _read_stored(path: Path) -> Pose2D:
+    """MediaPipe's 2D as `repose estimate` would see it."""
+    found = _read(path, _MEDIAPIPE)
+    frames = np.flatnonzero(found["detected"])
+    if not len(frames):
+        raise UserError(f"{path}: nobody was detected in any frame")
+    width, height = found["size"].tolist()
+    return Pose2D(
+        points_px=found["xy_px"][frames],
+        confidence=np.clip(found["visibility"][frames], 0, 1),
+        frames=frames,
+        fps=float(found["fps"]),
+        image_size=(width, height),
+        skeleton=_BLAZEPOSE,
+        source=path.name,
+    )
+
+
+def _read(path: Path, layout: _Layout) -> dict[str, np.ndarray]:
+    """The arrays of a file, as `_checked`."""
+    return _checked(path, load_arrays(str(path), path), layout)
+
+
+def _checked(path: Path, arrays: Mapping[str, np.ndarray], layout: _Layout) -> dict[str, np.ndarray]:
+    """The arrays of `layout`, numbers as float64; raises UserError for other axes, types and numbers."""
+    if missing := [name for name in layout if name not in arrays]:
+        expected(str(path), f"arrays {', '.join(layout)}", f"no {', '.join(missing)}")
+    sizes: dict[str | int, int] = {}
+    found = {}
+    for name, axes in layout.items():
+        array = arrays[name]
+        text = name == "joint_names"
+        fits = array.ndim == len(axes) and array.dtype.kind in ("U" if text else "biuf")
+        for axis, length in zip(axes, array.shape, strict=False):
+            fits = fits and length == (sizes.setdefault(axis, length) if isinstance(axis, str) else axis)
+        if not fits:
+            wanted = f"{'text' if text else 'numbers'} ({', '.join(map(str, axes))})"
+            expected(f"{path}: {name}", wanted, f"{array.dtype} {array.shape}")
+        found[name] = array if text else array.astype(np.float64)
+        if not text and not (np.abs(found[name]) < _LARGEST).all():
+            expected(f"{path}: {name}", f"finite numbers below {_LARGEST:g}", "others")
+    if "fps" in found and not found["fps"] > 0:
+        expected(f"{path}: fps", "a positive frame rate", found["fps"])
+    return found

@@ -1,0 +1,173 @@
+"""The motion that the benchmark looks at, and the virtual cameras that film it."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from repose.datasets.store import MANIFEST, ClipStore
+from repose.errors import expected
+from repose.mocap.recordings import MocapClip, read_cmu, read_mocap, resample, split_at_jumps
+from repose.pose import Pose2D
+from repose.skeleton import H36M_17, recipe, stature
+from repose.synthetic.motions import STATURE_M
+from repose.synthetic.procedural import ProceduralConfig, make_motion
+from repose.synthetic.virtual_camera import CameraConfig, film
+
+FPS = 30.0
+SIDE_PX = 1000
+"""Pictures are square."""
+_FILLED = 0.9
+"""Share of the picture's half that the farthest joint may reach."""
+_FOCAL_PX = (300.0, 1200.0)
+_PROCEDURAL = ProceduralConfig(clips=48, seconds=6.0, fps=FPS)
+_PROCEDURAL_SEED = 20_250_101
+"""Motion that no run trains on."""
+
+CamerasName = Literal["ordinary", "hard"]
+CAMERAS: dict[CamerasName, CameraConfig] = {
+    # Somebody films a person: from the hand, a tripod, a balcony at most, about level, the whole body in the
+    # picture, with a lens that is known to a tenth.
+    "ordinary": CameraConfig(
+        pitch_deg=(-5.0, 30.0), roll_sigma_deg=3.0, distance=(2.5, 6.0), off_axis_deg=15.0, focal_sigma=0.1
+    ),
+    # What models are trained on, and more than most films ask.
+    "hard": CameraConfig(),
+}
+"""Where the benchmark's cameras stand."""
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A clip as one virtual camera sees it, at `FPS`."""
+
+    clip: int
+    """Number of the clip: its views are of the same motion."""
+    name: str
+    camera: int
+    joints_m: Float[Tensor, "frames 17 3"]
+    """Camera frame; the person is made 1.70 m tall, the camera's distance in proportion."""
+    rays: Float[Tensor, "frames 17 2"]
+    """x/z and y/z as a lens gives them whose focal length is not known exactly."""
+    focal_px: float
+
+    def __len__(self) -> int:
+        return len(self.joints_m)
+
+    @property
+    def apparent_height(self) -> float:
+        """The person's height in the picture, as a tangent."""
+        return STATURE_M / float(self.joints_m[..., 2].mean())
+
+    @property
+    def truth_mm(self) -> Float[np.ndarray, "frames 17 3"]:
+        """Joints minus the pelvis."""
+        return 1000 * (self.joints_m - self.joints_m[:, :1]).numpy().astype(np.float64)
+
+    @property
+    def intrinsics_px(self) -> tuple[float, float, float, float]:
+        return self.focal_px, self.focal_px, SIDE_PX / 2, SIDE_PX / 2
+
+    def track(self, keypoints: Float[Tensor, "frames 17 3"]) -> Pose2D:
+        """Rays and confidence as a detector would hand them on, in pixels."""
+        points = keypoints[..., :2].numpy() * self.focal_px + SIDE_PX / 2
+        confidence = keypoints[..., 2].numpy()
+        return Pose2D(
+            points_px=np.where(confidence[..., None] > 0, points, 0.0).astype(np.float32),
+            confidence=confidence,
+            frames=np.arange(len(self)),
+            fps=FPS,
+            image_size=(SIDE_PX, SIDE_PX),
+            skeleton=H36M_17,
+        )
+
+
+def seeded(*names: object) -> Generator:
+    """A generator that depends on these names alone."""
+    return Generator().manual_seed(zlib.crc32("/".join(map(str, names)).encode()))
+
+
+def read_motion(paths: Sequence[str | Path], joint_map: str | Path | None = None) -> list[MocapClip]:
+    """Motion at `FPS`, cut where a marker jumps (`split_at_jumps`); procedural motion without any path.
+
+    A path is a prepared store (`repose prepare`; its test or validation data), the CMU pack (its validation
+    recordings, which no model was trained on), or any other file or folder of motion capture. A store has
+    lost which way is up: its cameras count as level.
+
+    Raises UserError as `repose.mocap.recordings.read_mocap` and `ClipStore.open`.
+    """
+    clips: list[MocapClip] = []
+    for path in map(Path, paths):
+        if (path / MANIFEST).is_file():
+            found = _of_store(path)
+        elif (path / "cmu_amc").is_dir() and (path / "cmu_joints17").is_dir():
+            found = read_cmu(path)[1]
+        else:
+            found = read_mocap(path, joint_map=joint_map)
+        clips += [resample(piece, FPS) for clip in found for piece in split_at_jumps(clip)]
+    if not paths:
+        for number, joints in enumerate(make_motion(_PROCEDURAL, _PROCEDURAL_SEED)):
+            clips.append(MocapClip(f"procedural_{number:02d}", joints, FPS, "procedural"))
+    if not any(len(clip) > 2 for clip in clips):
+        expected(", ".join(map(str, paths)), "clips of three frames or more", f"{len(clips)} shorter ones")
+    return [clip for clip in clips if len(clip) > 2]
+
+
+def _of_store(path: Path) -> list[MocapClip]:
+    store = ClipStore.open(path)
+    names = [name for name in ("test", "validation") if name in store.splits]
+    if not names:
+        expected(f"{path}: splits", "test or validation among them", ", ".join(store.splits))
+    split = store.split(names[0])
+    if "truth_mm" in split.arrays:
+        truth, unit_m = split.arrays["truth_mm"], 0.001
+    elif store.target_kind == "camera":
+        truth, unit_m = split.arrays["target"], 1.0
+    else:
+        expected(str(path), "the truth in millimetres", "image units only")
+    convert = recipe(store.skeleton, H36M_17)
+    clips = []
+    for sequence in split.sequences:
+        joints = convert @ truth[sequence.start : sequence.stop] * unit_m
+        # From x right, y down, z forward to x right, y forward, z up.
+        world = np.stack([joints[..., 0], joints[..., 2], -joints[..., 1]], axis=-1).astype(np.float32)
+        clips.append(MocapClip(sequence.name, world, sequence.fps, str(path)))
+    return clips
+
+
+def choose(clips: Sequence[MocapClip], frames: int, seed: int) -> list[MocapClip]:
+    """Whole clips, drawn by the seed, of at least `frames` frames together; all where there are fewer."""
+    chosen: list[int] = []
+    for i in torch.randperm(len(clips), generator=seeded(seed, "choice")).tolist():
+        if sum(len(clips[j]) for j in chosen) >= frames:
+            break
+        chosen.append(i)
+    return [clips[i] for i in sorted(chosen)]
+
+
+def film_clips(clips: Sequence[MocapClip], camera: CameraConfig, views: int, seed: int) -> list[list[View]]:
+    """Each clip from so many sides. Seed, name and number of a clip alone decide where its cameras stand."""
+    filmed = []
+    for number, clip in enumerate(clips):
+        generator = seeded(seed, number, clip.name, "camera")
+        rays, joints = film(torch.from_numpy(clip.joints_m).expand(views, -1, -1, -1), camera, generator)
+        size = STATURE_M / stature(joints).mean(dim=1)
+        filmed.append(
+            [
+                View(number, clip.name, view, joints[view] * size[view], rays[view], _focal_px(rays[view]))
+                for view in range(views)
+            ]
+        )
+    return filmed
+
+
+def _focal_px(rays: Float[Tensor, "frames 17 2"]) -> float:
+    """The lens that fills the picture with what the person does."""
+    low, high = _FOCAL_PX
+    return float(np.clip(_FILLED * SIDE_PX / 2 / float(rays.abs().max()), low, high))

@@ -1,0 +1,88 @@
+"""What a result file says of a track beside its numbers per frame: which fields, of what type and bounds.
+
+A key of `Pose3D.record` that any command uses is declared in `Record`, and is thereby checked whenever a
+result is read. Other keys are passed on as they are.
+"""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from repose.files.structured import Count, Text, Whole
+from repose.pose import Coordinates
+from repose.video import CameraMotion
+
+Number = Annotated[float, Meta(ge=-1e9, le=1e9)]
+Factor = Annotated[float, Meta(gt=0, le=1e6)]
+Focal = Annotated[float, Meta(gt=0, le=1e9)]
+Side = Annotated[int, Meta(ge=1, le=100_000)]
+Kind = Literal["float32", "float64"]
+Row = tuple[Number, Number, Number, Number]
+Runs = list[tuple[Whole, Whole]]
+"""First and last frame of each stretch."""
+
+
+class Dtypes(Struct):
+    """Types that the arrays had; None for what the track lacks."""
+
+    joints_m: Kind
+    confidence: Kind
+    points_px: Kind | None = None
+    deviation_m: Kind | None = None
+    T_cam_world: Kind | None = None
+
+
+class Account(Struct):
+    """One entry of `about` (`repose.export.results.describe` writes it)."""
+
+    track_id: Whole
+    skeleton: Text
+    joints: Annotated[list[Text], Meta(min_length=1, max_length=1_000)]
+    parents: list[Text | None]
+    coordinates: Coordinates
+    fps: float
+    scale: Text
+    model: Text
+    image_size: tuple[Side, Side] | None
+    intrinsics_px: tuple[Focal, Focal, Number, Number] | None
+    record: dict[str, Any]
+    dtypes: Dtypes
+    T_cam_world: tuple[Row, Row, Row, Row] | None = None
+
+
+class UpAccount(Struct):
+    """How what is up was found."""
+
+    source: Text
+    deviation_deg: Annotated[float, Meta(ge=0, le=180)] | None = None
+    """Root mean square of its error; None where up was given."""
+    assumed: bool = False
+    """Whether nothing that was seen supports it."""
+
+
+class Record(Struct):
+    """The keys of `record` that are used, all of which may be absent."""
+
+    assumed: list[Text] = []
+    source: Text = ""
+    frames_in: Count = 0
+    frames_filled: Count = 0
+    gaps_left_empty: Runs = []
+    frames_with_interpolated_root: Count = 0
+    frames_lost_in_file: list[Count] = []
+    frames_damaged_in_file: list[Count] = []
+    swaps_undone: dict[str, Runs] = {}
+    identities: Text = ""
+    ids_change: list[list[Any]] = []
+    not_people: list[dict[str, Any]] = []
+    upside_down_left_out: Runs = []
+    detector: Text = ""
+    video: Text | None = None
+    video_signature: Text = ""
+    camera_motion: CameraMotion = CameraMotion(None)
+    world: Text = ""
+    up: UpAccount | None = None
+    refined: dict[str, Any] = {}
+    capture_fps: Factor | None = None
+    slow_motion: Factor = 1.0
+    repose: Text = ""

@@ -1,0 +1,145 @@
+"""Results as files of other programs, chosen by suffix."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from repose.errors import expected
+from repose.export.bvh import Unit, write_bvh
+from repose.export.c3d import write_c3d
+from repose.export.glb import write_glb
+from repose.export.opensim import MODEL, opensim_files, write_opensim
+from repose.export.parquet import write_parquet
+from repose.export.results import FRAMES, write_csv, write_json
+from repose.export.trc import write_trc
+from repose.export.upright import at_constant_rate, gaps, to_world
+from repose.export.usd import write_usd
+from repose.files.output import check_absent, stage
+from repose.pose import Pose3D, check_span
+
+
+@dataclass(frozen=True)
+class _Format:
+    write: Callable[..., None]
+    """Takes the people, or the one person, and the path."""
+    people: bool
+    """Whether one file holds several people."""
+    missing: str = ""
+    """What becomes of frames that a person lacks."""
+    own_times: bool = True
+    """Whether frames have times of their own rather than a rate."""
+    upright: bool = True
+
+
+_FORMATS = {
+    ".bvh": _Format(write_bvh, people=False, missing="passed through in a straight line", own_times=False),
+    ".trc": _Format(write_trc, people=False, missing="left empty", own_times=False),
+    ".c3d": _Format(write_c3d, people=False, missing="marked as invalid", own_times=False),
+    ".glb": _Format(write_glb, people=True, missing="invisible"),
+    ".usd": _Format(write_usd, people=True, missing="invisible"),
+    ".usda": _Format(write_usd, people=True, missing="invisible"),
+    ".csv": _Format(write_csv, people=True, upright=False),
+    ".parquet": _Format(write_parquet, people=True, upright=False),
+    ".json": _Format(write_json, people=True, upright=False),
+}
+_OPENSIM = _Format(write_opensim, people=True, missing="left out", own_times=False)
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written, and what its reader should know."""
+
+    files: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+
+def export_poses(
+    poses: Sequence[Pose3D], path: str | Path, *, unit: Unit | None = None, force: bool = False
+) -> Export:
+    """Write 3D tracks in the format that the suffix of `path` names, whole or not at all.
+
+    `.bvh`, `.trc` and `.c3d` hold one person: with several there is a file each, `walk_person_0.bvh` for
+    `walk.bvh`. `.glb`, `.usd` (binary) and `.usda` (text) hold all of them. These are upright, y up
+    (`repose.export.upright.to_world`). `.csv`, `.parquet` and `.json` hold the numbers as they are, in the
+    result's own coordinates, and their account. `unit` is that of a BVH file, centimetres unless given.
+
+    Raises UserError for another suffix, no tracks or tracks that the format cannot hold, an optional
+    package that is not there, files that exist unless `force` is set, and a place that cannot be written.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in _FORMATS:
+        wanted = f"a name ending in {', '.join(_FORMATS)}"
+        expected(str(path), wanted, repr(suffix or "none"), "For OpenSim's setups: --to opensim.")
+    if unit is not None and suffix != ".bvh":
+        expected("unit", "a BVH file, the only one whose unit can be chosen", path.name)
+    _check(poses)
+    form = _FORMATS[suffix]
+    options: dict[str, Any] = {} if unit is None else {"unit": unit}
+    notes = []
+    if form.upright:
+        check_span(poses)
+        poses = to_world(poses)
+        notes = _notes(poses, form)
+    else:
+        frames = dict.fromkeys(FRAMES[pose.coordinates] for pose in poses)
+        notes = [f"Coordinates as in the result ({'; '.join(frames)})."]
+    names = [path.name]
+    if not form.people and len(poses) > 1:
+        names = [f"{path.stem}_person_{pose.track_id}{path.suffix}" for pose in poses]
+        notes.append(f"A {suffix} file holds one person: there is one for each.")
+    if not force:
+        for name in names:
+            check_absent(path.parent / name)
+    with stage(path.parent, names, force=True) as folder:
+        if form.people:
+            form.write(poses, folder / path.name)
+        else:
+            for pose, name in zip(poses, names, strict=True):
+                form.write(pose, folder / name, **options)
+    return Export(tuple(path.parent / name for name in names), tuple(notes))
+
+
+def export_opensim(
+    poses: Sequence[Pose3D], folder: str | Path, *, model: str = MODEL, force: bool = False
+) -> Export:
+    """Write a folder of what OpenSim's scaling and inverse kinematics ask for, whole or not at all.
+
+    `model` is the generic model to scale, Rajagopal2016 or one with the same bodies, as seen from `folder`;
+    it comes with OpenSim. The files: `repose.export.opensim.write_opensim`.
+
+    Raises UserError as `export_poses`.
+    """
+    _check(poses)
+    check_span(poses)
+    poses = to_world(poses)
+    names = opensim_files(poses)
+    with stage(folder, names, force=force) as partial:
+        write_opensim(poses, partial, model)
+    notes = (*_notes(poses, _OPENSIM), "Each person is turned to face +x, as OpenSim's models do.")
+    return Export(tuple(Path(folder) / name for name in names), notes)
+
+
+def _check(poses: Sequence[Pose3D]) -> None:
+    if not poses:
+        expected("poses", "at least one track", "none")
+    for pose in poses:
+        if not len(pose):
+            expected(f"person {pose.track_id}", "at least one frame", "none", "Leave this person out.")
+    number, count = Counter(pose.track_id for pose in poses).most_common(1)[0]
+    if count > 1:
+        expected("poses", "a track_id of its own for each track", f"{count} tracks called {number}")
+
+
+def _notes(poses: Sequence[Pose3D], form: _Format) -> list[str]:
+    worlds = list(dict.fromkeys(pose.record["world"] for pose in poses))
+    scales = list(dict.fromkeys(pose.scale for pose in poses))
+    notes = [f"y is up. {' '.join(worlds)}", f"Scale: {'; '.join(scales)}."]
+    for pose in poses:
+        if empty := [f"{first}–{last}" for first, last in gaps(pose)]:
+            notes.append(f"Person {pose.track_id} has no pose in frames {', '.join(empty)}: {form.missing}.")
+        if not form.own_times and at_constant_rate(pose) is not pose:
+            notes.append(f"Person {pose.track_id}: the frame rate varies; interpolated at {pose.fps:g} Hz.")
+    return notes

@@ -1,0 +1,294 @@
+"""The result files `poses.npz`, `poses.json` and `poses.csv`: 3D tracks that say what they are.
+
+Each file alone describes itself. What holds for a whole track (its *account*: joints, parents, units,
+axes, frame, rate, scale, model, …) is one JSON object: in the `.npz` the string array `about`, in the
+`.json` the keys beside a track's `poses`, in the `.csv` the column `about` on the first row of the track.
+
+The `.npz` is exact and is what `read_poses` opens. The `.json` is rounded to 0.01 mm, 0.01 px and 0.0001
+of confidence. The `.csv` has a plain header row and no comment lines, so that every spreadsheet and
+table library opens it without options; the units stand in the names of its columns.
+"""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from repose.errors import UserError, expected, reads
+from repose.export.account import Account, Record
+from repose.files.arrays import NUMPY_STARTS, load_arrays
+from repose.files.output import stage
+from repose.files.structured import convert, decode
+from repose.pose import Pose3D
+from repose.skeleton import Skeleton
+
+FORMAT = "repose-poses"
+VERSION = 2
+FILES = ("poses.npz", "poses.json", "poses.csv")
+
+_UNITS = {"joints": "m", "deviation": "m", "points": "px", "times": "s", "intrinsics": "px"}
+_CAMERA_AXES, _WORLD_AXES = "x right, y down, z forward", "right-handed, z up"
+_COLUMNS = ("frames", "times_s", "joints_m", "seen", "confidence", "deviation_m", "points_px")
+FRAMES = {
+    "camera": "camera: the origin is the camera",
+    "camera-root-relative": "camera axes: the origin is the root joint of every frame",
+    "world": "world: T_cam_world takes it to the camera",
+}
+
+
+def write_poses(poses: Sequence[Pose3D], folder: str | Path, *, force: bool = False) -> None:
+    """Write `poses.npz`, `poses.json` and `poses.csv` into `folder`, all of them or none.
+
+    All tracks must have one skeleton. Raises UserError if there are no tracks, if the files exist and
+    `force` is not set, and if the disk is full or the folder cannot be written.
+    """
+    with stage(folder, FILES, force=force) as partial:
+        write_npz(poses, partial / "poses.npz")
+        write_json(poses, partial / "poses.json")
+        write_csv(poses, partial / "poses.csv")
+
+
+@reads("3D poses that RePOSE wrote", "Make them again.")
+def read_poses(path: str | Path) -> list[Pose3D]:
+    """The tracks of a result folder or of its `poses.npz`, exactly as they were written.
+
+    Raises UserError if there is no such file, if it is damaged or something else, and if its format
+    version is not the one that this RePOSE reads.
+    """
+    path = Path(path)
+    file = path / "poses.npz" if path.is_dir() else path
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{file}: no such file", "Give a folder that repose estimate wrote.") from None
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror})", "Check that you may read it.") from None
+    name = file.name
+    if not data.startswith(NUMPY_STARTS):
+        hint = "Give a folder that repose estimate wrote."
+        expected(name, "a result folder, or its poses.npz", "another file", hint)
+    arrays = load_arrays(name, data)
+    if str(arrays.get("format", "")) != FORMAT:
+        found = ", ".join(list(arrays)[:4]) or "nothing"
+        expected(
+            name, "3D poses that RePOSE wrote", f"arrays {found}", "2D keypoints are read by read_keypoints."
+        )
+    version = arrays.get("version", np.array("none"))
+    if version.shape != () or version != VERSION:
+        expected(name, f"format version {VERSION}", version, "Read it with the RePOSE that wrote it.")
+    if missing := [key for key in ("about", "rows", *_COLUMNS) if key not in arrays]:
+        expected(name, "the arrays of a complete result", f"no {', '.join(missing)}", "Make it again.")
+    about, rows = arrays["about"], arrays["rows"]
+    if about.ndim != 1 or about.dtype.kind != "U" or rows.shape != (len(about), 2) or not len(about):
+        expected(name, "an account and rows for each track", f"about {about.shape}, rows {rows.shape}")
+    there = arrays["frames"].size
+    if rows.dtype.kind not in "iu" or any(not 0 <= first <= last <= there for first, last in rows.tolist()):
+        expected(f"{name}: rows", f"first and last of each track's rows, of {there}", rows.tolist())
+    poses = []
+    for number, (text, bounds) in enumerate(zip(about.tolist(), rows.tolist(), strict=True)):
+        where = f"{name}: track {number}"
+        account: Account = decode(where, text, Account)
+        convert(f"{where}: record", account.record, Record)
+        try:
+            poses.append(_take(account, arrays, slice(*bounds)))
+        except (UserError, ValueError) as error:
+            raise UserError(f"{where}: {str(error).partition(chr(10))[0]}", "Make it again.") from None
+    return poses
+
+
+def describe(pose: Pose3D) -> dict[str, Any]:
+    """The account of a track: everything but its numbers per frame, as plain JSON values.
+
+    Tuples in `record` become lists, NumPy values plain ones, and numbers that are not finite null.
+    """
+    skeleton = pose.skeleton
+    intrinsics = pose.intrinsics_px
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "track_id": pose.track_id,
+        "skeleton": skeleton.name,
+        "joints": list(skeleton.joints),
+        "parents": [skeleton.joints[parent] if parent >= 0 else None for parent in skeleton.parents],
+        "units": _UNITS,
+        "axes": _WORLD_AXES if pose.coordinates == "world" else _CAMERA_AXES,
+        "coordinates": pose.coordinates,
+        "coordinate_frame": FRAMES[pose.coordinates],
+        "fps": pose.fps,
+        "scale": pose.scale,
+        "model": pose.model,
+        "image_size": None if pose.image_size is None else [int(side) for side in pose.image_size],
+        "intrinsics_px": None if intrinsics is None else [float(number) for number in intrinsics],
+        "T_cam_world": None if pose.T_cam_world is None else pose.T_cam_world.tolist(),
+        "record": _plain(pose.record),
+    }
+
+
+def write_npz(poses: Sequence[Pose3D], path: Path) -> None:
+    """Exact arrays, without pickles: the tracks' rows one after the other, `rows` their start and stop.
+
+    Per row: `track_id`, `frames`, `times_s`, `joints_m`, `seen`, `confidence`, `deviation_m` and `points_px`
+    (NaN for a track without them). For the file: `format`, `version`, `skeleton`, `joints`, `parents`
+    (indices), `units`, `coordinates`, `fps` and `about`, one account per track.
+    """
+    skeleton = one_skeleton(poses)
+    stops = np.cumsum([len(pose) for pose in poses])
+    dtypes = [
+        {
+            "joints_m": pose.joints_m.dtype.name,
+            "confidence": pose.confidence.dtype.name,
+            "deviation_m": None if pose.deviation_m is None else pose.deviation_m.dtype.name,
+            "points_px": None if pose.points_px is None else pose.points_px.dtype.name,
+            "T_cam_world": None if pose.T_cam_world is None else pose.T_cam_world.dtype.name,
+        }
+        for pose in poses
+    ]
+    accounts = [{**describe(pose), "dtypes": kinds} for pose, kinds in zip(poses, dtypes, strict=True)]
+    np.savez_compressed(
+        path,
+        format=np.array(FORMAT),
+        version=np.array(VERSION),
+        skeleton=np.array(skeleton.name),
+        joints=np.array(skeleton.joints),
+        parents=np.array(skeleton.parents),
+        units=np.array(json.dumps(_UNITS)),
+        coordinates=np.array([pose.coordinates for pose in poses]),
+        fps=np.array([pose.fps for pose in poses]),
+        about=np.array([json.dumps(account) for account in accounts]),
+        rows=np.column_stack([stops - [len(pose) for pose in poses], stops]),
+        track_id=np.repeat([pose.track_id for pose in poses], [len(pose) for pose in poses]),
+        frames=np.concatenate([pose.frames for pose in poses]),
+        times_s=np.concatenate([pose.times_s for pose in poses]),
+        joints_m=np.concatenate([pose.joints_m for pose in poses]),
+        seen=np.concatenate([pose.seen for pose in poses]),
+        confidence=np.concatenate([pose.confidence for pose in poses]),
+        deviation_m=np.concatenate([_or_nan(pose.deviation_m, pose.seen.shape) for pose in poses]),
+        points_px=np.concatenate([_or_nan(pose.points_px, (*pose.seen.shape, 2)) for pose in poses]),
+    )
+
+
+def write_json(poses: Sequence[Pose3D], path: Path) -> None:
+    """One object per track with its account and `poses`, one line per frame.
+
+    A frame has `frame`, `time_s`, and in the order of `joints` `joints_m`, `seen` (true seen, false
+    inferred), `confidence` and, for a track that has them, `deviation_m` and the 2D keypoints `points_px`.
+    """
+    one_skeleton(poses)
+    with path.open("w", encoding="utf-8") as file:
+        file.write(f'{{"format": {json.dumps(FORMAT)}, "version": {VERSION}, "tracks": [')
+        for number, pose in enumerate(poses):
+            account = json.dumps(describe(pose), ensure_ascii=False, indent=1).removesuffix("\n}")
+            file.write(("" if number == 0 else ",") + "\n" + account + ',\n "poses": [')
+            for row, frame in enumerate(_json_frames(pose)):
+                file.write(("" if row == 0 else ",") + "\n  " + json.dumps(frame))
+            file.write("\n ]}")
+        file.write("\n]}\n")
+
+
+def write_csv(poses: Sequence[Pose3D], path: Path) -> None:
+    """One row per track and frame: `track_id, frame, time_s`, eight columns per joint, `about`.
+
+    The columns of a joint are `left_knee_x_m`, `_y_m`, `_z_m`, `_deviation_m`, `_seen` (1 seen, 0
+    inferred), `_confidence`, and the 2D keypoint `_u_px`, `_v_px`. What a track lacks stays empty.
+    """
+    skeleton = one_skeleton(poses)
+    columns = ("x_m", "y_m", "z_m", "deviation_m", "seen", "confidence", "u_px", "v_px")
+    header = [f"{joint}_{column}" for joint in skeleton.joints for column in columns]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["track_id", "frame", "time_s", *header, "about"])
+        for pose in poses:
+            about = json.dumps(describe(pose))
+            for row in range(len(pose)):
+                cells = [str(pose.track_id), str(int(pose.frames[row])), f"{pose.times_s[row]:.6f}"]
+                for joint in range(len(skeleton)):
+                    cells += [f"{value:.5f}" for value in pose.joints_m[row, joint]]
+                    cells.append("" if pose.deviation_m is None else f"{pose.deviation_m[row, joint]:.4f}")
+                    cells += [str(int(pose.seen[row, joint])), f"{pose.confidence[row, joint]:.4f}"]
+                    cells += (
+                        ["", ""]
+                        if pose.points_px is None
+                        else [f"{value:.2f}" for value in pose.points_px[row, joint]]
+                    )
+                table.writerow([*cells, about if row == 0 else ""])
+
+
+def _json_frames(pose: Pose3D) -> Iterator[dict[str, Any]]:
+    for row in range(len(pose)):
+        frame: dict[str, Any] = {
+            "frame": int(pose.frames[row]),
+            "time_s": round(float(pose.times_s[row]), 6),
+            "joints_m": _rounded(pose.joints_m[row], 5),
+            "seen": pose.seen[row].tolist(),
+            "confidence": _rounded(pose.confidence[row], 4),
+        }
+        if pose.deviation_m is not None:
+            frame["deviation_m"] = _rounded(pose.deviation_m[row], 4)
+        if pose.points_px is not None:
+            frame["points_px"] = _rounded(pose.points_px[row], 2)
+        yield frame
+
+
+def _rounded(values: np.ndarray, digits: int) -> Any:
+    return np.round(values.astype(np.float64), digits).tolist()
+
+
+def _or_nan(values: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
+    return np.full(shape, np.nan, dtype=np.float32) if values is None else values
+
+
+def _take(account: Account, arrays: dict[str, np.ndarray], rows: slice) -> Pose3D:
+    """The track that the account and these rows describe; ValueError for joints that are no skeleton."""
+    joints, dtypes = tuple(account.joints), account.dtypes
+    parents = tuple(-1 if parent is None else joints.index(parent) for parent in account.parents)
+
+    def exact(key: str, dtype: str | None) -> np.ndarray:
+        return arrays[key][rows].astype(dtype)
+
+    T_cam_world = account.T_cam_world
+    return Pose3D(
+        joints_m=exact("joints_m", dtypes.joints_m),
+        seen=arrays["seen"][rows],
+        frames=arrays["frames"][rows],
+        fps=account.fps,
+        skeleton=Skeleton(account.skeleton, joints, parents),
+        track_id=account.track_id,
+        coordinates=account.coordinates,
+        scale=account.scale,
+        confidence=exact("confidence", dtypes.confidence),
+        points_px=None if dtypes.points_px is None else exact("points_px", dtypes.points_px),
+        deviation_m=None if dtypes.deviation_m is None else exact("deviation_m", dtypes.deviation_m),
+        T_cam_world=None if dtypes.T_cam_world is None else np.array(T_cam_world, dtypes.T_cam_world),
+        times_s=arrays["times_s"][rows],
+        image_size=account.image_size,
+        intrinsics_px=account.intrinsics_px,
+        model=account.model,
+        record=account.record,
+    )
+
+
+def one_skeleton(poses: Sequence[Pose3D]) -> Skeleton:
+    if not poses:
+        raise UserError("no poses to write: expected at least one track, found none")
+    names = sorted({pose.skeleton.name for pose in poses})
+    if len({pose.skeleton for pose in poses}) > 1:
+        expected("poses", "one skeleton for all tracks", " and ".join(names), "Write them to two folders.")
+    return poses[0].skeleton
+
+
+def _plain(value: Any) -> Any:
+    """`value` as JSON can hold it."""
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    return str(value)

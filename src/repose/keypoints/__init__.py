@@ -1,0 +1,1 @@
+"""2D keypoint files: one module a format."""

@@ -1,0 +1,452 @@
+"""From the rows of any keypoint file, one per person and frame, to one validated track per person."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+
+from repose.errors import UserError, expected
+from repose.pose import Pose2D
+from repose.skeleton import SKELETONS, WHOLE_BODIES, Skeleton
+from repose.tracking.people import number_by_prominence
+from repose.tracking.tracker import NOBODY, settle_identities
+
+KNOWN_LAYOUTS = "COCO-17, Halpe-26, H36M-17, MPI-17, BODY-25, BODY-25B, COCO-18, MediaPipe-33"
+
+ASSUMED_FPS = 30.0
+
+# What a file with so many joints per person means when it does not say. Of whole-body layouts the body is
+# read; faces, hands and what else they have are not used.
+LAYOUT_OF_COUNT = {
+    17: "coco-17",
+    18: "coco-18",
+    25: "body-25",
+    26: "halpe-26",
+    33: "mediapipe-33",
+    **{count: layout for count, (layout, _) in WHOLE_BODIES.items()},
+}
+
+# Widths and heights of common videos, smallest area first; a portrait one follows its landscape twin.
+_COMMON_SIZES: tuple[tuple[int, int], ...] = (
+    (320, 240), (640, 360), (640, 480), (854, 480), (960, 540),
+    (1280, 720), (1920, 1080), (2560, 1440), (3840, 2160), (7680, 4320),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What a keypoint file holds: one row per person and frame, in the file's order."""
+
+    kind: str
+    """What the file is, in words: "AlphaPose results"."""
+    frames: Sequence[int]
+    keypoints: Sequence[np.ndarray]
+    """Per row (joints, 2) or (joints, 3): x and y in pixels, and the detector's score."""
+    people: Sequence[int] | None = None
+    """Who it is, per row; None where the file does not know."""
+    layout: str | None = None
+    """Name of the skeleton, where the file says it."""
+    fps: float | None = None
+    image_size: tuple[int, int] | None = None
+
+
+def make_tracks(
+    name: str,
+    detections: Detections,
+    fps: int | float | None,
+    image_size: tuple[int, int] | None,
+    skeleton: Skeleton | None,
+    anew: bool = False,
+) -> list[Pose2D]:
+    """One `Pose2D` per person, by track id; `name` is the file's, for messages.
+
+    What a point and a score mean is told by `interpret`. A person without any joint in a frame is absent
+    from it. Rows are sorted by frame. `anew` ignores the file's own ids (see
+    `repose.tracking.tracker.settle_identities`); people who are tracked here are numbered by prominence. Raises
+    UserError for joints of no known layout, numbers that cannot be pixels, a negative frame, or nobody.
+    """
+    points, scores = _stack(name, detections)
+    given = points.shape[1]
+    layout, points, scores = lay_out(name, detections, points, scores, skeleton)
+    image_size = image_size if image_size is not None else detections.image_size
+    body = f"; the {len(layout)} body joints of {given}" if given > len(layout) else ""
+    frames = np.asarray(detections.frames, dtype=np.int64)
+    if len(frames) and frames.min() < 0:
+        expected(f"{name}: frame", "0 or more", int(frames.min()), "Frame numbers count from 0.")
+    points, confidence, note = interpret(name, points, scores, detections.frames, image_size)
+    there = (confidence > 0).any(axis=1)
+    if not there.any():
+        raise nobody(name)
+    frames, points, confidence = frames[there], points[there], confidence[there]
+    assumed = ["confidence"] if scores is None else []
+    fps = fps if fps is not None else detections.fps
+    if fps is None:
+        fps = assume_rate(name, frames)
+        assumed.append("fps")
+    if image_size is None:
+        image_size = assume_size(points, confidence)
+        assumed.append("image_size")
+    people = None if detections.people is None else np.asarray(detections.people, dtype=np.int64)[there]
+    return assemble(
+        frames,
+        None if anew else people,
+        Pose2D(
+            points_px=points.astype(np.float32),
+            confidence=confidence.astype(np.float32),
+            frames=np.arange(len(points)),
+            fps=fps,
+            image_size=image_size,
+            skeleton=layout,
+            assumed=tuple(assumed),
+            source=f"{name}: {detections.kind}{body}{note}",
+        ),
+    )
+
+
+def assemble(
+    frames: np.ndarray, people: np.ndarray | None, rows: Pose2D, times_s: np.ndarray | None = None
+) -> list[Pose2D]:
+    """One track per person from the detections of a file, each sorted by frame.
+
+    `rows` has one detection after the other, whose own frame numbers and times do not count: those are
+    `frames` and `times_s`. `people` are the file's ids, in whose order the tracks come; where
+    there are none, or they do not serve (see `repose.tracking.tracker.settle_identities`), people are tracked and
+    numbered by prominence.
+    """
+    ids, record = settle_identities(
+        frames, people, rows.points_px, rows.confidence, rows.fps, rows.skeleton.mirror
+    )
+    tracks = []
+    for person in np.unique(ids[ids != NOBODY]):
+        here = np.flatnonzero(ids == person)
+        here = here[np.argsort(frames[here], kind="stable")]
+        track = replace(
+            rows,
+            points_px=rows.points_px[here],
+            confidence=rows.confidence[here],
+            frames=frames[here],
+            times_s=cast(np.ndarray, None if times_s is None else times_s[here]),
+            track_id=int(person),
+            record=record,
+        )
+        tracks.append(track)
+    return tracks if record["identities"] == "file" else number_by_prominence(tracks)
+
+
+def assume_rate(name: str, frames: np.ndarray) -> float:
+    """The frame rate of a file that does not say it.
+
+    Raises UserError for frame numbers that come in steps of ten and more: they are milliseconds, or frames
+    were left out between them, and only the rate can tell.
+    """
+    steps = np.diff(np.unique(frames))
+    if len(steps) >= 9 and np.quantile(steps, 0.1) >= 10:
+        step = float(np.median(steps))
+        expected(
+            f"{name}: frames",
+            "frame numbers that follow one another",
+            f"steps of {step:g}, as of milliseconds",
+            f"Number the frames from 0 and give --fps ({1000 / step:.3g} if these are milliseconds); if they "
+            "are numbers of frames, give the video's --fps.",
+        )
+    return ASSUMED_FPS
+
+
+def nobody(name: str) -> UserError:
+    return UserError(f"{name}: nobody in it", "No frame has a single joint with a confidence above 0.")
+
+
+def assume_size(points_px: np.ndarray, confidence: np.ndarray) -> tuple[int, int]:
+    """The smallest common video size, landscape or portrait, that contains the points.
+
+    Points with a confidence under 0.3 do not count (a detector may guess hidden joints outside the
+    picture) unless there are no others. Beyond 8K it is a square around them.
+    """
+    sure = confidence >= 0.3
+    if not sure.any():
+        sure = confidence > 0
+    right, bottom = np.ceil(points_px[sure].max(axis=0)).astype(int).tolist() if sure.any() else (0, 0)
+    for long, short in _COMMON_SIZES:
+        for width, height in ((long, short), (short, long)):
+            if right <= width and bottom <= height:
+                return width, height
+    return max(right, bottom), max(right, bottom)
+
+
+def _stack(name: str, detections: Detections) -> tuple[np.ndarray, np.ndarray | None]:
+    """Points (rows, joints, 2) and scores (rows, joints), None without scores."""
+    if not len(detections.keypoints):
+        raise nobody(name)
+    shapes = sorted({keypoints.shape for keypoints in detections.keypoints})
+    if len(shapes) > 1:
+        found = " and ".join(f"{joints} joints of {values} values" for joints, values in shapes[:3])
+        expected(name, "the same joints for every person", found)
+    keypoints = np.stack(list(detections.keypoints)).astype(np.float64)
+    return keypoints[..., :2], keypoints[..., 2] if keypoints.shape[-1] == 3 else None
+
+
+def interpret(
+    name: str,
+    points: np.ndarray,
+    scores: np.ndarray | None,
+    frames: Sequence[int],
+    image_size: tuple[int, int] | None,
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """Points in pixels, confidence from 0 to 1, and a note on what was done to either.
+
+    A joint is missing (confidence 0) where one of its numbers is NaN, where its score is 0, and
+    where it lies exactly at (0, 0), whatever its score: that is how programs write a joint that they did not
+    find. Points between 0 and 1 are shares of the picture's width and height.
+
+    Args:
+        name: the file, for messages.
+        points: (rows, joints, 2).
+        scores: (rows, joints) of the detector, None where the file has none.
+        frames: frame of each row, for messages.
+        image_size: width and height in pixels, None where nobody has said it.
+
+    Raises:
+        UserError: infinite or huge numbers, negative scores, points between -1 and 1, and shares of a
+            picture whose size nobody has said.
+    """
+    values = points if scores is None else np.concatenate([points, scores[..., None]], axis=-1)
+    found = ~np.isnan(values).any(axis=-1)
+    _check_numbers(name, np.where(found[..., None], values, 0), frames)
+    found &= (points != 0).any(axis=-1)
+    if scores is None:
+        confidence, note = np.ones(found.shape), ""
+    else:
+        confidence, note = np.zeros(found.shape), ""
+        if found.any():
+            confidence[found], note = read_confidence(name, scores[found])
+    confidence = np.where(found, confidence, 0)
+    points = np.nan_to_num(points, nan=0.0)
+    sure = confidence >= min(0.3, confidence.max(initial=0))
+    if found.any() and _are_shares(name, points[found & sure]):
+        if image_size is None:
+            raise UserError(
+                f"{name}: expected pixels, found points between 0 and 1",
+                "They are shares of the picture's width and height: give its size in pixels with --size.",
+            )
+        points = points * np.array(image_size, dtype=points.dtype)
+        note += f"; points between 0 and 1 scaled to {image_size[0]} × {image_size[1]}"
+    return points, confidence, note
+
+
+def _are_shares(name: str, points: np.ndarray) -> bool:
+    """Whether points (joints, 2) are shares of the picture; raises UserError if they span -1 to 1.
+
+    Nearly all of them decide, since a detector guesses some joints outside the picture. No person in pixels
+    lies within the two pixels of the corner.
+    """
+    if np.quantile(np.abs(points), 0.95) > 1.5:
+        return False
+    if np.quantile(points, 0.05) < -0.05:
+        raise UserError(
+            f"{name}: expected pixels, found points between -1 and 1",
+            "Programs differ in what they mean by that: turn them into pixels, from the top left corner.",
+        )
+    return True
+
+
+def _check_numbers(name: str, values: np.ndarray, frames: Sequence[int]) -> None:
+    """Raise UserError unless `values` (rows, joints, values) are finite and below 1e9."""
+    bad = np.argwhere(~(np.abs(values) < 1e9))
+    if len(bad):
+        row, joint, axis = bad[0].tolist()
+        value = values[row, joint, axis]
+        expected(
+            name,
+            "pixels and confidences" if np.isfinite(value) else "finite numbers",
+            f"{value:g} in frame {frames[row]}, joint {joint} ({len(bad)} in all)",
+            "Give a missing joint confidence 0 and any finite place.",
+        )
+
+
+def lay_out(
+    name: str,
+    detections: Detections,
+    points: np.ndarray,
+    scores: np.ndarray | None,
+    skeleton: Skeleton | None,
+) -> tuple[Skeleton, np.ndarray, np.ndarray | None]:
+    """The layout of the joints, and the joints that belong to it."""
+    count = points.shape[1]
+    default = detections.layout or LAYOUT_OF_COUNT.get(count)
+    if skeleton is None and default is None:
+        raise UserError(
+            f"{name}: {count} joints per person; known layouts are {KNOWN_LAYOUTS} (use --skeleton)",
+            "Convert the keypoints to one of these layouts.",
+        )
+    layout = skeleton or SKELETONS[str(default)]
+    if skeleton is None and detections.layout is None and count == 25:
+        layout = tell_body_25(points, np.ones(points.shape[:2]) if scores is None else scores)
+    body, kept = WHOLE_BODIES.get(count, (layout.name, tuple(range(count))))
+    if body != layout.name or len(kept) != len(layout):
+        expected(
+            name,
+            f"{len(layout)} joints per person for skeleton {layout.name}",
+            count,
+            f"Known layouts are {KNOWN_LAYOUTS} (use --skeleton).",
+        )
+    return layout, points[:, list(kept)], None if scores is None else scores[:, list(kept)]
+
+
+def tell_body_25(points_px: np.ndarray, scores: np.ndarray) -> Skeleton:
+    """BODY-25 or BODY-25B, by whose bones are shorter.
+
+    Both have 25 joints, in different orders. Read with the other's order a body's bones run criss-cross
+    between limbs, so the layout with the smaller mean bone length over all frames is the right one.
+    """
+
+    def bone_length(skeleton: Skeleton) -> float:
+        child, parent = np.array(skeleton.bones).T
+        found = (scores[:, child] > 0) & (scores[:, parent] > 0)
+        with np.errstate(over="ignore", invalid="ignore"):  # `interpret` refuses numbers so large
+            lengths = np.linalg.norm(points_px[:, child] - points_px[:, parent], axis=-1)
+            return float(lengths[found].mean()) if found.any() else np.inf
+
+    return min((SKELETONS["body-25"], SKELETONS["body-25b"]), key=bone_length)
+
+
+def read_confidence(name: str, scores: np.ndarray) -> tuple[np.ndarray, str]:
+    """Scores as confidence from 0 to 1, and a note on what was done to them.
+
+    Scores up to 1.5 are probabilities that overshoot (AlphaPose, MMPose): what exceeds 1 becomes 1, and
+    what is slightly negative 0. Larger ones are COCO's visibility flags if they are all 0, 1 or 2
+    (halved: a labelled but hidden joint has 0.5), or else heatmap values, divided by their maximum. Single
+    scores of more than three times what 95 % of them reach say nothing about the others, and become 1.
+    """
+    low = float(scores.min())
+    if low < -0.1:
+        expected(
+            f"{name}: confidence",
+            "0 or more",
+            f"{low:g}",
+            "The third value of a keypoint is its confidence; 3D points cannot be read as keypoints.",
+        )
+    if np.isin(scores, (0, 1, 2)).all() and scores.max() == 2:
+        return scores / 2, "; confidence is half the visibility flag"
+    common = scores <= max(1.5, 3 * float(np.quantile(scores, 0.95, method="lower")))
+    high = float(scores[common].max())
+    notes = []
+    if high > 1.5:
+        notes.append(f"; confidence divided by its maximum {high:g}")
+        scores = scores / high
+    elif high > 1:
+        notes.append("; confidence clipped to 1")
+    if not common.all():
+        count = int((~common).sum())
+        notes.append(f"; {count} score{'s' if count > 1 else ''} far above the others taken for 1")
+    return np.clip(scores, 0, 1), "".join(notes)
+
+
+def read_points(name: str, value: Any) -> np.ndarray:
+    """Keypoints of one person from JSON, flat or nested, as (joints, 2) or (joints, 3) float64.
+
+    A flat list is read in threes (x, y, confidence), or in twos where only that gives a known number of
+    joints. Raises UserError for anything but numbers.
+    """
+    values = numbers(name, "keypoints", value)
+    if values.ndim == 2 and values.shape[1] in (2, 3):
+        return values
+    if values.ndim == 1 and len(values):
+        known = {len(s) for s in SKELETONS.values()} | set(LAYOUT_OF_COUNT)
+        for width in (3, 2):
+            if len(values) % width == 0 and len(values) // width in known:
+                return values.reshape(-1, width)
+        for width in (3, 2):
+            if len(values) % width == 0:
+                return values.reshape(-1, width)
+    found = " × ".join(map(str, values.shape)) or "one number"
+    expected(f"{name}: keypoints", "x, y, confidence for each joint", f"{found} values")
+
+
+def numbers(name: str, what: str, value: Any) -> np.ndarray:
+    """A JSON list of numbers as a float64 array, null as NaN; raises UserError for anything else."""
+    if isinstance(value, list) and None in value:
+        width = next((len(inner) for inner in value if isinstance(inner, list)), None)
+        value = [
+            (np.nan if width is None else [np.nan] * width) if inner is None else inner for inner in value
+        ]
+    try:
+        values = np.asarray(value)
+        if values.dtype == object and all(isinstance(v, int | float | None) for v in values.flat):
+            values = values.astype(np.float64)
+    except ValueError:
+        expected(f"{name}: {what}", "a list of numbers", "a ragged list")
+    if values.size == 0 or values.dtype.kind not in "iuf":
+        kind = "nothing" if values.size == 0 else "something that is no number"
+        expected(f"{name}: {what}", "a list of numbers", kind)
+    return values.astype(np.float64)
+
+
+def whole_number(value: Any) -> int | None:
+    """A JSON number without a fraction as int, None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, float) and not value.is_integer():
+        return None
+    number = int(value)
+    return number if abs(number) < 2**53 else None
+
+
+def identities(name: str, key: str, values: Sequence[Any], frames: Sequence[int]) -> list[int] | None:
+    """Who each row is, from what its `key` holds: a number, or a list that begins with one.
+
+    None where the file does not know: no row has the key, or some row has a negative id, or people in
+    one frame share the only id that there is (programs write zeros when they do not track). Raises
+    UserError where some rows have an id and others none.
+    """
+    ids = []
+    for value in values:
+        while isinstance(value, list) and value:
+            value = value[0]
+        ids.append(whole_number(value))
+    if all(number is None for number in ids):
+        return None
+    people = [number for number in ids if number is not None]
+    if len(people) < len(ids):
+        expected(
+            name, f"{key!r} with a whole number for every person or none", f"{len(people)} of {len(ids)}"
+        )
+    shared = len(set(people)) == 1 and len(set(frames)) < len(frames)
+    return None if shared or min(people) < 0 else people
+
+
+def frame_numbers(name: str, images: Sequence[Any]) -> list[int]:
+    """Frame number of each image, given as a number or as a file name whose last digits are the number.
+
+    A single name without digits is frame 0. Raises UserError for other names without digits, and where
+    two different names have one number.
+    """
+    numbers_of: dict[str | int, int] = {}
+    names = {image for image in images if isinstance(image, str)}
+    for image in images:
+        number = whole_number(image)
+        if number is None and isinstance(image, str):
+            stem = re.sub(r"(_keypoints)?\.[A-Za-z]\w*$", "", image.replace("\\", "/").rpartition("/")[2])
+            digits = [stem] if re.fullmatch(r"-?\d+", stem) else re.findall(r"\d+", stem)
+            if digits:
+                number = whole_number(int(digits[-1][:20]))
+            elif len(names) == 1:
+                number = 0
+        if number is None:
+            expected(f"{name}: image_id", "a frame number or a name that ends with one", repr(image))
+        numbers_of[image] = number
+    owner: dict[int, str | int] = {}
+    for image, number in numbers_of.items():
+        if owner.setdefault(number, image) != image:
+            expected(name, "one image per frame number", f"{owner[number]!r} and {image!r}, both {number}")
+    return [numbers_of[image] for image in images]
+
+
+def layout_called(name: str) -> str | None:
+    """Skeleton for a data set's name as other programs write it ("halpe26", "Human3.6M"), if known."""
+    plain = re.sub(r"[^a-z0-9]", "", name.lower())
+    for skeleton in SKELETONS:
+        if plain in (skeleton.replace("-", ""), skeleton.replace("-", "").removesuffix("17")):
+            return skeleton
+    return "h36m-17" if plain == "human36m" else None

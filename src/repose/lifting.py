@@ -1,0 +1,475 @@
+"""From a 2D track to a 3D track: gaps, frame rates, windows, flip averaging, scale and root."""
+
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from repose.errors import UserError, expected
+from repose.geometry.camera import ASSUMED_FOV_DEG, Camera, solve_root, to_screen
+from repose.models import ModelSpec, PoseModel, load_checkpoint, packaged_weights
+from repose.models.person_view import fill_gaps
+from repose.pose import SEEN_CONFIDENCE, Coordinates, Pose2D, Pose3D
+from repose.sequence import interpolate, interpolate_positive, low_pass
+from repose.skeleton import H36M_17, get_skeleton, recipe, stature
+
+ASSUMED_HEIGHT_M = 1.70
+CONFIDENCE_EXPONENT = {"mediapipe-33": 4.0}
+"""Layouts whose detector is surer of itself than others, and the power that its confidence is raised to.
+MediaPipe guesses joints behind obstacles with a visibility of up to 0.8, and gives most of what it sees more
+than 0.95. Chosen on the project's sample (`make demo`)."""
+
+LONGEST_GAP_S = 60.0
+"""No gap is filled that is longer."""
+
+GUESSES_OUTSIDE = ("mediapipe-33",)
+"""Layouts whose detector places joints outside the picture, sure of what no camera has seen."""
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["float32", "bfloat16"]
+
+_FRAMES_AT_ONCE = 2048
+"""Frames that go through the model in one pass (twice as many with flip averaging): memory stays bounded."""
+
+
+def load(
+    model: str | Path = "default",
+    *,
+    architecture: str | None = None,
+    device: Device = "auto",
+    precision: Precision = "float32",
+    flip: bool = True,
+) -> "Lifter":
+    """Open a trained model for lifting.
+
+    `model`: the name of weights that come with the package (`repose models`), or the path of a
+    checkpoint, ours or a published one. `architecture` names the model a published file holds, where its
+    tensors cannot tell. `flip` averages the lifted clip with its lifted mirror image.
+
+    Raises UserError for unknown names, files that are no checkpoint, and devices that are not there.
+    """
+    packaged = packaged_weights()
+    path = Path(packaged.get(str(model), model))
+    if str(model) not in packaged and not path.exists():
+        raise UserError(
+            f"model {str(model)!r}: expected a checkpoint file or one of {', '.join(packaged) or 'none'}, "
+            "found neither",
+            "List what there is with `repose models`.",
+        )
+    network = load_checkpoint(path, architecture)
+    name = str(model) if str(model) in packaged else path.name
+    return Lifter(network, name=name, device=device, precision=precision, flip=flip)
+
+
+@dataclass(frozen=True, eq=False)
+class _Segment:
+    """A stretch of a track without gaps that are too long, every frame of it listed."""
+
+    frames: Int[np.ndarray, " frames"]
+    times_s: Float[np.ndarray, " frames"]
+    points_px: Float[np.ndarray, "frames joints 2"]
+    """Gaps interpolated over time."""
+    confidence: Float[np.ndarray, "frames joints"]
+    """0 where the joint was not observed."""
+
+
+class Lifter:
+    """A trained model that lifts 2D tracks of any length and frame rate."""
+
+    def __init__(
+        self,
+        model: PoseModel,
+        *,
+        name: str = "",
+        device: Device = "auto",
+        precision: Precision = "float32",
+        flip: bool = True,
+    ) -> None:
+        if precision not in get_args(Precision):
+            expected("precision", " or ".join(get_args(Precision)), repr(precision))
+        self.device = _device(device)
+        self.model = model.eval().to(self.device)
+        self.spec: ModelSpec = model.spec
+        self.name = name or model.spec.name
+        self.precision = precision
+        self.flip = flip
+        self.skeleton = get_skeleton(model.spec.skeleton)
+
+    def lift(
+        self,
+        pose: Pose2D,
+        *,
+        intrinsics_px: tuple[float, float, float, float] | None = None,
+        fov_deg: float | None = None,
+        height_m: float | None = None,
+        root: bool = True,
+        max_gap_s: float = 1.0,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Pose3D:
+        """Lift one person's track.
+
+        Every frame of `pose` comes out, and so does every frame of a gap of at most `max_gap_s` between
+        them, as inferred; longer gaps stay empty. Missing joints (confidence 0) are interpolated over
+        time, and marked for the model and in `Pose3D.seen`. Joints come in the camera frame, metres: the
+        person is `height_m` tall (assumed 1.70 m unless given), and stands where intrinsics put them: given
+        (fx, fy, cx, cy), or a diagonal field of view in degrees (assumed 65 unless given). With
+        `root=False`, or where no frame determines it, joints are relative to the pelvis. What was assumed
+        is in `Pose3D.scale` and `Pose3D.record`. `on_progress` is told how many frames are done, of how many.
+
+        Raises UserError for a track without a single observed joint, a skeleton that cannot be converted,
+        and nonsensical camera, height or gap.
+        """
+        check_scene(intrinsics_px, fov_deg, height_m, max_gap_s)
+        exponent = CONFIDENCE_EXPONENT.get(pose.skeleton.name, 1.0)
+        guesses_outside = np.bool_(pose.skeleton.name in GUESSES_OUTSIDE)
+        pose = replace(pose, confidence=pose.confidence**exponent).to(self.skeleton)
+        if not (pose.confidence > 0).any():
+            raise UserError(
+                f"person {pose.track_id}: no joint was found in any of {len(pose)} frames",
+                "A joint that was found has a confidence above 0.",
+            )
+        camera = (
+            Camera.assumed(pose.image_size, fov_deg or ASSUMED_FOV_DEG)
+            if intrinsics_px is None
+            else Camera.from_intrinsics(intrinsics_px)
+        )
+        segments = list(_segments(pose, max_gap_s))
+        frames = np.concatenate([segment.frames for segment in segments])
+        times = np.concatenate([segment.times_s for segment in segments])
+        points = np.concatenate([segment.points_px for segment in segments])
+        confidence = np.concatenate([segment.confidence for segment in segments])
+        lifted: list[np.ndarray] = []
+        for segment in segments:
+
+            def report(
+                share: float, before: int = sum(map(len, lifted)), here: int = len(segment.frames)
+            ) -> None:
+                if on_progress:
+                    on_progress(before + round(share * here), len(frames))
+
+            lifted.append(self._lift_segment(segment, pose.image_size, camera, report))
+        columns = np.concatenate(lifted)
+        columns *= (height_m or ASSUMED_HEIGHT_M) / np.median(self._stature(columns[..., :3]))
+        joints, deviation = columns[..., :3], columns[..., 3] if columns.shape[-1] == 4 else None
+
+        assumed = [*pose.assumed, *(["height"] if height_m is None else [])]
+        record: dict[str, Any] = {
+            **pose.record,
+            "assumed": assumed,
+            "source": pose.source,
+            "frames_in": len(pose),
+            "frames_filled": int((~np.isin(frames, pose.frames)).sum()),
+            "gaps_left_empty": _gaps(frames, pose.frames),
+            "model_frame_rate_hz": self.spec.frame_rate_hz,
+            "flip_averaging": self.flip,
+            "confidence_exponent": exponent,
+            "seen_from_confidence": SEEN_CONFIDENCE,
+            "repose": version("repose"),
+        }
+        coordinates: Coordinates = "camera-root-relative"
+        if root:
+            place, found = solve_root(joints, camera.rays(points), confidence)
+            if found.any():
+                place = np.stack([np.interp(times, times[found], axis[found]) for axis in place.T], axis=-1)
+                joints += place[:, None]
+                coordinates = "camera"
+                record["frames_with_interpolated_root"] = int((~found).sum())
+        lens_matters = coordinates == "camera" or self.spec.normalisation == "rays"
+        if lens_matters and intrinsics_px is None and fov_deg is None:
+            assumed.append("field of view")
+        return Pose3D(
+            joints_m=joints.astype(np.float32),
+            seen=(confidence >= SEEN_CONFIDENCE) & (_in_picture(points, pose) | ~guesses_outside),
+            frames=frames,
+            fps=pose.fps,
+            skeleton=self.skeleton,
+            track_id=pose.track_id,
+            coordinates=coordinates,
+            scale=f"given height {height_m:g} m" if height_m else f"assumed height {ASSUMED_HEIGHT_M:.2f} m",
+            confidence=confidence.astype(np.float32),
+            deviation_m=None if deviation is None else deviation.astype(np.float32),
+            points_px=points.astype(np.float32),
+            times_s=times,
+            image_size=pose.image_size,
+            intrinsics_px=camera.intrinsics_px if coordinates == "camera" else None,
+            model=self.name,
+            record=record,
+        )
+
+    def _lift_segment(
+        self,
+        segment: _Segment,
+        image_size: tuple[int, int],
+        camera: Camera,
+        report: Callable[[float], None],
+    ) -> Float[np.ndarray, "frames joints _"]:
+        """Root-relative joints at the segment's own times, in a unit that is the same for all frames.
+
+        A fourth column is their deviation, where the model knows it.
+        """
+        points = normalise(segment.points_px, segment.confidence, image_size, self.spec.normalisation, camera)
+        points, confidence, at = to_rate(points, segment.confidence, segment.times_s, self.spec.frame_rate_hz)
+        keypoints = np.concatenate([points, confidence[..., None]], axis=-1).astype(np.float32)
+        joints = self._lift_windows(torch.from_numpy(keypoints), report).numpy().astype(np.float64)
+        if self.spec.output == "input":
+            # In units of the picture a body shrinks as it walks away; its true size does not change.
+            size = np.log(self._stature(joints[..., :3]))
+            joints /= np.exp(low_pass(size, min(1.0, 2 / self.spec.frame_rate_hz)))[:, None, None]
+        positions, deviation = joints[..., :3], joints[..., 3:]
+        return np.concatenate([interpolate(positions, at), interpolate_positive(deviation, at)], axis=-1)
+
+    def _stature(self, joints: Float[np.ndarray, "frames joints 3"]) -> Float[np.ndarray, " frames"]:
+        return stature(recipe(self.skeleton, H36M_17) @ joints)
+
+    def lift_keypoints(
+        self, keypoints: Float[Tensor, "frames joints 3"], report: Callable[[float], None] | None = None
+    ) -> Float[Tensor, "frames joints 3"]:
+        """Lift normalised keypoints of the model's own frame rate; joints minus the root, the model's unit.
+
+        Windows overlap by a quarter, and blend there along a raised cosine. `report` is told what share is
+        done.
+        """
+        return self._lift_windows(keypoints, report)[..., :3]
+
+    def lift_with_deviation(
+        self, keypoints: Float[Tensor, "frames joints 3"]
+    ) -> tuple[Float[Tensor, "frames joints 3"], Float[Tensor, "frames joints"]]:
+        """As `lift_keypoints`, with the deviation of each joint (`Pose3D.deviation_m`) in the same unit.
+
+        Raises UserError for a model that gives none.
+        """
+        lifted = self._lift_windows(keypoints)
+        if lifted.shape[-1] == 3:
+            expected(f"model {self.name}", "one that gives a deviation", "joints alone")
+        return lifted[..., :3], lifted[..., 3]
+
+    def _lift_windows(
+        self, keypoints: Float[Tensor, "frames joints 3"], report: Callable[[float], None] | None = None
+    ) -> Float[Tensor, "frames joints _"]:
+        frames, window = len(keypoints), self.spec.window_frames
+        starts = window_starts(frames, window, overlap=window // 4)
+        if frames < window and self.spec.fixed_window:
+            keypoints = torch.cat([keypoints, keypoints[-1:].expand(window - frames, -1, -1)])
+        length = min(window, len(keypoints))
+        fade = 0.5 - 0.5 * torch.cos(torch.pi * (torch.arange(window // 4) + 0.5) / max(window // 4, 1))
+        weight = torch.ones(length)
+        if len(starts) > 1:
+            weight[: len(fade)], weight[length - len(fade) :] = fade, fade.flip(0)
+        total = torch.zeros(())
+        weights = torch.zeros(len(keypoints), 1, 1)
+        for group in _groups(starts, max(1, _FRAMES_AT_ONCE // length)):
+            clips = torch.stack([keypoints[start : start + length] for start in group])
+            lifted = self._lift_clips(clips)
+            if not total.ndim:
+                total = torch.zeros(*keypoints.shape[:2], lifted.shape[-1])
+            for start, clip in zip(group, lifted, strict=True):
+                share = weight.clone()
+                if start == starts[0]:
+                    share[: len(fade)] = 1
+                if start == starts[-1]:
+                    share[length - len(fade) :] = 1
+                total[start : start + length] += share[:, None, None] * clip
+                weights[start : start + length] += share[:, None, None]
+            if report:
+                report(min(group[-1] + length, frames) / frames)
+        return (total / weights)[:frames]
+
+    def lift_clips(
+        self, clips: Float[Tensor, "batch frames joints 3"]
+    ) -> Float[Tensor, "batch frames joints 3"]:
+        """Lift whole windows in one pass, averaged with their mirror images; joints minus the root."""
+        return self._lift_clips(clips)[..., :3]
+
+    @torch.inference_mode()
+    def _lift_clips(
+        self, clips: Float[Tensor, "batch frames joints 3"]
+    ) -> Float[Tensor, "batch frames joints _"]:
+        clips = clips.to(self.device)
+        batch = torch.cat([clips, self._mirrored(clips)]) if self.flip else clips
+        half = self.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16) if half else nullcontext():
+            lifted = self.model(batch).float()
+        if self.flip:
+            straight, mirrored = lifted.chunk(2)
+            lifted = (straight + self._mirrored(mirrored)) / 2
+        root = self.skeleton.parents.index(-1)
+        if lifted.shape[-1] == 4:
+            factors = self.spec.deviation_factors
+            seen = clips[..., 2] > 0
+            lifted[..., 3] = lifted[..., 3].exp() * torch.where(
+                seen, factors.get("seen", 1.0), factors.get("hidden", 1.0)
+            )
+        if self.spec.root_relative:  # its root means nothing, the other joints are relative already
+            lifted[:, :, root] = 0
+        else:
+            lifted[..., :3] -= lifted[:, :, root : root + 1, :3].clone()
+        return lifted.cpu()
+
+    def _mirrored(
+        self, values: Float[Tensor, "batch frames joints columns"]
+    ) -> Float[Tensor, "batch frames joints columns"]:
+        """Left and right exchanged: x negated, which every normalisation has at 0 in the middle."""
+        signs = torch.ones(values.shape[-1], device=values.device)
+        signs[0] = -1
+        return values[:, :, list(self.skeleton.mirror)] * signs
+
+
+def _in_picture(points_px: np.ndarray, pose: Pose2D) -> np.ndarray:
+    """Which points lie inside the picture: no camera has seen the others. All where its size is assumed."""
+    if "image_size" in pose.assumed:
+        return np.ones(points_px.shape[:2], dtype=bool)
+    inside = (points_px >= -0.5) & (points_px <= np.array(pose.image_size) - 0.5)
+    return np.asarray(inside.all(axis=-1))
+
+
+def check_scene(
+    intrinsics_px: tuple[float, float, float, float] | None,
+    fov_deg: float | None,
+    height_m: float | None,
+    max_gap_s: float,
+) -> None:
+    """Raise UserError for a camera, height or gap that `Lifter.lift` refuses; for before long work."""
+    if intrinsics_px is not None and fov_deg is not None:
+        raise UserError("both intrinsics and a field of view were given", "Give one of them.")
+    if intrinsics_px is not None:
+        Camera.from_intrinsics(intrinsics_px)
+    if fov_deg is not None:
+        Camera.assumed((1, 1), fov_deg)
+    if height_m is not None and not 0.3 < height_m < 3:
+        expected("height", "a person's height in metres", height_m)
+    if not 0 <= max_gap_s <= LONGEST_GAP_S:
+        expected("max_gap_s", f"0 to {LONGEST_GAP_S:g} seconds", max_gap_s, "Nobody knows more about a gap.")
+
+
+def normalise(
+    points_px: Float[np.ndarray, "frames joints 2"],
+    confidence: Float[np.ndarray, "frames joints"],
+    image_size: tuple[int, int],
+    normalisation: str,
+    camera: Camera,
+) -> Float[np.ndarray, "frames joints 2"]:
+    """2D points as a model wants them (`ModelSpec.normalisation`).
+
+    `rays`: x/z, y/z of the camera. `screen`: x from -1 to 1 over the width, y in the same unit (Human3.6M
+    protocol). `pixel-scaled`: the shorter side spans -1 to 1 about the middle. `crop-scaled`: the larger
+    side of the box around all observed points spans -1 to 1, and points beyond are cut (both MotionBERT).
+    """
+    width, height = image_size
+    match normalisation:
+        case "rays":
+            return camera.rays(points_px.astype(np.float64))
+        case "screen":
+            return to_screen(points_px, image_size)
+        case "pixel-scaled":
+            return (points_px * 2 - (width, height)) / min(width, height)
+        case "crop-scaled":
+            observed = points_px[confidence > 0]
+            low, high = observed.min(axis=0), observed.max(axis=0)
+            side = max(float((high - low).max()), 1e-6)
+            return np.clip((points_px - (low + high) / 2) / side * 2, -1, 1)
+    raise UserError(
+        f"normalisation {normalisation!r}: expected rays, screen, pixel-scaled or crop-scaled",
+        "The model's description names one that this version of repose does not know.",
+    )
+
+
+def window_starts(frames: int, window: int, overlap: int) -> list[int]:
+    """First frames of windows that cover `frames` evenly and overlap by at least `overlap`."""
+    if frames <= window:
+        return [0]
+    count = int(np.ceil((frames - overlap) / (window - overlap)))
+    return [round(i * (frames - window) / (count - 1)) for i in range(count)]
+
+
+def _segments(pose: Pose2D, max_gap_s: float) -> Iterator[_Segment]:
+    """Cut the track at gaps that are too long, and list the missing frames of the others."""
+    # The frame after a gap comes one frame later than the gap is long; a hair more against rounding.
+    longest = max_gap_s + 1.001 / pose.fps
+    steps_s = np.diff(pose.times_s)
+    # Between neighbouring frames nothing is missing, unless the times say that the source stood still.
+    cuts = np.flatnonzero((steps_s > longest) & ((np.diff(pose.frames) > 1) | (steps_s > LONGEST_GAP_S))) + 1
+    for rows in np.split(np.arange(len(pose)), cuts):
+        if not (pose.confidence[rows] > 0).any():
+            continue
+        known = pose.frames[rows]
+        frames = np.arange(known[0], known[-1] + 1)
+        points = np.zeros((len(frames), *pose.points_px.shape[1:]))
+        confidence = np.zeros(points.shape[:2])
+        points[known - known[0]] = pose.points_px[rows]
+        confidence[known - known[0]] = pose.confidence[rows]
+        times = np.interp(frames, known, pose.times_s[rows])
+        yield _Segment(frames, times, fill_missing(points, confidence > 0), confidence)
+
+
+def fill_missing(
+    points: Float[np.ndarray, "frames joints 2"], observed: Bool[np.ndarray, "frames joints"]
+) -> Float[np.ndarray, "frames joints 2"]:
+    """Missing joints interpolated over time; one that is never observed stands amid those that are."""
+    filled = fill_gaps(torch.from_numpy(points)[None], torch.from_numpy(observed)[None])[0].numpy()
+    known = observed.any(axis=0)
+    filled[:, ~known] = filled[:, known].mean(axis=1, keepdims=True)
+    return filled
+
+
+def to_rate(
+    points: Float[np.ndarray, "frames joints 2"],
+    confidence: Float[np.ndarray, "frames joints"],
+    times_s: Float[np.ndarray, " frames"],
+    rate_hz: float,
+) -> tuple[
+    Float[np.ndarray, "steps joints 2"], Float[np.ndarray, "steps joints"], Float[np.ndarray, " frames"]
+]:
+    """Points and confidence at the model's rate, and where among those steps the frames lie.
+
+    Frames that have the rate already, to 2 %, and come evenly, to a tenth of a frame, stay untouched.
+    """
+    count = len(times_s)
+    span = (times_s[-1] - times_s[0]) * rate_hz
+    at = np.arange(count, dtype=np.float64)
+    uneven = np.abs((times_s - times_s[0]) * rate_hz - at / max(count - 1, 1) * span).max()
+    if count == 1 or (abs(span / (count - 1) - 1) < 0.02 and uneven < 0.1):
+        return points, confidence, at
+    # A whole number of steps from the first frame to the last, so that nothing is extrapolated.
+    steps = max(round(span), 1)
+    step_times_s = np.linspace(times_s[0], times_s[-1], steps + 1)
+    sources = np.interp(step_times_s, times_s, at)
+    if steps < count - 1:
+        points = low_pass(points, steps / (count - 1))
+    # A joint counts as observed where the nearest frame has it.
+    nearest = np.round(sources).astype(int)
+    return (
+        interpolate(points, sources),
+        confidence[nearest],
+        (times_s - times_s[0]) / (times_s[-1] - times_s[0]) * steps,
+    )
+
+
+def _gaps(frames: Int[np.ndarray, " frames"], given: Int[np.ndarray, " given"]) -> list[list[int]]:
+    """First and last number of every run that is missing from `frames`, between the ends of `given`."""
+    edges = np.concatenate([[given[0] - 1], frames, [given[-1] + 1]])
+    return [[int(a) + 1, int(b) - 1] for a, b in pairwise(edges) if b > a + 1]
+
+
+def _groups(items: list[int], size: int) -> Iterator[list[int]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _device(name: Device) -> torch.device:
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device(next(device for device in ("cuda", "mps", "cpu") if there[device]))
+    if name not in there or not there[name]:
+        raise UserError(
+            f"device {name!r}: expected one that is there: {', '.join(d for d in there if there[d])}",
+            "Leave --device out to use the best there is.",
+        )
+    return torch.device(name)

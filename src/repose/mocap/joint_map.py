@@ -1,0 +1,146 @@
+"""Which joints of a file are which of Human3.6M: known names, synonyms, and a map that the user gives."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import numpy as np
+from jaxtyping import Float
+
+from repose.errors import expected, reading
+from repose.export.markers import marker_names
+from repose.skeleton import H36M_17
+
+Table = Mapping[str, str]
+"""H36M joint -> names of the file's joints, parted by spaces, whose midpoint it is."""
+
+NEEDED = tuple(
+    f"{side}_{joint}"
+    for side in ("left", "right")
+    for joint in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
+)
+"""Joints that a map must have. What else it lacks is made from these and the file's hierarchy."""
+
+# Best first, in lower case and without signs; the side is split off before.
+_SIDED = {
+    "hip": "hjc hipjointcentre upleg upperleg thigh femur legupper hip hipjoint",
+    "knee": "kjc kneejointcentre lowerleg lowleg shin calf shank tibia leglower knee leg",
+    "ankle": "ajc anklejointcentre foot ankle talus",
+    "shoulder": "sjc shoulderjointcentre upperarm uparm arm shldr humerus armupper shoulder",
+    "elbow": "ejc elbowjointcentre forearm lowerarm lowarm elbow radius armlower",
+    "wrist": "wjc wristjointcentre hand wrist",
+}
+_MIDDLE = {
+    "thorax": "neck neck1 neck01 neck0 lowerneck neckbase cervical",
+    "nose": "head head1 head01 skull",
+    "head_top": "headtop headtopend headend headnub headsite skullend vertex",
+}
+# Rigs that put their name before each joint's.
+_PREFIX = re.compile(
+    r"^(mixamorig\d*|bip0*\d+|valvebiped|ccbase|mavg|jnt|joint|def|bn|b)(?=.)", re.IGNORECASE
+)
+
+
+class JointMap(msgspec.Struct, forbid_unknown_fields=True):
+    """A file that says what the joints or markers of a skeleton are."""
+
+    joints: dict[str, str | list[str]]
+    """H36M joint -> the file's joint, or several whose midpoint it is."""
+    unit_m: float | None = None
+    """Length of the file's unit in metres; recognised by the size of the body unless given."""
+    up: Literal["y", "z"] | None = None
+    """The file's axis that points up; recognised unless given."""
+
+    def missing(self, names: Sequence[str]) -> list[str]:
+        """Joints that the map names and a file lacks."""
+        return sorted({name for words in self.joints.values() for name in _words(words)} - set(names))
+
+
+def read_joint_map(path: str | Path) -> JointMap:
+    """Read a JSON file such as `{"joints": {"left_knee": "Shin.L", "spine": ["Back1", "Back2"], …}}`.
+
+    `unit_m` and `up` ("y" or "z") may stand beside `joints`. Raises UserError for another content, unknown
+    joints, and where one of the twelve joints of the limbs is missing.
+    """
+    path = Path(path)
+    with reading(path, 'a JSON file with "joints"', "docs/training.md has an example."):
+        found = msgspec.json.decode(path.read_bytes(), type=JointMap)
+    if unknown := sorted(set(found.joints) - set(H36M_17.joints)):
+        expected(f"{path}: joints", ", ".join(H36M_17.joints), ", ".join(unknown))
+    if lacking := [joint for joint in NEEDED if not _words(found.joints.get(joint, []))]:
+        expected(f"{path}: joints", f"{', '.join(lacking)} too", ", ".join(found.joints) or "none")
+    if found.unit_m is not None and not 0 < found.unit_m < 1000:
+        expected(f"{path}: unit_m", "the length of the unit in metres", found.unit_m)
+    return found
+
+
+def match_synonyms(names: Sequence[str]) -> dict[str, list[str]] | None:
+    """H36M joint -> joint of the file by its name alone, in any usual spelling; None where limbs are missing.
+
+    Sides are words or letters at either end (LeftUpLeg, upper_leg.L, lThigh, Bip01 R Calf). Joints of the
+    middle are in it where they were found.
+    """
+    own = {marker: joint for joint, marker in zip(H36M_17.joints, marker_names(H36M_17), strict=True)}
+    if set(own) - {"Spine"} <= set(names):
+        return {joint: [marker] for marker, joint in own.items() if marker in names}
+    cores: dict[tuple[str, str], str] = {}
+    for name in names:
+        cores.setdefault(_core(name), name)
+    found = {}
+    for side in ("left", "right"):
+        for joint, words in _SIDED.items():
+            match = next((cores[side, word] for word in words.split() if (side, word) in cores), None)
+            if match is None:
+                return None
+            found[f"{side}_{joint}"] = [match]
+    for joint, words in _MIDDLE.items():
+        match = next((cores["", word] for word in words.split() if ("", word) in cores), None)
+        if match is not None:
+            found[joint] = [match]
+    return found
+
+
+def pick(
+    table: Mapping[str, str | list[str]],
+    names: Sequence[str],
+    positions: Float[np.ndarray, "frames points 3"],
+) -> Float[np.ndarray, "frames 17 3"]:
+    """H36M joints by `table`: each the mean of the named points, NaN where it names none; the pelvis is
+    always the middle of the hips.
+    """
+    joints = np.full((len(positions), len(H36M_17), 3), np.nan)
+    for joint, words in table.items():
+        sources = [names.index(word) for word in words]
+        joints[:, H36M_17.index(joint)] = positions[:, sources].mean(axis=1)
+    centre_pelvis(joints)
+    return joints
+
+
+def centre_pelvis(joints: Float[np.ndarray, "frames 17 3"]) -> None:
+    """Put the pelvis half-way between the hips, in place."""
+    joints[:, H36M_17.index("pelvis")] = joints[:, H36M_17.indices("left_hip", "right_hip")].mean(axis=1)
+
+
+def _words(words: str | list[str]) -> list[str]:
+    return [words] if isinstance(words, str) else words
+
+
+def _core(name: str) -> tuple[str, str]:
+    """Side ("left", "right" or "") and the rest of a joint's name in lower case, without signs."""
+    name = name.rpartition(":")[2].rpartition("|")[2]
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", _PREFIX.sub("", name))
+    words = [word.lower() for word in words]
+    sides = {"l": "left", "left": "left", "r": "right", "right": "right"}
+    for at in (0, -1):
+        if len(words) > 1 and words[at] in sides:
+            side = sides[words.pop(at)]
+            return side, "".join(words)
+    whole = "".join(words)
+    for side in ("left", "right"):
+        if whole.startswith(side) and len(whole) > len(side):
+            return side, whole.removeprefix(side)
+    if len(whole) == 4 and whole[0] in sides and whole.endswith("jc"):
+        return sides[whole[0]], whole[1:]
+    return "", whole

@@ -1,0 +1,243 @@
+"""The whole path: a video or a keypoint file in, 3D tracks out."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import tyro
+
+from repose.detectors import Follower, get_detector
+from repose.errors import UserError, expected, override
+from repose.keypoints.reader import holds_keypoints, read_keypoints
+from repose.lifting import Device, Lifter, Precision, check_scene, load
+from repose.pose import Pose2D, Pose3D, check_rate
+from repose.tracking.people import (
+    by_prominence,
+    choose,
+    doubt_upper_body,
+    drop_ghosts,
+    leave_out_flips,
+    parse_person,
+)
+from repose.tracking.swaps import undo_swaps
+from repose.video import CameraWatch, Video, VideoFrame, open_video
+from repose.video.origin import note_video
+
+Progress = Callable[[str, int, int | None], None]
+"""Told what is being done, how many frames of it are done, and of how many (None where unknown)."""
+
+
+@dataclass(frozen=True)
+class EstimateOptions:
+    """How poses are estimated; the defaults are those of the command line."""
+
+    model: str = "default"
+    """Name of packaged weights (`repose models`) or path of a checkpoint, ours or a published one."""
+    architecture: str | None = None
+    """Model that a published checkpoint holds, where its tensors cannot tell."""
+    detector: str = "mediapipe"
+    """Detector for videos: mediapipe, rtmpose, or a registered one."""
+    detector_options: dict[str, str] = field(default_factory=dict)
+    """Options of the detector, such as `pose_model rtmpose.onnx` for rtmpose."""
+    skeleton: str | None = None
+    """Joint layout of a keypoint file that does not say it."""
+    fps: float | None = None
+    """Frame rate of a keypoint file that does not say it; 30 is assumed."""
+    capture_fps: float | None = None
+    """Frame rate at which slow motion was filmed (240 where the file says 30): times and speeds follow it."""
+    size: tuple[int, int] | None = None
+    """Width and height in pixels, for a keypoint file that does not say it; else assumed from the points."""
+    person: int | str | None = None
+    """The one person to lift: largest, central, an id, or x,y, a point on them in the first frame. Everybody
+    unless given. A detector that follows one person at a time follows this one."""
+    track: Literal["file", "anew"] = "file"
+    """Who is who in a keypoint file: by the ids that it has, or anew."""
+    keep_all: bool = False
+    """Keep tracks that are no people: of a frame, of a few joints, upside down for a moment."""
+    max_gap_s: Annotated[float, tyro.conf.arg(name="max-gap")] = 1.0
+    """Gaps in a track up to so many seconds are filled, as inferred frames; longer ones stay empty."""
+    height_m: Annotated[float | None, tyro.conf.arg(name="height")] = None
+    """The person's height in metres; 1.70 is assumed."""
+    fov_deg: Annotated[float | None, tyro.conf.arg(name="fov")] = None
+    """The camera's field of view across the diagonal, in degrees; 65 is assumed."""
+    intrinsics_px: Annotated[tuple[float, float, float, float] | None, tyro.conf.arg(name="intrinsics")] = (
+        None
+    )
+    """The camera's fx fy cx cy in pixels, instead of a field of view."""
+    root: bool = True
+    """Solve where the person stands; without, joints are relative to the pelvis."""
+    undo_swaps: bool = True
+    """Find and undo exchanges of left and right by the detector."""
+    flip: bool = True
+    """Average with the lifted mirror image."""
+    device: Device = "auto"
+    precision: Precision = "float32"
+
+
+def estimate(
+    input: str | Path | Pose2D | Iterable[Pose2D],
+    options: EstimateOptions | None = None,
+    *,
+    lifter: Lifter | None = None,
+    progress: Progress | None = None,
+    **overrides: Any,
+) -> list[Pose3D]:
+    """3D tracks of everybody in a video, a keypoint file or folder, or in 2D tracks that are at hand.
+
+    The most prominent person comes first (`repose.tracking.people.prominence`).
+
+    `repose.estimate("walk.mp4", height_m=1.82)`: options are the fields of `EstimateOptions`. A `lifter`
+    that is loaded already saves loading the model. See `repose.lifting.Lifter.lift` for what comes out.
+
+    Raises UserError for input that cannot be read or holds nobody, unknown options, and whatever the
+    detector, the model and the options find wrong.
+    """
+    options = override(options or EstimateOptions(), overrides)
+    # Scene and model first: a wrong number or name should not be found after minutes of detection.
+    check_scene(options.intrinsics_px, options.fov_deg, options.height_m, options.max_gap_s)
+    lifter = lifter or load(
+        options.model,
+        architecture=options.architecture,
+        device=options.device,
+        precision=options.precision,
+        flip=options.flip,
+    )
+    if options.person is not None:
+        parse_person(options.person)
+    if options.capture_fps is not None:
+        check_rate(options.capture_fps)
+    facts: dict[str, Any] = {}
+    if isinstance(input, str | Path):
+        tracks, facts = find_tracks(Path(input), options, progress)
+    else:
+        tracks = [input] if isinstance(input, Pose2D) else list(input)
+        if options.capture_fps is not None:
+            tracks = [at_capture_rate(track, options.capture_fps) for track in tracks]
+    if options.capture_fps is not None:
+        facts = {**facts, "capture_fps": options.capture_fps}
+    if not options.keep_all:
+        tracks, dropped = drop_ghosts([doubt_upper_body(leave_out_flips(track)) for track in tracks])
+        if dropped:
+            facts = {**facts, "not_people": [vars(ghost) for ghost in dropped]}
+    tracks = by_prominence(tracks) if options.person is None else [choose(tracks, options.person)]
+    return [_lift(track, lifter, options, facts, progress) for track in tracks]
+
+
+def at_capture_rate(track: Pose2D, capture_fps: float) -> Pose2D:
+    """Return the track in the times of life, where its own are those of slow motion."""
+    slow_motion = capture_fps / track.fps
+    return replace(track, fps=capture_fps, times_s=track.times_s / slow_motion)
+
+
+def find_tracks(
+    path: Path, options: EstimateOptions, progress: Progress | None = None
+) -> tuple[list[Pose2D], dict[str, Any]]:
+    """The 2D tracks of a video or keypoint file, and facts about it for the record."""
+    if holds_keypoints(path) or not path.exists():
+        read = read_keypoints(
+            path,
+            fps=options.capture_fps or options.fps,
+            image_size=options.size,
+            skeleton=options.skeleton,
+            track=options.track,
+        )
+        return read, {}
+    for name, value in (("fps", options.fps), ("size", options.size), ("skeleton", options.skeleton)):
+        if value is not None:
+            raise UserError(
+                f"{path.name} is a video, which says its own {name}",
+                f"Leave --{name} out; it is for keypoint files.",
+            )
+    detector = get_detector(options.detector, **options.detector_options)
+    video = open_video(path)
+    frames, info = _counted(video, video.info.frames, progress), video.info
+    facts: dict[str, Any] = {**note_video(path), "detector": options.detector}
+    if options.capture_fps is not None:
+        slow_motion = options.capture_fps / info.fps
+        frames = (replace(frame, time_s=frame.time_s / slow_motion) for frame in frames)
+        info = replace(info, fps=options.capture_fps)
+        facts["slow_motion"] = slow_motion
+    camera = CameraWatch()
+    frames = camera.watch(frames)
+    if (
+        isinstance(detector, Follower)
+        and options.person is not None
+        and not isinstance(parse_person(options.person), int)
+    ):
+        tracks = detector.follow(frames, info, str(options.person))
+    else:
+        tracks = detector.detect(frames, info)
+    _check_end(video)
+    if not tracks:
+        raise UserError(
+            f"{path.name}: the detector {options.detector} found nobody in this video",
+            "Try another detector (--detector), or a part of the video in which a whole person can be seen.",
+        )
+    facts["camera_motion"] = asdict(camera.motion(_boxes_px(tracks)))
+    if video.lost:
+        facts["frames_lost_in_file"] = list(video.lost)
+    if video.damaged:
+        facts["frames_damaged_in_file"] = list(video.damaged)
+    return tracks, facts
+
+
+def _boxes_px(tracks: list[Pose2D]) -> dict[int, list[tuple[float, float, float, float]]]:
+    """Left, top, right and bottom of everybody that was seen, by frame."""
+    boxes: dict[int, list[tuple[float, float, float, float]]] = {}
+    for track in tracks:
+        found = track.confidence[..., None] > 0
+        low = np.where(found, track.points_px, np.inf).min(axis=1)
+        high = np.where(found, track.points_px, -np.inf).max(axis=1)
+        for frame, box in zip(track.frames, np.hstack([low, high]).tolist(), strict=True):
+            boxes.setdefault(int(frame), []).append(tuple(box))
+    return boxes
+
+
+def _check_end(video: Video) -> None:
+    """Refuse a file that was cut off: single broken frames are reported, a lost end is another matter."""
+    frames, lost = video.info.frames or 0, set(video.lost)
+    if not lost:
+        return
+    end = max(lost) + 1
+    there = next(count for count in range(end, -1, -1) if count - 1 not in lost)
+    if end >= frames - 1 and there < 0.9 * frames:
+        expected(
+            f"{video.path.name}: the file is cut off",
+            f"{frames} frames",
+            there,
+            "Copy or download it again; or keep what is there: ffmpeg -i FILE whole.mp4.",
+        )
+
+
+def _counted(
+    frames: Iterable[VideoFrame], total: int | None, progress: Progress | None
+) -> Iterator[VideoFrame]:
+    for done, frame in enumerate(frames, start=1):
+        yield frame
+        if progress:
+            progress("finding people", done, max(done, total) if total else None)
+
+
+def _lift(
+    track: Pose2D, lifter: Lifter, options: EstimateOptions, facts: dict[str, Any], progress: Progress | None
+) -> Pose3D:
+    swaps: dict[str, list[tuple[int, int]]] = {}
+    if options.undo_swaps:
+        track, swaps = undo_swaps(track)
+
+    def report(done: int, total: int) -> None:
+        if progress:
+            progress(f"lifting person {track.track_id}", done, total)
+
+    pose = lifter.lift(
+        track,
+        intrinsics_px=options.intrinsics_px,
+        fov_deg=options.fov_deg,
+        height_m=options.height_m,
+        root=options.root,
+        max_gap_s=options.max_gap_s,
+        on_progress=report,
+    )
+    return replace(pose, record={**pose.record, **facts, "swaps_undone": swaps})

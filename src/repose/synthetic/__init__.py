@@ -1,0 +1,1 @@
+"""Synthetic training data: procedural motion, virtual cameras, occlusion, detector errors."""

@@ -1,0 +1,202 @@
+"""Endless training clips: motion seen by virtual cameras through a detector's errors.
+
+A batch is a function of the seed and the step alone. That makes a resumed run continue exactly, and
+lets every process of a distributed run take its own rows of the same batch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Generator, Tensor
+from torch.utils.data import Dataset
+
+from repose.errors import UserError, Within, check_ranges
+from repose.mocap.recordings import MocapClip, hold_out, read_cmu, read_mocap, resample
+from repose.skeleton import stature
+from repose.synthetic.augment import exchange_arms, mirror, resize_bones, shift_joints
+from repose.synthetic.batch import Batch
+from repose.synthetic.detector_errors import DetectionConfig, detect
+from repose.synthetic.occlusion import self_occluded
+from repose.synthetic.procedural import ProceduralConfig, make_motion
+from repose.synthetic.virtual_camera import CameraConfig, film
+
+STATURE_M = 1.70
+"""Targets are scaled to a person of this height, since one camera cannot know it."""
+_BANK_HZ = 60.0
+
+
+@dataclass(frozen=True)
+class SyntheticConfig:
+    """What training clips are made of."""
+
+    mocap: Path | None = None
+    """Folder of motion capture: the CMU pack (`cmu_amc`, `cmu_joints17`), or any other; split by subject.
+    Without it there is procedural motion alone."""
+    joint_map: Path | None = None
+    """File that says what the joints of a BVH skeleton are, where names do not tell."""
+    procedural: ProceduralConfig = field(default_factory=ProceduralConfig)
+    p_procedural: Annotated[float, Within(0, 1)] = 0.35
+    """Share of procedural clips where there is motion capture, too."""
+    frame_rate_hz: Annotated[float, Within(1, 1000)] = 30.0
+    time_warp: Annotated[tuple[float, float], Within(0.1, 10, rising=True)] = (0.7, 1.5)
+    """Slow-down and speed-up of a clip, log-uniform."""
+    p_reverse: Annotated[float, Within(0, 1)] = 0.1
+    p_exchange_arms: Annotated[float, Within(0, 1)] = 0.3
+    bone_spread: Annotated[float, Within(0, 1)] = 0.10
+    shift_m: Annotated[float, Within(0, 1)] = 0.025
+    """How differently the joints of trunk and head are defined (`repose.synthetic.augment.shift_joints`)."""
+    short_clips: Annotated[float, Within(0, 1)] = 0.15
+    """Share of batches with clips of fewer frames than the window, down to a single one."""
+    camera: CameraConfig = field(default_factory=CameraConfig)
+    detection: DetectionConfig = field(default_factory=DetectionConfig)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+@dataclass(frozen=True)
+class MotionBank:
+    """Many motions end to end at 60 Hz. World frame, z up, metres."""
+
+    joints_m: Float[Tensor, "frames joints 3"]
+    starts: Int[Tensor, "clips"]
+    lengths: Int[Tensor, "clips"]
+    weights: Float[Tensor, "clips"]
+    """How often a clip is drawn."""
+
+    @classmethod
+    def of(
+        cls, motions: Sequence[Float[np.ndarray, "_ joints 3"]], kinds: Sequence[str] | None = None
+    ) -> "MotionBank":
+        """`kinds`: of what kind each motion is; all of one unless given.
+
+        A kind is drawn by the square root of its length, and a clip among its kind by that of its own, so
+        that what there is much of does not drown the rest.
+        """
+        lengths = torch.tensor([len(motion) for motion in motions])
+        joints = torch.from_numpy(np.concatenate(motions).astype(np.float32))
+        names = kinds or [""] * len(motions)
+        number = torch.tensor([sorted(set(names)).index(name) for name in names])
+        weights = lengths.to(torch.float32).sqrt()
+        frames = torch.zeros(len(set(names))).index_add(0, number, lengths.to(torch.float32))
+        shares = torch.zeros(len(set(names))).index_add(0, number, weights)
+        weights = weights * (frames.sqrt() / shares)[number]
+        return cls(joints, lengths.cumsum(0) - lengths, lengths, weights)
+
+    def sample(
+        self, count: int, frames: int, step: Float[Tensor, " batch"], generator: Generator
+    ) -> Float[Tensor, "batch frames joints 3"]:
+        """`count` windows; window i advances `step[i]` bank frames a frame.
+
+        A window longer than its clip runs on backwards from the end, and forwards again from the start.
+        """
+        clip = torch.multinomial(self.weights, count, replacement=True, generator=generator)
+        last = (self.lengths[clip] - 1).to(torch.float32)
+        span = step * (frames - 1)
+        room = torch.where(span < last, last - span, last)
+        start = torch.rand(count, generator=generator) * room
+        at = start[:, None] + torch.arange(frames) * step[:, None]
+        last = last[:, None].clamp(min=1e-3)
+        at = last - (at.remainder(2 * last) - last).abs()
+        low = at.floor().long().clamp(max=self.lengths[clip][:, None] - 1)
+        high = torch.minimum(low + 1, self.lengths[clip][:, None] - 1)
+        first = self.starts[clip][:, None]
+        share = (at - low)[..., None, None]
+        return torch.lerp(self.joints_m[first + low], self.joints_m[first + high], share)
+
+
+class SyntheticClips(Dataset[Batch]):
+    """Item number `step` is the batch of that training step."""
+
+    def __init__(
+        self, config: SyntheticConfig, *, seed: int, batch: int, frames: int, rank: int = 0, ranks: int = 1
+    ) -> None:
+        self.config = config
+        self.seed = seed
+        self.batch = batch
+        self.frames = frames
+        self.rows = slice(rank * batch // ranks, (rank + 1) * batch // ranks)
+        training, self.validation = mocap_split(config.mocap, config.joint_map)
+        self.mocap = _bank(training) if training else None
+        self.procedural = _procedural_bank(config.procedural, seed)
+
+    def __getitem__(self, step: int) -> Batch:
+        config = self.config
+        generator = Generator().manual_seed(self.seed * 1_000_003 + step)
+        frames = self.frames
+        if torch.rand((), generator=generator) < config.short_clips:
+            # Short clips are log-uniform in length: half of them have fewer than √frames.
+            frames = int(frames ** float(torch.rand((), generator=generator)))
+        low, high = config.time_warp
+        warp = low * (high / low) ** torch.rand(self.batch, generator=generator)
+        speed = warp * _BANK_HZ / config.frame_rate_hz
+        joints = self.procedural.sample(self.batch, frames, speed, generator)
+        if self.mocap is not None:
+            made = torch.rand(self.batch, generator=generator) < config.p_procedural
+            real = self.mocap.sample(self.batch, frames, speed, generator)
+            joints = torch.where(made[:, None, None, None], joints, real)
+        reverse = torch.rand(self.batch, generator=generator) < config.p_reverse
+        joints = torch.where(reverse[:, None, None, None], joints.flip(1), joints)
+        joints = mirror(joints, torch.rand(self.batch, generator=generator) < 0.5)
+        exchanged = torch.rand(self.batch, generator=generator) < config.p_exchange_arms
+        joints = exchange_arms(joints, exchanged, generator)
+        joints = resize_bones(joints, config.bone_spread, generator)
+        joints = shift_joints(joints, config.shift_m, generator)
+        batch = see(joints, config.camera, config.detection, generator)
+        return Batch(batch.keypoints[self.rows], batch.target[self.rows])
+
+
+def see(
+    joints_m: Float[Tensor, "batch frames joints 3"],
+    camera: CameraConfig,
+    detection: DetectionConfig,
+    generator: Generator,
+) -> Batch:
+    """World joints as a detector behind a virtual camera reports them, and the truth to learn.
+
+    Keypoints are rays x/z, y/z and confidence (see `repose.models.person_view`); targets are joints minus
+    the pelvis in the camera frame, in metres of a person 1.70 m tall.
+    """
+    rays, joints = film(joints_m, camera, generator)
+    height = stature(joints_m).mean(dim=1)
+    hidden = self_occluded(joints)
+    keypoints = detect(rays, height / joints[..., 2].mean(dim=(1, 2)), detection, generator, hidden)
+    relative = (joints - joints[:, :, :1]) * (STATURE_M / height)[:, None, None, None]
+    return Batch(keypoints, relative)
+
+
+def _bank(clips: Sequence[MocapClip]) -> MotionBank:
+    return MotionBank.of([clip.joints_m for clip in clips], [clip.kind for clip in clips])
+
+
+@cache
+def _procedural_bank(config: ProceduralConfig, seed: int) -> MotionBank:
+    """Made once in a process, which may train many models."""
+    return MotionBank.of(list(make_motion(config, seed)))
+
+
+@cache
+def mocap_split(
+    folder: Path | None, joint_map: Path | None = None
+) -> tuple[list[MocapClip], list[MocapClip]]:
+    """Training and validation clips at 60 Hz; both empty without a folder.
+
+    Raises UserError where the folder holds no motion capture.
+    """
+    if folder is None:
+        return [], []
+    if (folder / "cmu_amc").is_dir() or (folder / "cmu_joints17").is_dir():
+        training, validation = read_cmu(folder)
+    else:
+        training, validation = hold_out(read_mocap(folder, joint_map=joint_map))
+    if not training:
+        raise UserError(
+            f"{folder}: expected motion capture, found no clip", "Give a folder of BVH, AMC or npz files."
+        )
+    return [resample(c, _BANK_HZ) for c in training], [resample(c, _BANK_HZ) for c in validation]

@@ -1,0 +1,1 @@
+"""Training: the loop, its run folder, validation, logging, comparison and presets."""

@@ -1,0 +1,131 @@
+"""Training runs side by side: what changed in their settings, and what came of it, over seeds."""
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from repose.errors import UserError, expected
+from repose.files.output import stage_file
+from repose.files.structured import Whole, convert
+from repose.training.run_folder import CONFIG, FREE, SCORES, read_config, read_scores
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and sample standard deviation; None for the deviation of a single value."""
+
+    mean: float
+    deviation: float | None
+    count: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        deviation = statistics.stdev(values) if len(values) > 1 else None
+        return cls(statistics.fmean(values), deviation, len(values))
+
+    def show(self, sign: str = "") -> str:
+        text = f"{self.mean:{sign}.2f}"
+        return text if self.deviation is None else f"{text} ± {self.deviation:.2f}"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs whose settings differ in the seed alone."""
+
+    label: str
+    """The settings that differ between the groups, with this group's values."""
+    seeds: tuple[int, ...]
+    values: Mapping[str, Spread]
+    differences: Mapping[str, Spread]
+    """From the first group, over the seeds that both have; empty for the first group and without any."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    groups: tuple[Group, ...]
+    metrics: tuple[str, ...]
+    """Validation scores that all runs have."""
+    notes: tuple[str, ...]
+
+    def write(self, path: Path) -> None:
+        """Write it as JSON, whole or not at all; raises UserError where that cannot be done."""
+        with stage_file(path) as partial:
+            partial.write_text(json.dumps(asdict(self), indent=1))
+
+
+@dataclass(frozen=True)
+class _Run:
+    folder: Path
+    settings: Mapping[str, Any]
+    seed: int
+    step: int
+    scores: Mapping[str, float]
+
+
+def compare(folders: Sequence[Path]) -> Comparison:
+    """Compare the last validation scores of runs. The first run's group is what others are compared with.
+
+    Raises UserError for a folder without a run or without scores, for two runs of the same settings and
+    seed, and for runs without a common score.
+    """
+    if not folders:
+        expected("runs to compare", "at least one folder", "none")
+    runs = [_read(folder) for folder in folders]
+    metrics = [name for name in runs[0].scores if all(name in run.scores for run in runs)]
+    if not metrics:
+        raise UserError(
+            "the runs have no validation score in common", "Compare runs on the same kind of data."
+        )
+    names = sorted({name for run in runs for name in run.settings})
+    changed = [
+        name for name in names if any(r.settings.get(name) != runs[0].settings.get(name) for r in runs)
+    ]
+    members: dict[str, dict[int, _Run]] = {}
+    for run in runs:
+        label = ", ".join(f"{name} {run.settings.get(name)}" for name in changed) or "same settings"
+        group = members.setdefault(label, {})
+        if run.seed in group:
+            raise UserError(
+                f"{run.folder} and {group[run.seed].folder}: the same settings and the same seed, {run.seed}",
+                "Give each run once, or train it with another --seed.",
+            )
+        group[run.seed] = run
+    first = next(iter(members.values()))
+    groups, notes = [], []
+    for label, group in members.items():
+        common = [seed for seed in group if seed in first]
+        if group is not first and len(common) < max(len(group), len(first)):
+            notes.append(
+                f"{label}: only seeds {common or 'none'} are in both groups; differences are over these"
+            )
+        groups.append(
+            Group(
+                label,
+                tuple(group),
+                {name: Spread.of([run.scores[name] for run in group.values()]) for name in metrics},
+                {
+                    name: Spread.of([group[seed].scores[name] - first[seed].scores[name] for seed in common])
+                    for name in metrics
+                    if common and group is not first
+                },
+            )
+        )
+    if len({run.step for run in runs}) > 1:
+        steps = ", ".join(f"{run.folder.name} {run.step}" for run in runs)
+        notes.append(f"the last validation was at different steps: {steps}")
+    return Comparison(tuple(groups), tuple(metrics), tuple(notes))
+
+
+def _read(folder: Path) -> _Run:
+    settings = read_config(folder)
+    validations = read_scores(folder)
+    if not validations:
+        hint = "Let the run go on to its first validation."
+        expected(str(folder), f"validation scores in {SCORES}", "none", hint)
+    last = validations[-1]
+    seed: int = convert(f"{folder / CONFIG}: seed", settings.get("seed"), Whole)
+    compared = {name: value for name, value in settings.items() if name not in FREE | {"seed"}}
+    return _Run(folder, compared, seed, last.step, last.values)

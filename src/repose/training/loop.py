@@ -1,0 +1,351 @@
+"""The training loop: read it from top to bottom in `train`.
+
+Every batch is a function of seed and step, and the random state is set anew at every step, so a run
+that was killed and resumed takes the same steps as one that never stopped.
+"""
+
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import torch
+import tyro
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from repose.datasets.clips import StoreClips, StoreConfig
+from repose.errors import UserError, Within, check_ranges, expected
+from repose.files.output import stage_file
+from repose.losses import LossWeights, projection_2d, total_loss
+from repose.models import ModelSpec, PoseModel, build, find_spec, load_checkpoint
+from repose.models.checkpoint import save_checkpoint
+from repose.models.recompute import recompute, release_memory
+from repose.skeleton import get_skeleton
+from repose.synthetic.batch import Batch
+from repose.synthetic.motions import SyntheticClips, SyntheticConfig
+from repose.training.logging import SHOWN_EVERY, Journal, import_wandb
+from repose.training.run_folder import (
+    STATE,
+    as_json,
+    check_folder,
+    describe_run,
+    restore,
+    save_state,
+    save_tensors,
+    versions,
+)
+from repose.training.validation import Examination, StoreExamination
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that a run depends on. Each run saves it in its folder."""
+
+    model: str = "frameformer"
+    """Name of a registered model (`repose models`): for motion, one that takes camera rays; for a store,
+    any other."""
+    initial: Path | None = None
+    """Checkpoint of this model to start from."""
+    frames: Annotated[int | None, Within(1, 10_000)] = None
+    """Frames of a window, where they are to differ from the model's."""
+    skeleton: str | None = None
+    """Skeleton to learn, where it is to differ from the model's."""
+    root_relative: bool | None = None
+    """Learn joints relative to the root, where this is to differ from the model's."""
+    data: tyro.conf.AvoidSubcommands[SyntheticConfig | StoreConfig] = field(default_factory=SyntheticConfig)
+    losses: LossWeights = field(default_factory=LossWeights)
+    steps: Annotated[int, Within(1, 10**9)] = 10_000
+    epochs: Annotated[int | None, Within(1, 100_000)] = None
+    """Passes over a store, in place of steps."""
+    batch: Annotated[int, Within(1, 100_000)] = 32
+    """Clips a step, over all devices."""
+    optimizer: Literal["adamw", "adam-amsgrad"] = "adamw"
+    """Adam with decoupled weight decay, or the AMSGrad form of Adam without any."""
+    learning_rate: Annotated[float, Within(0, 10)] = 1e-3
+    beta2: Annotated[float, Within(0, 0.999_999)] = 0.98
+    """How much of the mean squared gradient stays from one step to the next."""
+    weight_decay: Annotated[float, Within(0, 100)] = 0.01
+    decay_vectors: bool = False
+    """Let biases and normalisations decay, too, as the published programs do."""
+    schedule: Literal["cosine", "exponential"] = "cosine"
+    """Fall of the learning rate: to 0 along a cosine, or by a factor after each epoch."""
+    warmup_steps: Annotated[int, Within(0, 10**9)] = 200
+    """Steps in which the rate rises linearly before it falls along a cosine."""
+    epoch_decay: Annotated[float, Within(0, 1)] = 0.99
+    """Factor of the exponential schedule."""
+    clip_norm: Annotated[float | None, Within(0, 1e6)] = 1.0
+    """Largest norm of the gradient."""
+    seed: Annotated[int, Within(0, 2**32 - 1)] = 0
+    validate_every: Annotated[int, Within(1, 10**9)] = 500
+    """Steps, or epochs where these are given."""
+    save_every: Annotated[int, Within(1, 10**9)] = 200
+    """Steps between states to resume from."""
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    devices: Annotated[int, Within(1, 1024)] = 1
+    nodes: Annotated[int, Within(1, 1024)] = 1
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    recompute: bool = False
+    """Take less memory by computing some of the forward pass again (DSTformer alone; same results)."""
+    workers: Annotated[int, Within(0, 256)] = 1
+    """Processes that make batches ahead; 0 makes them in the loop."""
+    wandb: str | None = None
+    """Project at Weights & Biases that receives the curves, too."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if self.batch % (self.devices * self.nodes):
+            expected("batch", f"a multiple of the {self.devices * self.nodes} devices", self.batch)
+        if isinstance(self.data, SyntheticConfig) and self.epochs is not None:
+            expected("epochs", "a store to pass over", "motion, which has no end", "Use --steps.")
+        if self.epochs is None and self.schedule == "exponential":
+            expected("schedule", "epochs to go with the exponential one", "none", "Use --epochs.")
+
+
+def train(config: TrainConfig, folder: Path, *, resume: bool = False) -> Path:
+    """Train a model and return the path of its checkpoint, `folder/model.safetensors`.
+
+    The folder receives `config.json` (the configuration, versions and commit), `state.pt` (to resume
+    from), TensorBoard curves, `validation.jsonl`, `best.safetensors` (lowest validation error: P-MPJPE
+    with detector-like noise, or MPJPE on a store's test split) and `model.safetensors` (the last).
+
+    With several devices the program starts itself once more for each (`python script` or `python -m
+    module`, with the same arguments), so what runs before this call runs in each of them.
+
+    Raises UserError where the folder holds a run already and `resume` is not set, where it holds none
+    or one of another configuration and `resume` is set, for data that do not suit the model, an initial
+    checkpoint of another one, a device that is not there, and where a loss stops being finite. Killed or
+    interrupted at any point, the folder holds the state last saved, from which `resume` goes on.
+    """
+    fabric = choose_devices(config)
+    if fabric.is_global_zero:
+        check_folder(folder, config, TrainConfig(), resume=resume)
+    torch.manual_seed(config.seed)
+    model = make_model(config)
+    data = open_data(config, model, fabric.global_rank, fabric.world_size)
+    if isinstance(data, SyntheticClips):
+        examination: Examination | StoreExamination = Examination(data)
+    else:
+        examination = StoreExamination(data)
+    steps, period = config.steps, lambda step: step  # what is counted, for the rate and for validation
+    if isinstance(data, StoreClips) and config.epochs is not None:
+        steps, period = data.steps(config.epochs), data.epoch
+    # All that the user can get wrong is behind us: one process has said so, before there are several.
+    if fabric.is_global_zero:
+        describe_run(folder, config)
+    fabric.launch()
+
+    skeleton = get_skeleton(model.spec.skeleton)
+    optimizer = make_optimizer(model, config)
+    model_on_device, optimizer = fabric.setup(model, optimizer)
+    first, best = restore(folder / STATE, model, optimizer) if resume else (0, math.inf)
+
+    with Journal(folder, first, steps, active=fabric.is_global_zero, wandb=config.wandb) as journal:
+        for step, batch in zip(
+            range(first, steps), batches(data, first, steps, config.workers), strict=False
+        ):
+            torch.manual_seed(config.seed * 1_000_003 + step)
+            rate = learning_rate(config, step, steps, period(step))
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+
+            keypoints, target, confidence = fabric.to_device(
+                (batch.keypoints, batch.target, batch.confidence)
+            )
+            predicted = model_on_device(keypoints)
+            if confidence is None:
+                loss, parts = total_loss(predicted, target, config.losses, skeleton)
+            else:  # x and y alone are known
+                loss = projection_2d(predicted[..., :3], target, confidence)
+                parts = {"projection_2d": loss.detach()}
+            optimizer.zero_grad()
+            fabric.backward(loss * batch.share)
+            # The norm is of all devices' gradients together, so all of them stop at the same step.
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm or math.inf)
+            if not torch.isfinite(norm):
+                bad = folder / f"bad-batch-step{step}-rank{fabric.global_rank}.pt"
+                with stage_file(bad) as partial:
+                    save_tensors(
+                        partial, {name: value for name, value in vars(batch).items() if value is not None}
+                    )
+                raise UserError(
+                    f"step {step}: expected a finite loss and gradient, found loss {loss.item()}, "
+                    f"gradient norm {norm.item()}",
+                    f"The batch is kept in {bad}. Start anew elsewhere with a lower --learning-rate.",
+                )
+            optimizer.step()
+            if config.recompute and fabric.device.type == "cpu":
+                release_memory()
+            journal.advance()
+            if step % SHOWN_EVERY == 0:
+                # The mean over all devices, as the gradient is.
+                own = {name: value * batch.share for name, value in {"loss": loss.detach(), **parts}.items()}
+                shown = cast(dict[str, Tensor], fabric.all_reduce(own, reduce_op="mean"))
+                journal.curves(step, {**shown, "rate": rate, "gradient": norm})
+
+            done = step + 1
+            last = done == steps
+            ended = period(done) > period(step)
+            if fabric.is_global_zero and (last or (ended and period(done) % config.validate_every == 0)):
+                scores = examination.score(model, fabric.device)
+                journal.scores(done, scores)
+                if scores[examination.decides] < best:
+                    best = scores[examination.decides]
+                    save_checkpoint(folder / "best.safetensors", model, trained(model, config, done, scores))
+                if last:
+                    spec = trained(model, config, done, scores)
+                    if isinstance(examination, Examination):
+                        factors = examination.deviation_factors(model, fabric.device)
+                        spec = replace(spec, deviation_factors=factors)
+                    save_checkpoint(folder / "model.safetensors", model, spec)
+            if fabric.is_global_zero and (last or done % config.save_every == 0):
+                journal.flush()
+                save_state(folder / STATE, model, optimizer, done, best)
+    fabric.barrier()
+    return folder / "model.safetensors"
+
+
+def choose_devices(config: TrainConfig) -> "Fabric":
+    """Devices and precision of the run; nothing is started yet."""
+    try:
+        from lightning_fabric import Fabric
+        from torch.utils.tensorboard import SummaryWriter  # noqa: F401  the journal needs it
+    except ImportError as error:
+        raise UserError(
+            f"training needs {error.name}, which is not installed", "pip install lightning-fabric tensorboard"
+        ) from None
+    if config.wandb is not None:
+        import_wandb()
+    # It announces every process it starts.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    try:
+        return Fabric(
+            accelerator=config.accelerator,
+            devices=config.devices,
+            num_nodes=config.nodes,
+            precision=config.precision,
+            strategy="ddp" if config.devices * config.nodes > 1 else "auto",
+        )
+    except (RuntimeError, ValueError) as error:
+        raise UserError(
+            f"{config.devices} device(s) of kind {config.accelerator}: not available here ({error})",
+            "Choose others with --accelerator and --devices.",
+        ) from None
+
+
+def make_model(config: TrainConfig) -> PoseModel:
+    """The model as it starts: fresh, or with the weights of the initial checkpoint.
+
+    Raises UserError where that holds another model.
+    """
+    spec = find_spec(config.model)
+    if config.frames is not None:
+        window = {"frames": config.frames} if "frames" in spec.config else {}
+        spec = replace(spec.with_config(**window), window_frames=config.frames)
+    if config.skeleton is not None:
+        spec = replace(spec, skeleton=get_skeleton(config.skeleton).name)
+    if config.root_relative is not None:
+        spec = replace(spec, root_relative=config.root_relative)
+    model = build(spec)
+    if config.initial is not None:
+        initial = load_checkpoint(config.initial, config.model)
+        if initial.spec.config != spec.config:
+            changed = [name for name in spec.config if initial.spec.config.get(name) != spec.config[name]]
+            expected(
+                f"{config.initial}: {config.model} with {changed[0]}",
+                spec.config[changed[0]],
+                initial.spec.config.get(changed[0]),
+                "Choose the window of the checkpoint with --frames." if changed == ["frames"] else "",
+            )
+        model.load_state_dict(initial.state_dict())
+    if config.recompute:
+        recompute(model)
+    return model
+
+
+def open_data(config: TrainConfig, model: PoseModel, rank: int, ranks: int) -> SyntheticClips | StoreClips:
+    """The batches of this process; the model's description then says what they teach it."""
+    place = {"seed": config.seed, "batch": config.batch, "rank": rank, "ranks": ranks}
+    if isinstance(config.data, StoreConfig):
+        clips = StoreClips(config.data, model.spec, **place)
+        model.spec = clips.spec
+        return clips
+    if model.spec.normalisation != "rays":
+        expected(
+            f"model {config.model}: input",
+            "camera rays",
+            model.spec.normalisation,
+            "Virtual cameras train models such as frameformer; see `repose models`.",
+        )
+    return SyntheticClips(config.data, frames=model.spec.window_frames, **place)
+
+
+def make_optimizer(model: PoseModel, config: TrainConfig) -> torch.optim.Optimizer:
+    if config.optimizer == "adam-amsgrad":
+        return torch.optim.Adam(
+            model.parameters(), lr=config.learning_rate, betas=(0.9, config.beta2), amsgrad=True
+        )
+    if config.decay_vectors:
+        groups: list[dict[str, Any]] = [{"params": list(model.parameters())}]
+    else:
+        groups = [
+            {"params": [p for p in model.parameters() if p.ndim >= 2]},
+            {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0},
+        ]
+    return torch.optim.AdamW(
+        groups, lr=config.learning_rate, betas=(0.9, config.beta2), weight_decay=config.weight_decay
+    )
+
+
+def learning_rate(config: TrainConfig, step: int, steps: int, epoch: int) -> float:
+    if config.schedule == "exponential":
+        return config.learning_rate * config.epoch_decay**epoch
+    return config.learning_rate * schedule(step, config.warmup_steps, steps)
+
+
+def schedule(step: int, warmup: int, steps: int) -> float:
+    """Share of the full learning rate at a step: up linearly, then down to 0 along a cosine."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def batches(data: SyntheticClips | StoreClips, first: int, steps: int, workers: int) -> Iterator[Batch]:
+    loader: DataLoader[Batch] = DataLoader(
+        data,
+        batch_size=None,
+        sampler=range(first, steps),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+    )
+    return iter(loader)
+
+
+def trained(model: PoseModel, config: TrainConfig, step: int, scores: dict[str, float]) -> ModelSpec:
+    """The model's description with the record of its training, as it goes into a checkpoint."""
+    record = {
+        "config": without_folders(config),
+        "step": step,
+        "validation": {name: round(value, 3) for name, value in scores.items()},
+        "versions": versions(),
+    }
+    return replace(model.spec, training=record)
+
+
+def without_folders(config: TrainConfig) -> dict[str, Any]:
+    """The configuration with bare names for paths: where they lay is nobody else's business."""
+    if config.initial is not None:
+        config = replace(config, initial=Path(config.initial.name))
+    bare: dict[str, Any] = {}
+    for field_ in fields(config.data):
+        value = getattr(config.data, field_.name)
+        if isinstance(value, Path):
+            bare[field_.name] = Path(value.name)
+        elif isinstance(value, tuple) and value and isinstance(value[0], Path):
+            bare[field_.name] = tuple(Path(path.name) for path in value)
+    return as_json(replace(config, data=replace(config.data, **bare)))

@@ -1,0 +1,191 @@
+"""The folder of a training run: what it was started with, and the state from which it resumes."""
+
+import json
+import math
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import torch
+from msgspec import Struct
+
+from repose.errors import UserError, expected, reading, reads
+from repose.files.output import stage_file
+from repose.files.pickling import check_torch_file
+from repose.files.structured import Count, convert, decode
+from repose.models import PoseModel
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+STATE = "state.pt"
+CONFIG = "config.json"
+SCORES = "validation.jsonl"
+
+FREE = {"accelerator", "devices", "nodes", "workers", "save_every", "wandb"}
+"""Settings that may change between sessions: they do not change what is computed."""
+
+
+def check_folder(
+    folder: Path, config: "DataclassInstance", default: "DataclassInstance", *, resume: bool
+) -> None:
+    """Refuse a folder that holds another run, or one to resume that holds none.
+
+    A setting that was unknown when the run began counts as having had its default.
+    """
+    if not (folder / CONFIG).exists():
+        if resume:
+            raise UserError(f"{folder} holds no run to resume", "Check the path, or start without --resume.")
+        return
+    if not resume:
+        raise UserError(f"{folder} holds a run already", "Continue it with --resume, or name another folder.")
+    found, wanted, defaults = read_config(folder), flatten(as_json(config)), flatten(as_json(default))
+    for name in sorted((found.keys() | wanted.keys()) - FREE):
+        if found.get(name, defaults.get(name)) != wanted.get(name):
+            expected(
+                f"{folder} holds a run with another configuration: {name}",
+                found.get(name, defaults.get(name)),
+                wanted.get(name),
+                f"Resume with the run's own settings ({CONFIG}), or name another folder.",
+            )
+
+
+@reads("the folder of a run")
+def read_config(folder: Path) -> dict[str, Any]:
+    """The configuration of the run in this folder, flattened.
+
+    Raises UserError where there is none.
+    """
+    if not (folder / CONFIG).is_file():
+        expected(str(folder), f"the folder of a run, with its {CONFIG}", "none")
+    run: _Run = decode(str(folder / CONFIG), (folder / CONFIG).read_bytes(), _Run)
+    return flatten(run.config)
+
+
+class _Run(Struct):
+    """What `describe_run` writes, as far as it is read again."""
+
+    config: dict[str, Any]
+
+
+class _State(Struct):
+    """The numbers of what `save_state` writes."""
+
+    step: Count
+    best: float
+
+
+class Scores(NamedTuple):
+    """One validation of a run."""
+
+    step: int
+    values: dict[str, float]
+    """By the metric's name; NaN where it could not be measured."""
+
+    def line(self) -> bytes:
+        return msgspec.json.encode({"step": self.step, **self.values}) + b"\n"
+
+
+def read_scores(folder: Path) -> list[Scores]:
+    """The validations of the run in this folder, in their order; none where it has not come to one.
+
+    A last line without an end is being written, or its writer was killed, and does not count.
+
+    Raises UserError for a file of anything else.
+    """
+    path = folder / SCORES
+    if not path.is_file():
+        return []
+    with reading(path, "validation scores, one JSON object a line"):
+        lines = path.read_bytes().split(b"\n")[:-1]
+        return [_scores(f"{path}, line {number}", line) for number, line in enumerate(lines, 1)]
+
+
+def _scores(name: str, line: bytes) -> Scores:
+    # NaN is null in JSON.
+    values: dict[str, Any] = decode(name, line, dict[str, int | float | None])
+    step: int = convert(f"{name}: step", values.pop("step", None), Count)
+    return Scores(step, {metric: math.nan if value is None else value for metric, value in values.items()})
+
+
+def describe_run(folder: Path, config: "DataclassInstance") -> None:
+    """Write down what the run is, unless it was written when the run began."""
+    description = folder / CONFIG
+    if description.exists():
+        return
+    record = {"config": as_json(config), "versions": versions(), "command": sys.argv}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror}", "Name another folder.") from None
+    with stage_file(description) as partial:
+        partial.write_text(json.dumps(record, indent=1))
+
+
+def save_state(path: Path, model: PoseModel, optimizer: Any, step: int, best: float) -> None:
+    """Write what `restore` reads, whole or not at all; raises UserError where that cannot be done."""
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "best": best}
+    with stage_file(path, hint="Make room, then go on with --resume.") as partial:
+        save_tensors(partial, state)
+
+
+def save_tensors(path: Path, content: dict[str, Any]) -> None:
+    """`torch.save` that says why it failed: through a file of Python's, whose OSError arrives."""
+    with path.open("wb") as file:
+        torch.save(content, file)
+
+
+@reads("the saved state of a run")
+def restore(path: Path, model: PoseModel, optimizer: Any) -> tuple[int, float]:
+    """Load what `save_state` wrote: the next step and the best score so far.
+
+    A run that was killed before its first save starts afresh.
+    """
+    if not path.exists():
+        return 0, math.inf
+    check_torch_file(path)
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    numbers: _State = convert(str(path), {"step": state["step"], "best": state["best"]}, _State)
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    return numbers.step, numbers.best
+
+
+def versions() -> dict[str, str]:
+    """What the run was made with; the commit where it ran from a checkout."""
+    try:
+        commit = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        commit = "unknown"
+    return {
+        "repose": version("repose"),
+        "commit": commit,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
+
+
+def as_json(config: "DataclassInstance") -> dict[str, Any]:
+    """The configuration as JSON will give it back: paths as text, tuples as lists."""
+    return json.loads(json.dumps(asdict(config), default=str))
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dictionaries as one, with keys such as `data.camera.roll_sigma_deg`."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat

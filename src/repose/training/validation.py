@@ -1,0 +1,130 @@
+"""What a model is scored on while it trains."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from repose.datasets.clips import StoreClips
+from repose.errors import expected
+from repose.evaluation import evaluate
+from repose.losses import WITHIN
+from repose.metrics import mpjpe, p_mpjpe
+from repose.models import PoseModel
+from repose.synthetic.augment import resize_bones, shift_joints
+from repose.synthetic.batch import Batch
+from repose.synthetic.detector_errors import DetectionConfig
+from repose.synthetic.motions import MotionBank, SyntheticClips, see
+from repose.synthetic.procedural import ProceduralConfig, make_motion
+
+
+class Examination:
+    """A fixed set of validation clips, the same for every run: clean 2D and detector-like 2D."""
+
+    decides = "noisy_p_mpjpe_mm"
+    """The score by which the best checkpoint is chosen."""
+
+    def __init__(self, data: SyntheticClips, clips: int = 64) -> None:
+        generator = Generator().manual_seed(20_240_930)
+        motions = [clip.joints_m for clip in data.validation]
+        if not motions:  # procedural motion that no run trains on
+            motions = list(make_motion(ProceduralConfig(clips=clips // 2), seed=20_240_930))
+        self.clips, self.data, self.bank = clips, data, MotionBank.of(motions)
+        joints = self._sample(generator)
+        clean = DetectionConfig(p_clean=1.0, fast_noise=(1e-9, 1e-8), p_unsure=0.0)
+        self.batches = {
+            "clean": see(joints, data.config.camera, clean, generator),
+            "noisy": see(joints, data.config.camera, DetectionConfig(p_clean=0.0), generator),
+        }
+
+    def _sample(self, generator: Generator) -> Float[Tensor, "clips frames joints 3"]:
+        step = torch.full((self.clips,), 2.0)
+        return self.bank.sample(self.clips, self.data.frames, step, generator)
+
+    def other_bodies(self, times: int = 4) -> Iterator[Batch]:
+        """The validation motion with other bodies than the training's, `times` as many clips.
+
+        With 64 clips, the factors of a deviation would be off by a tenth.
+        """
+        config, generator = self.data.config, Generator().manual_seed(20_240_931)
+        for _ in range(times):
+            joints = resize_bones(self._sample(generator), config.bone_spread, generator)
+            joints = shift_joints(joints, config.shift_m, generator)
+            yield see(joints, config.camera, config.detection, generator)
+
+    def score(self, model: PoseModel, device: torch.device) -> dict[str, float]:
+        """Errors in millimetres of a person 1.70 m tall; lost joints apart for the noisy clips."""
+        model.eval()
+        scores: dict[str, float] = {}
+        for name, batch in self.batches.items():
+            with torch.inference_mode():
+                output = model(batch.keypoints.to(device)).float().cpu().numpy()
+            predicted, target = output[..., :3], batch.target.numpy()
+            poses, truth = (array.reshape(-1, *array.shape[2:]) for array in (predicted, target))
+            scores[f"{name}_mpjpe_mm"] = 1000 * float(mpjpe(poses, truth).mean())
+            scores[f"{name}_p_mpjpe_mm"] = 1000 * float(p_mpjpe(poses, truth).mean())
+            error = np.linalg.norm(predicted - target, axis=-1)
+            lost = batch.keypoints[..., 2].numpy() == 0
+            if lost.any():
+                scores[f"{name}_lost_mpjpe_mm"] = 1000 * float(error[lost].mean())
+            if output.shape[-1] == 4:
+                moving = error > 0  # the root is not
+                deviations = error[moving] / np.exp(output[..., 3][moving])
+                for count in (1, 2):
+                    scores[f"{name}_within_{count}_deviations"] = float((deviations <= count).mean())
+        model.train()
+        return scores
+
+    def deviation_factors(self, model: PoseModel, device: torch.device) -> dict[str, float]:
+        """`ModelSpec.deviation_factors`; none for a model without a deviation.
+
+        Measured on the validation motion with other bodies: those of the training's own body would make
+        the model too sure of everybody else's.
+        """
+        model.eval()
+        ratios: dict[str, list[Tensor]] = {"seen": [], "hidden": []}
+        for batch in self.other_bodies():
+            with torch.inference_mode():
+                output = model(batch.keypoints.to(device)).float().cpu()
+            if output.shape[-1] == 3:
+                break
+            error = (output[..., :3] - batch.target).norm(dim=-1)
+            seen, moving = batch.keypoints[..., 2] > 0, error > 0  # the root is not
+            ratio = error / output[..., 3].exp()
+            ratios["seen"].append(ratio[seen & moving])
+            ratios["hidden"].append(ratio[~seen & moving])
+        model.train()
+        factors = {}
+        for name, found in ratios.items():
+            if sum(map(len, found)):
+                bounds = [torch.cat(found).quantile(share) / count for count, share in WITHIN]
+                factors[name] = round(float(torch.stack(bounds).log().mean().exp()), 3)
+        return factors
+
+
+class StoreExamination:
+    """The store's own test data (its validation data, where there is no test), the published way.
+
+    Raises UserError for a store without either, and one whose truth is not known in millimetres.
+    """
+
+    decides = "mpjpe_mm"
+    """The score by which the best checkpoint is chosen."""
+
+    def __init__(self, data: StoreClips) -> None:
+        self.store = data.store
+        names = [name for name in ("test", "validation") if name in self.store.splits]
+        if not names:
+            expected(
+                f"{self.store.path}: splits", "test or validation among them", ", ".join(self.store.splits)
+            )
+        split = self.store.split(names[0])
+        if self.store.target_kind == "image" and not {"truth_mm", "factor"} <= split.arrays.keys():
+            expected(f"{self.store.path}: split {split.name}", "the truth in millimetres", "image units only")
+
+    def score(self, model: PoseModel, device: torch.device) -> dict[str, float]:
+        """Errors in millimetres; `device` is where the model is."""
+        metrics = evaluate(self.store, model, "published", frame_pairs=False).scores.metrics
+        return {name: metrics[name].mean for name in ("mpjpe_mm", "p_mpjpe_mm", "n_mpjpe_mm")}

@@ -1,0 +1,9 @@
+"""To be looked at: results in the browser, as one page, as a video, as a sheet of poses."""
+
+from repose.viewer.film import render_video
+from repose.viewer.live import view
+from repose.viewer.page import write_page
+from repose.viewer.scene import Scene, make_scene
+from repose.viewer.sheet import render_sheet
+
+__all__ = ["Scene", "make_scene", "render_sheet", "render_video", "view", "write_page"]

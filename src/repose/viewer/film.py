@@ -1,0 +1,100 @@
+"""The video with its 2D keypoints, and beside it the scene in 3D, as a video."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from repose.errors import UserError, expected
+from repose.files.output import check_file
+from repose.video import VideoFrame, open_video, write_video
+from repose.viewer.drawing import Picture, blank, draw_legend, draw_overlay, draw_space, write
+from repose.viewer.scene import Result, Scene, make_scene
+from repose.viewer.viewpoint import view_camera
+
+Progress = Callable[[str, int, int | None], None]
+"""Told what is being done, how many frames of it are done, and of how many (None where unknown)."""
+
+_SLATE = (40, 44, 48)
+
+
+def render_video(
+    result: Result,
+    path: str | Path,
+    *,
+    compare: Result | None = None,
+    source: str | Path | None = None,
+    height: int = 720,
+    picture: bool = True,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Scene:
+    """Write the video with everybody's 2D keypoints and, beside it, the scene in 3D; returns what it shows.
+
+    Every frame of the video comes out at its own time, with the sound; without a video (`picture` false,
+    or a result of keypoints) the frames of the result do. `height` in pixels; a video that is lower
+    keeps its own. Slow motion stays slow, as in the video; the time that is written on it is the motion's.
+    `compare` and `source` as in `make_scene`. One frame is in memory at a time.
+
+    Raises UserError as `make_scene` and `repose.video.write_video`, where the video is gone, for a file
+    that is there unless `force` is set, and where OpenCV is not installed.
+    """
+    check_file(path, force=force)
+    scene = make_scene(result, compare, source=source)
+    if picture and scene.gone:
+        raise UserError(
+            f"no picture for this result: {scene.gone}",
+            "Say where it is with --source, or leave it out with --no-picture.",
+        )
+    if scene.video and scene.video.resolve() == Path(path).resolve():
+        raise UserError(f"{path}: this is the video that the result was made from", "Choose another name.")
+    if not 120 <= height <= 4320:
+        expected("height", "120 to 4320 pixels", height)
+    if picture and scene.video:
+        video = open_video(scene.video).scaled(height)
+        frames, total, sound = iter(video), video.info.frames, scene.video if video.info.has_audio else None
+        height = video.info.height
+    else:
+        frames, total, sound = _slates(scene, height), len(scene.frames), None
+    pictures = _drawn(scene, frames, height, total, progress)
+    write_video(path, pictures, scene.fps / scene.slow_motion, preset="veryfast", sound=sound)
+    return scene
+
+
+def _slates(scene: Scene, height: int) -> Iterator[VideoFrame]:
+    """A dark picture for every frame of the timeline; one without width where there are no keypoints."""
+    width = 0
+    if scene.image_size and any(figure.points_px is not None for figure in scene.figures):
+        width = round(height * scene.image_size[0] / scene.image_size[1])
+    slate = blank(width, height, _SLATE)
+    for frame, time_s in zip(scene.frames, scene.video_times_s - scene.video_times_s[0], strict=True):
+        yield VideoFrame(int(frame), float(time_s), slate.copy())
+
+
+def _drawn(
+    scene: Scene, frames: Iterator[VideoFrame], height: int, total: int | None, progress: Progress | None
+) -> Iterator[VideoFrame]:
+    for done, source in enumerate(frames, start=1):
+        frame = source.index - int(scene.frames[0])
+        space = blank(height, height)
+        if 0 <= frame < len(scene.frames):
+            if source.rgb.size and scene.image_size:
+                draw_overlay(source.rgb, scene, frame, height / scene.image_size[1])
+            draw_space(
+                space,
+                scene,
+                frame,
+                view_camera(scene, (height, height), scene.centre_m[frame], scene.radius_m),
+            )
+        _caption(space, scene, source)
+        yield VideoFrame(source.index, source.time_s, np.hstack([source.rgb, space]))
+        if progress:
+            progress("drawing", done, max(done, total) if total else None)
+
+
+def _caption(space: Picture, scene: Scene, source: VideoFrame) -> None:
+    size = max(10, space.shape[0] // 42)
+    low = space.shape[0] - round(1.9 * size)
+    write(space, f"frame {source.index}", size, low, size)
+    write(space, f"{source.time_s / scene.slow_motion:.2f} s", round(7.5 * size), low, size)
+    draw_legend(space, scene, size)

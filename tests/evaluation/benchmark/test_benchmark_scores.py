@@ -1,0 +1,127 @@
+"""Sums against the plain metrics, and intervals against what is known of them."""
+
+import numpy as np
+import pytest
+
+from repose import metrics
+from repose.evaluation.benchmark_scores import JOINTS, PAIR_EVERY_FRAMES, Bootstrap, measure, pool
+
+FPS = 30.0
+
+
+def poses(seed: int, frames: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(0, 300, (frames, 17, 3))
+    truth -= truth[:, :1]
+    predicted = truth + rng.normal(0, 50, truth.shape) + [0, 0, 20]
+    predicted -= predicted[:, :1]
+    hidden = rng.random((frames, 17)) < 0.2
+    hidden[:20] = False
+    return predicted, truth, hidden
+
+
+def mean(sums: np.ndarray, which: str) -> float:
+    total, count = sums[JOINTS.index(which)]
+    return float(total / count)
+
+
+def test_all_joints_have_the_plain_metrics() -> None:
+    predicted, truth, hidden = poses(0)
+    sums = measure(predicted, truth, hidden, FPS)
+    for name, value in {
+        "mpjpe_mm": metrics.mpjpe(predicted, truth),
+        "p_mpjpe_mm": metrics.p_mpjpe(predicted, truth),
+        "velocity_error_mm_per_s": metrics.velocity_error(predicted, truth, FPS),
+        "acceleration_error_mm_per_s2": metrics.acceleration_error(predicted, truth, FPS),
+    }.items():
+        assert mean(sums[name], "all") == pytest.approx(value.mean())
+
+
+def test_hidden_joints_and_their_visible_neighbours_are_apart() -> None:
+    predicted, truth, hidden = poses(1)
+    error = metrics.per_joint_error(predicted, truth)
+    sums = measure(predicted, truth, hidden, FPS)["mpjpe_mm"]
+    touched = hidden.any(axis=1)
+    assert mean(sums, "hidden") == pytest.approx(error[hidden].mean())
+    assert mean(sums, "visible") == pytest.approx(error[touched][~hidden[touched]].mean())
+    assert sums[:, 1].tolist() == [60 * 17, hidden.sum(), (~hidden[touched]).sum()]
+
+
+def test_motion_is_hidden_where_one_of_its_frames_is() -> None:
+    predicted, truth, _ = poses(2, frames=9)
+    hidden = np.zeros((9, 17), bool)
+    hidden[4, 3] = True
+    sums = measure(predicted, truth, hidden, FPS)
+    error = FPS * np.linalg.norm(np.diff(predicted - truth, axis=0), axis=-1)
+    assert sums["velocity_error_mm_per_s"][1].tolist() == [pytest.approx(error[3:5, 3].sum()), 2]
+    assert sums["acceleration_error_mm_per_s2"][1, 1] == 3
+
+
+def test_depth_order_is_that_of_the_metrics() -> None:
+    predicted, truth, hidden = poses(3)
+    sums = measure(predicted, truth, hidden, FPS)
+    gaps = (0.0, 50.0, 100.0, 200.0, 400.0)
+    for name, axis, step in (
+        ("depth_order_joints_percent", "joints", 1),
+        ("depth_order_frames_percent", "frames", PAIR_EVERY_FRAMES),
+    ):
+        correct, counted = (
+            x.sum(axis=1) for x in metrics.depth_order_counts(predicted[::step], truth[::step], axis, gaps)
+        )
+        within = [np.append(-np.diff(x), x[-1]) for x in (correct, counted)]
+        np.testing.assert_allclose(sums[name][0], [100.0 * within[0], within[1]])
+        # Hidden pairs and visible ones are among all; pairs of untouched frames are neither.
+        assert (sums[name][1] + sums[name][2] <= sums[name][0] + 1e-9).all()
+        assert sums[name][1:].sum() > 0
+    visible = np.where(hidden, np.nan, truth[..., 2])
+    masked = np.concatenate([truth[..., :2], visible[..., None]], axis=-1)[20:]
+    correct, counted = metrics.depth_order_counts(predicted[20:], masked, "joints", (0.0,))
+    expected = 100 * correct[0][hidden[20:].any(axis=1)].sum()
+    assert sums["depth_order_joints_percent"][2, 0].sum() == pytest.approx(expected)
+
+
+def test_deviations_are_counted_without_the_pelvis() -> None:
+    predicted, truth, hidden = poses(4)
+    error = metrics.per_joint_error(predicted, truth)
+    sums = measure(predicted, truth, hidden, FPS, deviation_mm=np.full(error.shape, 60.0))
+    within = sums["within_1_deviations_percent"]
+    assert mean(within, "all") == pytest.approx(100 * (error[:, 1:] < 60).mean())
+    assert mean(within, "hidden") == pytest.approx(100 * (error < 60)[:, 1:][hidden[:, 1:]].mean())
+    assert mean(sums["within_2_deviations_percent"], "all") > mean(within, "all")
+
+
+def test_clips_are_pooled_over_their_views() -> None:
+    first, second = (measure(*poses(seed), FPS) for seed in (5, 6))
+    pooled = pool([[first, second], [], [second]])["mpjpe_mm"]
+    np.testing.assert_allclose(pooled[0], first["mpjpe_mm"] + second["mpjpe_mm"])
+    assert not pooled[1].any()
+    np.testing.assert_allclose(pooled[2], second["mpjpe_mm"])
+    assert pool([[], []]) == {}
+
+
+def test_intervals_contain_the_truth_about_as_often_as_they_say() -> None:
+    rng = np.random.default_rng(0)
+    inside = 0
+    for seed in range(200):
+        values = rng.normal(100, 30, 60)
+        estimate = Bootstrap(60, seed).mean(np.stack([values * 10, np.full(60, 10.0)], axis=1))
+        assert estimate.mean == pytest.approx(values.mean())
+        inside += estimate.low < 100 < estimate.high
+    assert 0.90 < inside / 200 < 0.99
+
+
+def test_differences_are_paired() -> None:
+    rng = np.random.default_rng(1)
+    clips = rng.normal(100, 30, 80)  # clips differ much, models little
+    count = np.ones(80)
+    first, second = np.stack([clips, count], axis=1), np.stack([clips + rng.normal(2, 1, 80), count], axis=1)
+    bootstrap = Bootstrap(80, 0)
+    difference = bootstrap.difference(second, first)
+    assert 1.5 < difference.low < difference.mean < difference.high < 2.5
+    second[:40] = 0  # a clip that only one has is left out
+    assert 1.3 < bootstrap.difference(second, first).mean < 2.7
+
+
+def test_nothing_measured_is_no_number() -> None:
+    estimate = Bootstrap(3, 0).mean(np.zeros((3, 2)))
+    assert np.isnan([estimate.mean, estimate.low, estimate.high]).all()

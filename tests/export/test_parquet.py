@@ -1,0 +1,55 @@
+"""Parquet files, read by DuckDB."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+
+from repose.errors import UserError
+from repose.export.parquet import write_parquet
+from repose.export.results import write_csv
+from repose.pose import Pose3D
+
+
+def test_another_reader_finds_every_number(walker: Pose3D, halting: Pose3D, tmp_path: Path) -> None:
+    path = tmp_path / "poses.parquet"
+    write_parquet([walker, replace(halting, track_id=4, deviation_m=None, points_px=None)], path)
+    table = duckdb.sql(f"select * from '{path}'").fetchnumpy()
+    first, second = table["track_id"] == 3, table["track_id"] == 4
+    assert (first.sum(), second.sum()) == (90, 70)
+    np.testing.assert_array_equal(table["frame"][second], halting.frames)
+    joint = walker.skeleton.index("left_knee")
+    for axis, letter in enumerate("xyz"):
+        np.testing.assert_array_equal(table[f"left_knee_{letter}_m"][first], walker.joints_m[:, joint, axis])
+    np.testing.assert_array_equal(table["left_knee_seen"][first], walker.seen[:, joint])
+    assert walker.deviation_m is not None
+    np.testing.assert_array_equal(table["left_knee_deviation_m"][first], walker.deviation_m[:, joint])
+    for column in ("left_knee_deviation_m", "left_knee_u_px"):
+        ((count,),) = duckdb.sql(f"select count({column}) from '{path}' where track_id = 4").fetchall()
+        assert count == 0
+    ((about,),) = duckdb.sql(
+        f"select decode(value) from parquet_kv_metadata('{path}') where decode(key) = 'repose'"
+    ).fetchall()
+    assert [account["track_id"] for account in json.loads(about)] == [3, 4]
+    assert json.loads(about)[0]["axes"] == "x right, y down, z forward"
+
+
+def test_columns_are_those_of_the_csv_file(walker: Pose3D, tmp_path: Path) -> None:
+    write_parquet([walker], tmp_path / "poses.parquet")
+    write_csv([walker], tmp_path / "poses.csv")
+    columns = duckdb.sql(f"select * from '{tmp_path / 'poses.parquet'}'").columns
+    header = (tmp_path / "poses.csv").read_text().split("\n", 1)[0].split(",")
+    assert [*columns, "about"] == header
+
+
+def test_without_pyarrow_it_says_what_to_install(
+    walker: Pose3D, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UserError, match="need pyarrow") as missing:
+        write_parquet([walker], tmp_path / "poses.parquet")
+    assert missing.value.hint.startswith("pip install pyarrow")
