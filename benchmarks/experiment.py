@@ -195,7 +195,7 @@ METRICS = {
     "order of frames": ("depth_order_frames_percent", 0),
     "depth spread": ("depth_spread_percent", 0),
 }
-"""Column -> metric of `repose.evaluation.benchmark_scores.measure`, and which joints: all, hidden, visible."""
+"""Column -> metric of `evaluation.benchmark_scores.measure`, and which joints: all, hidden, visible."""
 DRAWS = 2000
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repose.export.bvh import Unit, read_bvh, write_bvh
+from repose.export.bvh import Unit, write_bvh
 from repose.export.rig import fit_rig
 from repose.export.upright import to_world, y_up
+from repose.mocap.bvh import read_bvh
 from repose.pose import Pose3D
 from repose.skeleton import H36M_17
 

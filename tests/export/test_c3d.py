@@ -12,8 +12,8 @@ import pytest
 
 from repose.errors import UserError
 from repose.export.c3d import write_c3d
-from repose.export.markers import marker_names
 from repose.export.upright import to_world, y_up
+from repose.mocap.markers import marker_names
 from repose.pose import Pose3D
 
 

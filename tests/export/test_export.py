@@ -64,7 +64,7 @@ def test_upright_formats_agree(result: Path, tmp_path: Path) -> None:
     """Blender, OpenSim and USD must show one and the same motion."""
     from pxr import Usd, UsdSkel
 
-    from repose.export.bvh import read_bvh
+    from repose.mocap.bvh import read_bvh
 
     poses = repose.read_poses(result)[:1]
     for suffix in (".bvh", ".usd", ".trc"):

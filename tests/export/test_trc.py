@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import trc
 
-from repose.export.markers import marker_names
 from repose.export.trc import write_trc
 from repose.export.upright import to_world, y_up
+from repose.mocap.markers import marker_names
 from repose.pose import Pose3D
 from repose.skeleton import SKELETONS
 

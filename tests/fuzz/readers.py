@@ -24,12 +24,12 @@ from repose.datasets.prepare import prepare_human36m, prepare_mpi_inf_3dhp
 from repose.datasets.store import ClipStore
 from repose.evaluation.video_benchmark import benchmark_video
 from repose.export.angles import write_angles
-from repose.export.bvh import read_bvh
 from repose.export.formats import export_opensim, export_poses
 from repose.export.results import read_poses, write_poses
 from repose.fitting import refine
 from repose.keypoints.reader import holds_keypoints, read_keypoints
 from repose.lifting import Lifter
+from repose.mocap.bvh import read_bvh
 from repose.mocap.recordings import read_mocap, resample, split_at_jumps
 from repose.models import load_checkpoint
 from repose.pose import Pose3D

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repose.errors import UserError
-from repose.export.bvh import read_bvh
 from repose.geometry.rotation import matrix_to_euler
+from repose.mocap.bvh import read_bvh
 
 # One arm to the left, one leg down: nothing symmetric. Two channel orders, an End Site on each.
 LOPSIDED = """HIERARCHY

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from repose.errors import UserError
-from repose.export.c3d import read_c3d, write_c3d
-from repose.export.trc import read_trc, write_trc
+from repose.export.c3d import write_c3d
+from repose.export.trc import write_trc
 from repose.export.upright import to_world
+from repose.mocap.c3d import read_c3d
 from repose.mocap.plug_in_gait import MARKERS, joint_centres
 from repose.mocap.recordings import H36M, read_mocap
+from repose.mocap.trc import read_trc
 from repose.pose import Pose3D
 from repose.sample import load_sample_truth
 

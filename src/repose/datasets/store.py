@@ -7,9 +7,9 @@
     STORE/<split>/factor.npy          (frames,), optional: millimetres per unit of an image target
     STORE/<split>/valid.npy           (frames,) bool, optional: frames that count
 
-Keypoints are in units of the picture (`repose.geometry.camera.to_screen`), as published models want them, so that
-reading a clip is copying it. A target of the kind "camera" is in metres in the camera frame. One of the
-kind "image" is the published Human3.6M form, x, y and z in units of the picture. All arrays of a split have
+Keypoints are in units of the picture (`repose.geometry.camera.to_screen`), as published models want them,
+so that reading a clip is copying it. A target of the kind "camera" is in metres in the camera frame. One of
+the kind "image" is the published Human3.6M form, x, y, z in units of the picture. All arrays of a split have
 one row a frame, and a sequence (one video seen by one camera) is a run of rows. Arrays are memory-mapped, so
 opening costs nothing and processes share their pages.
 """

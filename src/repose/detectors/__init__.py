@@ -44,7 +44,7 @@ class Follower(Detector, Protocol):
     """A detector that follows one person at a time, and can be told whom."""
 
     def follow(self, frames: Iterable[VideoFrame], info: VideoInfo, person: str) -> list[Pose2D]:
-        """As `detect`, of the person meant by "largest", "central" or "x,y" (`repose.tracking.people.choose`).
+        """As `detect`, of the person meant by "largest", "central" or "x,y" (see `tracking.people.choose`).
 
         Raises UserError where nobody is at the point.
         """

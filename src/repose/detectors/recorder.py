@@ -23,8 +23,8 @@ class _Rows:
 class TrackRecorder:
     """Collects detections frame by frame, tells the people apart, and gives one track for each.
 
-    Identities come from `repose.tracking.tracker.Tracker`: somebody not seen for a second, or found too far from
-    everybody known, is somebody new. A second detection of the same person in a frame is left out, and
+    Identities come from `repose.tracking.tracker.Tracker`: somebody not seen for a second, or found too far
+    from everybody known, is somebody new. A second detection of the same person in a frame is left out, and
     counted in `Pose2D.record`.
     """
 

@@ -13,10 +13,10 @@ from xml.etree.ElementTree import Element, ElementTree, indent
 
 import numpy as np
 
-from repose.export.markers import marker_names
 from repose.export.trc import write_trc
 from repose.export.upright import at_constant_rate
 from repose.geometry.rotation import axis_to_matrix
+from repose.mocap.markers import marker_names
 from repose.pose import Pose3D
 
 MODEL = "Rajagopal2016.osim"

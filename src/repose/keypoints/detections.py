@@ -64,7 +64,7 @@ def make_tracks(
 
     What a point and a score mean is told by `interpret`. A person without any joint in a frame is absent
     from it. Rows are sorted by frame. `anew` ignores the file's own ids (see
-    `repose.tracking.tracker.settle_identities`); people who are tracked here are numbered by prominence. Raises
+    `tracking.tracker.settle_identities`); people who are tracked here are numbered by prominence. Raises
     UserError for joints of no known layout, numbers that cannot be pixels, a negative frame, or nobody.
     """
     points, scores = _stack(name, detections)
@@ -112,7 +112,7 @@ def assemble(
 
     `rows` has one detection after the other, whose own frame numbers and times do not count: those are
     `frames` and `times_s`. `people` are the file's ids, in whose order the tracks come; where
-    there are none, or they do not serve (see `repose.tracking.tracker.settle_identities`), people are tracked and
+    there are none, or they do not serve (see `tracking.tracker.settle_identities`), people are tracked and
     numbered by prominence.
     """
     ids, record = settle_identities(

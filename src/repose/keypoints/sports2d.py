@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from repose.errors import UserError
-from repose.export.trc import read_trc
 from repose.keypoints.detections import Detections
 from repose.keypoints.named_joints import name_joints
+from repose.mocap.trc import read_trc
 
 _MEANINGS = {"Hip": "pelvis", "Head": "head_top"}
 _LARGEST_ROOM_M = 50.0

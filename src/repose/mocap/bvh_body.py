@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from repose.errors import expected
-from repose.export.bvh import BvhMotion, read_bvh
 from repose.mocap.body import check_body, recognise_unit, upright_axis, z_up
+from repose.mocap.bvh import BvhMotion, read_bvh
 from repose.mocap.joint_map import NEEDED, JointMap, Table, match_synonyms, pick
 from repose.skeleton import H36M_17
 

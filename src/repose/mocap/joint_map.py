@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from repose.errors import expected, reading
-from repose.export.markers import marker_names
+from repose.mocap.markers import marker_names
 from repose.skeleton import H36M_17
 
 Table = Mapping[str, str]

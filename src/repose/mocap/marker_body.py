@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from repose.errors import expected
-from repose.export.markers import MarkerMotion
 from repose.mocap.body import upright_axis, z_up
 from repose.mocap.joint_map import NEEDED, JointMap, centre_pelvis, match_synonyms, pick
+from repose.mocap.markers import MarkerMotion
 from repose.mocap.plug_in_gait import MARKERS, joint_centres
 from repose.skeleton import H36M_17
 

@@ -16,16 +16,16 @@ import numpy as np
 from jaxtyping import Float
 
 from repose.errors import UserError, expected, reads
-from repose.export.c3d import read_c3d
-from repose.export.markers import MarkerMotion
-from repose.export.trc import read_trc
 from repose.files.arrays import load_arrays
 from repose.files.text import beginning
 from repose.mocap.asf_amc import AsfSkeleton, read_amc, read_asf
 from repose.mocap.body import check_body, z_up
 from repose.mocap.bvh_body import read_bvh_body
+from repose.mocap.c3d import read_c3d
 from repose.mocap.joint_map import JointMap, centre_pelvis, pick, read_joint_map
 from repose.mocap.marker_body import read_marker_body
+from repose.mocap.markers import MarkerMotion
+from repose.mocap.trc import read_trc
 from repose.sequence import interpolate, low_pass
 from repose.skeleton import SKELETONS
 
