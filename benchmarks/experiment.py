@@ -205,7 +205,7 @@ def score(model: Path, bench: OcclusionBenchmark) -> dict[str, np.ndarray]:
     columns: dict[str, np.ndarray] = defaultdict(lambda: np.zeros((len(bench.views), 2)))
     for clip, (view, *_) in enumerate(bench.views):
         for condition in CONDITIONS:
-            if condition.label not in SEEN_AS or (seen := condition.see(view, bench.seed)) is None:
+            if condition.label not in SEEN_AS or (seen := condition.observe(view, bench.seed)) is None:
                 continue
             joints_mm = lift(view, seen, lifter, undo_swaps=True).joints_mm
             sums = measure(joints_mm, view.truth_mm, seen.hidden.numpy(), 30.0)

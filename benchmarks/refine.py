@@ -54,7 +54,7 @@ def main() -> None:
     rows: dict[str, list[tuple[float, ...]]] = {"lifted": [], "refined": []}
     tilts = []
     for clip in read_mocap(options.folder):
-        filmed = film(resample(clip, min(clip.fps, 60.0)), rng, generator)
+        filmed = sample_views(resample(clip, min(clip.fps, 60.0)), rng, generator)
         if filmed is None:
             continue
         track, height_m, truth, up = filmed
@@ -81,7 +81,7 @@ def main() -> None:
             score_video(options.video, camera, lifter)
 
 
-def film(
+def sample_views(
     clip: MocapClip, rng: np.random.Generator, generator: torch.Generator
 ) -> tuple[repose.Pose2D, float, np.ndarray, np.ndarray] | None:
     """What a detector sees of the clip, the person's height, the joints in the camera frame, and up there."""

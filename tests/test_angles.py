@@ -4,7 +4,7 @@ import pytest
 import repose
 from repose.angles import joint_angles
 from repose.errors import UserError
-from repose.fitting.gravity import given_up
+from repose.fitting.gravity import stated_up
 from repose.geometry.rotation import axis_to_matrix
 from repose.pose import Pose3D
 from repose.skeleton import H36M_17, SKELETONS
@@ -41,7 +41,7 @@ def pose(places: dict[str, object], skeleton: str = "h36m-17", **changes: object
         "fps": 30,
         "skeleton": skeleton,
         "coordinates": "world",
-        "T_cam_world": given_up(10, 0).T_cam_world(1.5),
+        "T_cam_world": stated_up(10, 0).T_cam_world(1.5),
     }
     return Pose3D(**(values | changes))
 
@@ -113,7 +113,7 @@ def test_where_somebody_stands_and_looks_is_no_matter() -> None:
 
 
 def test_up_in_the_camera_frame_serves_too() -> None:
-    T = given_up(20, 10).T_cam_world(1.5)
+    T = stated_up(20, 10).T_cam_world(1.5)
     world = pose({**STANDING, "thorax": (0.3, 0.1, 1.3)})
     seen = Pose3D(
         world.joints_m @ T[:3, :3].T + T[:3, 3],

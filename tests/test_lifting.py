@@ -609,7 +609,7 @@ def test_a_body_in_units_of_the_picture_keeps_its_size_as_it_walks_away() -> Non
     np.testing.assert_allclose(found.joints_m[:, 0], root, atol=0.1)
 
 
-def test_the_account_is_complete() -> None:
+def test_what_is_recorded_is_complete() -> None:
     pose = filmed(walk(40, 50.0), fps=50.0, track_id=3, assumed=("fps",), source="a.json: COCO results")
     found = Lifter(Fake(body), name="mine").lift(pose)
     assert (found.skeleton, found.fps, found.track_id, found.model) == (H36M_17, 50.0, 3, "mine")

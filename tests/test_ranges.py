@@ -12,7 +12,7 @@ from repose.cli import main
 from repose.cli.benchmark import BenchmarkOcclusion
 from repose.cli.view import Render, View
 from repose.datasets.clips import StoreConfig
-from repose.datasets.projected import FilmConfig
+from repose.datasets.projected import ProjectionConfig
 from repose.errors import UserError, Within, check_ranges
 from repose.fitting import RefineConfig
 from repose.losses import LossWeights
@@ -29,7 +29,7 @@ CONFIGS: dict[type, dict[str, Any]] = {
     ProceduralConfig: {},
     DetectionConfig: {},
     CameraConfig: {},
-    FilmConfig: {},
+    ProjectionConfig: {},
     StoreConfig: {},
     LossWeights: {},
     BenchmarkOcclusion: {},

@@ -60,13 +60,15 @@ def test_search_works_from_disk(site: Path, browser: Any) -> None:
     """What the theme runs in a web worker, which a page from disk may not have: docs/javascripts."""
     page = browser.new_page()
     page.set_default_timeout(120_000)
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    error_console: list[str] = []
+    page.on("pageerror", lambda error: error_console.append(str(error)))
+    page.on(
+        "console", lambda message: error_console.append(message.text) if message.type == "error" else None
+    )
     page.goto((site / "index.html").as_uri())
     page.keyboard.press("s")
     page.keyboard.type("deviation", delay=20)
     page.locator(".md-search-result__item").first.wait_for()
     assert "deviation" in page.locator(".md-search-result__list").inner_text()
-    assert not complaints
+    assert not error_console
     page.close()

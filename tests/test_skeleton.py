@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repose.errors import UserError
-from repose.skeleton import DERIVATIONS, H36M_17, SKELETONS, convert, get_skeleton, recipe, walk
+from repose.skeleton import DERIVATIONS, H36M_17, SKELETONS, conversion_matrix, convert, get_skeleton, walk
 
 # One figure facing the camera, arms and legs different left and right; every joint that any layout has.
 # Its left is on the image's right. Hips 100 ± 20, shoulders 104 ± 30 and so on, to be checked by hand.
@@ -187,7 +187,7 @@ def test_mirroring_before_and_after_conversion_is_the_same(layout: str) -> None:
 def test_a_joint_is_missing_where_it_was_not_found_and_nothing_else_makes_it(layout: str) -> None:
     source = SKELETONS[layout]
     points, confidence = figure(layout)
-    matrix = recipe(source, H36M_17)
+    matrix = conversion_matrix(source, H36M_17)
     elsewhere = {"neck": {"thorax", "spine", "nose", "head_top"}} | {
         joint: {"nose", "head_top"}
         for joint in ("left_ear", "right_ear", "left_eye", "right_eye")
@@ -251,7 +251,7 @@ def test_every_derivation_is_a_mean() -> None:
         for weights in ways:
             assert sum(weights.values()) == pytest.approx(1)
     for source in SKELETONS.values():
-        np.testing.assert_allclose(recipe(source, H36M_17).sum(axis=1), 1)
+        np.testing.assert_allclose(conversion_matrix(source, H36M_17).sum(axis=1), 1)
 
 
 @layouts
@@ -266,7 +266,7 @@ def test_a_joint_that_cannot_be_made_is_named() -> None:
     with pytest.raises(
         UserError, match="skeleton coco-17 cannot be converted to halpe-26: no way to make 'left_big_toe'"
     ):
-        recipe(SKELETONS["coco-17"], SKELETONS["halpe-26"])
+        conversion_matrix(SKELETONS["coco-17"], SKELETONS["halpe-26"])
 
 
 def test_names_are_forgiving_about_case_and_underscores() -> None:

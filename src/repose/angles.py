@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 from repose.errors import UserError
 from repose.geometry.rotation import matrix_to_euler
 from repose.pose import Pose3D
-from repose.skeleton import H36M_17, recipe
+from repose.skeleton import H36M_17, conversion_matrix
 
 PLANE_FROM_DEG = 15.0
 """An arm so near to hanging or pointing straight up has no plane of elevation."""
@@ -75,7 +75,7 @@ def joint_angles(pose: Pose3D) -> JointAngles:
     which the 17 joints of Human3.6M cannot be made.
     """
     joints = pose.joints_m.astype(np.float64)
-    body = recipe(pose.skeleton, H36M_17) @ joints
+    body = conversion_matrix(pose.skeleton, H36M_17) @ joints
     at = {name: body[:, i] for i, name in enumerate(H36M_17.joints)}
     at |= {name: joints[:, i] for i, name in enumerate(pose.skeleton.joints) if name not in at}
     seen = _seen(pose)
@@ -130,7 +130,7 @@ def joint_angles(pose: Pose3D) -> JointAngles:
 
 def _seen(pose: Pose3D) -> dict[str, Bool[np.ndarray, " frames"]]:
     """In which frames each joint was seen; a made one where all it is made of was."""
-    ingredients = recipe(pose.skeleton, H36M_17) != 0
+    ingredients = conversion_matrix(pose.skeleton, H36M_17) != 0
     made = {
         name: pose.seen[:, used].all(axis=1) for name, used in zip(H36M_17.joints, ingredients, strict=True)
     }

@@ -36,7 +36,7 @@ class UserError(Exception):
 
 
 def expected(what: str, wanted: object, found: object, hint: str = "") -> NoReturn:
-    """Raise a `UserError` in the house form: `what: expected …, found …`."""
+    """Raise a `UserError` in the usual form: `what: expected …, found …`."""
     raise UserError(f"{what}: expected {wanted}, found {found}", hint)
 
 

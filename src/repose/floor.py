@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from repose.pose import Pose3D
-from repose.skeleton import ANKLE_HEIGHT, H36M_17, recipe, stature
+from repose.skeleton import ANKLE_HEIGHT, H36M_17, conversion_matrix, stature
 
 
 def floor_m(poses: Sequence[Pose3D], heights_m: Sequence[Float[np.ndarray, "_ _"]]) -> float:
@@ -25,7 +25,7 @@ def _lowest(pose: Pose3D, heights_m: np.ndarray) -> tuple[np.ndarray, np.ndarray
     """How low each frame's lowest joint reaches, and whether that joint was seen."""
     reach_m = heights_m.astype(np.float64)
     if "left_heel" not in pose.skeleton.joints and len(pose):
-        body = recipe(pose.skeleton, H36M_17) @ pose.joints_m.astype(np.float64)
+        body = conversion_matrix(pose.skeleton, H36M_17) @ pose.joints_m.astype(np.float64)
         ends = [i for i, name in enumerate(pose.skeleton.joints) if name.endswith(("_ankle", "_wrist"))]
         reach_m[:, ends] -= ANKLE_HEIGHT * float(np.median(stature(body)))
     rows, joint = np.arange(len(reach_m)), reach_m.argmin(axis=1)

@@ -16,10 +16,10 @@ from torch import Tensor
 from repose.errors import UserError, expected
 from repose.geometry.camera import ASSUMED_FOV_DEG, Camera, solve_root, to_screen
 from repose.models import ModelSpec, PoseModel, load_checkpoint, packaged_weights
-from repose.models.person_view import fill_gaps
+from repose.models.perspective_crop import fill_gaps
 from repose.pose import SEEN_CONFIDENCE, Coordinates, Pose2D, Pose3D
 from repose.sequence import interpolate, interpolate_positive, low_pass
-from repose.skeleton import H36M_17, get_skeleton, recipe, stature
+from repose.skeleton import H36M_17, conversion_matrix, get_skeleton, stature
 
 ASSUMED_HEIGHT_M = 1.70
 CONFIDENCE_EXPONENT = {"mediapipe-33": 4.0}
@@ -227,7 +227,7 @@ class Lifter:
         return np.concatenate([interpolate(positions, at), interpolate_positive(deviation, at)], axis=-1)
 
     def _stature(self, joints: Float[np.ndarray, "frames joints 3"]) -> Float[np.ndarray, " frames"]:
-        return stature(recipe(self.skeleton, H36M_17) @ joints)
+        return stature(conversion_matrix(self.skeleton, H36M_17) @ joints)
 
     def lift_keypoints(
         self, keypoints: Float[Tensor, "frames joints 3"], report: Callable[[float], None] | None = None
@@ -412,7 +412,7 @@ def _segments(pose: Pose2D, max_gap_s: float) -> Iterator[_Segment]:
 def fill_missing(
     points: Float[np.ndarray, "frames joints 2"], observed: Bool[np.ndarray, "frames joints"]
 ) -> Float[np.ndarray, "frames joints 2"]:
-    """Missing joints interpolated over time; one that is never observed stands amid those that are."""
+    """Missing joints interpolated over time; one never observed is put at the mean of the others."""
     filled = fill_gaps(torch.from_numpy(points)[None], torch.from_numpy(observed)[None])[0].numpy()
     known = observed.any(axis=0)
     filled[:, ~known] = filled[:, known].mean(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""The two values that cross the walls of the house: one person's 2D track, and one person's 3D track.
+"""The two values that cross the borders between parts: one person's 2D track, and one person's 3D track.
 
 Both validate what they are given and say what is wrong in words that users meet, so the shape checks of
 the test run leave them alone (`no_type_check`).
@@ -104,7 +104,7 @@ class Pose2D:
 @no_type_check
 @dataclass(frozen=True, eq=False, repr=False)
 class Pose3D:
-    """The 3D joints of one person, and an account of how they were obtained.
+    """The 3D joints of one person, and how they were obtained.
 
     Camera frame, OpenCV axes: x right, y down, z forward (away from the camera), in metres. With
     `coordinates == "camera"` the camera stands at the origin; with "camera-root-relative" the root

@@ -246,7 +246,9 @@ def get_skeleton(name: "str | Skeleton") -> Skeleton:
     return SKELETONS[key]
 
 
-def recipe(source: Skeleton, target: Skeleton) -> Shaped[np.ndarray, "target_joints source_joints"]:
+def conversion_matrix(
+    source: Skeleton, target: Skeleton
+) -> Shaped[np.ndarray, "target_joints source_joints"]:
     """Matrix that makes `target` joints from `source` joints where all of them were found.
 
     Raises UserError where one cannot be made.

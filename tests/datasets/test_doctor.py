@@ -10,7 +10,7 @@ import pytest
 from repose.cli import main
 from repose.datasets.doctor import examine
 from repose.datasets.prepare import prepare_mocap, prepare_sample
-from repose.datasets.projected import FilmConfig
+from repose.datasets.projected import ProjectionConfig
 from repose.datasets.sheet import draw_sheet
 from repose.datasets.store import ClipStore
 from repose.errors import UserError
@@ -28,7 +28,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     gait = ProceduralConfig(clips=2, seconds=3, fps=50.0, p_gait=1.0)
     for i, motion in enumerate(make_motion(gait, 6)):
         np.savez(folder / "motions" / f"clip_{i}.npz", joints_m=motion, fps=50.0)
-    prepare_mocap(folder / "motions", folder / "camera", FilmConfig(cameras=2))
+    prepare_mocap(folder / "motions", folder / "camera", ProjectionConfig(cameras=2))
     prepare_sample(folder / "image")
     return {"camera": folder / "camera", "image": folder / "image"}
 
@@ -159,7 +159,7 @@ def test_problems_end_with_code_2(
     stores: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("matplotlib")
-    prepare_mocap(stores["camera"].parent / "motions", tmp_path / "store", FilmConfig(cameras=1))
+    prepare_mocap(stores["camera"].parent / "motions", tmp_path / "store", ProjectionConfig(cameras=1))
     array = np.load(tmp_path / "store" / "train" / "target.npy", mmap_mode="r+")
     array[3, 2, 1] = np.nan
     array.flush()

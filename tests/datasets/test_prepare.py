@@ -13,7 +13,7 @@ import pytest
 
 from repose.datasets import human36m, videopose
 from repose.datasets.prepare import prepare_human36m, prepare_mocap, prepare_mpi_inf_3dhp, prepare_sample
-from repose.datasets.projected import FilmConfig
+from repose.datasets.projected import ProjectionConfig
 from repose.datasets.store import ClipStore
 from repose.errors import UserError
 from repose.geometry.camera import Camera
@@ -404,7 +404,7 @@ def write_clips(folder: Path, count: int) -> None:
 def test_mocap_is_filmed(tmp_path: Path, noise: bool) -> None:
     (tmp_path / "motions").mkdir()
     write_clips(tmp_path / "motions", 2)
-    config = FilmConfig(cameras=3, seed=5, detector_noise=noise)
+    config = ProjectionConfig(cameras=3, seed=5, detector_noise=noise)
     store = prepare_mocap(tmp_path / "motions", tmp_path / "store", config)
     assert [(s.name, s.action, s.subject) for s in store.split("train").sequences] == [
         (f"clip_1 {view}", "clip", "motions") for view in (1, 2, 3)
@@ -427,11 +427,11 @@ def test_mocap_is_filmed(tmp_path: Path, noise: bool) -> None:
 
 def test_no_mocap(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"expected .bvh, .* files in this folder"):
-        prepare_mocap(tmp_path, tmp_path / "store", FilmConfig())
+        prepare_mocap(tmp_path, tmp_path / "store", ProjectionConfig())
     with pytest.raises(UserError, match="expected a folder of motion capture, found nothing there"):
-        prepare_mocap(tmp_path / "nowhere", tmp_path / "store", FilmConfig())
+        prepare_mocap(tmp_path / "nowhere", tmp_path / "store", ProjectionConfig())
     with pytest.raises(UserError, match="cameras: expected 1 to 1,000"):
-        FilmConfig(cameras=0)
+        ProjectionConfig(cameras=0)
 
 
 def test_the_sample_has_the_published_form(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from repose.angles import joint_angles
 from repose.errors import UserError
 from repose.export.angles import angle_files, write_angles
-from repose.fitting.gravity import given_up
+from repose.fitting.gravity import stated_up
 from repose.pose import Pose3D
 from repose.sample import load_sample_truth
 
@@ -55,7 +55,7 @@ def test_the_walk_looks_like_one(walk: Pose3D) -> None:
 
 
 def test_no_meaning_is_an_empty_cell(tmp_path: Path) -> None:
-    up = given_up(0, 0).T_cam_world(1)
+    up = stated_up(0, 0).T_cam_world(1)
     still = Pose3D(
         np.zeros((2, 17, 3)), np.ones((2, 17), bool), np.arange(2), 30, "h36m-17", coordinates="world",
         T_cam_world=up,

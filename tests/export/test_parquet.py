@@ -34,7 +34,7 @@ def test_another_reader_finds_every_number(walker: Pose3D, halting: Pose3D, tmp_
     ((about,),) = duckdb.sql(
         f"select decode(value) from parquet_kv_metadata('{path}') where decode(key) = 'repose'"
     ).fetchall()
-    assert [account["track_id"] for account in json.loads(about)] == [3, 4]
+    assert [track["track_id"] for track in json.loads(about)] == [3, 4]
     assert json.loads(about)[0]["axes"] == "x right, y down, z forward"
 
 

@@ -176,7 +176,7 @@ def test_record_becomes_plain_json(tmp_path: Path) -> None:
 
 # Each file describes itself
 
-ACCOUNT = {
+ABOUT = {
     "format": "repose-poses",
     "version": 2,
     "track_id": 4,
@@ -208,14 +208,14 @@ def test_npz_describes_itself_without_repose(tmp_path: Path) -> None:
         "format", "version", "skeleton", "joints", "parents", "units", "coordinates", "fps", "about", "rows",
         "track_id", "frames", "times_s", "joints_m", "seen", "confidence", "deviation_m", "points_px",
     }  # fmt: skip
-    account = json.loads(str(file["about"][0]))
-    assert account.pop("dtypes") == {
+    about = json.loads(str(file["about"][0]))
+    assert about.pop("dtypes") == {
         **dict.fromkeys(("joints_m", "confidence", "deviation_m", "points_px"), "float32"),
         "T_cam_world": "float64",
     }
-    assert account == ACCOUNT
+    assert about == ABOUT
     assert file["track_id"].tolist() == [4] * 5 + [5] * 3
-    assert file["joints"].tolist() == ACCOUNT["joints"]
+    assert file["joints"].tolist() == ABOUT["joints"]
     assert file["parents"].tolist() == list(SKELETONS["h36m-17"].parents)
     for pose, (start, stop) in zip(poses, file["rows"], strict=True):
         assert (file["joints_m"][start:stop] == pose.joints_m).all()
@@ -228,7 +228,7 @@ def test_json_describes_itself(tmp_path: Path) -> None:
     content = json.loads((tmp_path / "out" / "poses.json").read_text())
     assert (content["format"], content["version"], len(content["tracks"])) == ("repose-poses", 2, 2)
     frames = content["tracks"][0].pop("poses")
-    assert content["tracks"][0] == ACCOUNT
+    assert content["tracks"][0] == ABOUT
     assert [frame["frame"] for frame in frames] == poses[0].frames.tolist()
     for row, frame in enumerate(frames):
         assert frame["time_s"] == pytest.approx(poses[0].times_s[row], abs=1e-6)
@@ -252,7 +252,7 @@ def test_csv_describes_itself_and_opens_as_a_table(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert len(rows[0]) == 3 + 17 * 8 + 1
     assert [int(row["track_id"]) for row in rows] == [4] * 5 + [5] * 3
-    assert json.loads(rows[0]["about"]) == ACCOUNT
+    assert json.loads(rows[0]["about"]) == ABOUT
     assert [bool(row["about"]) for row in rows] == [True] + [False] * 4 + [True] + [False] * 2
     knee = SKELETONS["h36m-17"].index("left_knee")
     for row, line in enumerate(rows[:5]):
@@ -376,21 +376,21 @@ def test_new_folders_have_ordinary_permissions(tmp_path: Path) -> None:
     assert (tmp_path / "out").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-ACCOUNTS = sorted((Path(__file__).parent / "inputs").glob("*.json"))
+ABOUTS = sorted((Path(__file__).parent / "inputs").glob("*.json"))
 
 
-def with_account(path: Path, account: str) -> Path:
-    """A result of 287 frames whose account is this text."""
+def with_about(path: Path, about: str) -> Path:
+    """A result of 287 frames whose `about` is this text."""
     write_npz([pose_3d(count=287)], path)
     arrays = dict(np.load(path))
-    np.savez(path, **{**arrays, "about": np.array([account])})
+    np.savez(path, **{**arrays, "about": np.array([about])})
     return path
 
 
-@pytest.mark.parametrize("account", ACCOUNTS, ids=lambda path: path.name)
-def test_accounts_that_were_read_and_crashed_later(account: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("about", ABOUTS, ids=lambda path: path.name)
+def test_results_that_were_read_and_crashed_later(about: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"poses.npz: track 0: "):
-        read_poses(with_account(tmp_path / "poses.npz", account.read_text()))
+        read_poses(with_about(tmp_path / "poses.npz", about.read_text()))
 
 
 @pytest.mark.parametrize(
@@ -411,21 +411,21 @@ def test_accounts_that_were_read_and_crashed_later(account: Path, tmp_path: Path
         ({"record": {"video": 3}}, "record: video"),
     ],
 )
-def test_every_field_of_an_account_is_checked(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+def test_every_field_of_about_is_checked(change: dict[str, Any], message: str, tmp_path: Path) -> None:
     pose = pose_3d(count=287, skeleton=Skeleton("stick", ("foot", "head"), (-1, 0)))
     kinds = {"joints_m": "float32", "confidence": "float32", "points_px": "float32", "deviation_m": "float32"}
-    account = {**results.describe(pose), "dtypes": {**kinds, "T_cam_world": "float64"}, **change}
+    about = {**results.describe(pose), "dtypes": {**kinds, "T_cam_world": "float64"}, **change}
     write_npz([pose], tmp_path / "poses.npz")
     arrays = dict(np.load(tmp_path / "poses.npz"))
-    np.savez(tmp_path / "poses.npz", **{**arrays, "about": np.array([json.dumps(account)])})
+    np.savez(tmp_path / "poses.npz", **{**arrays, "about": np.array([json.dumps(about)])})
     with pytest.raises(UserError, match=message):
         read_poses(tmp_path)
 
 
-def test_an_account_nested_a_hundred_thousand_deep(tmp_path: Path) -> None:
+def test_about_nested_a_hundred_thousand_deep(tmp_path: Path) -> None:
     deep = '{"record": {"a": ' + "[" * 100_000 + "]" * 100_000 + "}}"
     with pytest.raises(UserError, match=r"track 0: expected values nested"):
-        read_poses(with_account(tmp_path / "poses.npz", deep))
+        read_poses(with_about(tmp_path / "poses.npz", deep))
 
 
 def test_frames_that_are_dates_are_noticed() -> None:

@@ -54,7 +54,7 @@ def test_it_says_what_was_seen_and_how_sure(halting: Pose3D, tmp_path: Path) -> 
     assert list(motion.GetAttribute("repose:seen").Get(100)) == halting.seen[20].tolist()
     assert halting.deviation_m is not None
     np.testing.assert_allclose(motion.GetAttribute("repose:deviation_m").Get(100), halting.deviation_m[20])
-    assert json.loads(motion.GetAttribute("repose:account").Get())["track_id"] == 3
+    assert json.loads(motion.GetAttribute("repose:about").Get())["track_id"] == 3
 
 
 def test_without_usd_it_says_what_to_install(

@@ -6,7 +6,7 @@ from repose.fitting.measures import foot_skating
 from repose.metrics import bone_lengths
 from repose.pose import Pose3D
 from repose.sample import SampleTruth
-from repose.skeleton import H36M_17, SKELETONS, Skeleton, recipe
+from repose.skeleton import H36M_17, SKELETONS, Skeleton, conversion_matrix
 
 ANKLES = H36M_17.indices("left_ankle", "right_ankle")
 
@@ -69,7 +69,7 @@ def test_toes_go_along_with_their_ankle() -> None:
         ankle, toe, heel = halpe.indices(f"{side}_ankle", f"{side}_big_toe", f"{side}_heel")
         for joint in (toe, heel):
             np.testing.assert_allclose(held[:, joint] - held[:, ankle], joints[:, joint] - joints[:, ankle])
-    assert recipe(halpe, H36M_17).shape == (17, 26)
+    assert conversion_matrix(halpe, H36M_17).shape == (17, 26)
 
 
 def test_a_foothold_out_of_reach_is_neared(true_pose: Pose3D, truth: SampleTruth) -> None:

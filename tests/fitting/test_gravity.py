@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from repose.errors import UserError
-from repose.fitting.gravity import Up, centre_of_mass, find_up, foot_contacts, given_up
+from repose.fitting.gravity import Up, centre_of_mass, find_up, foot_contacts, stated_up
 from repose.geometry.rotation import axis_angle_to_matrix
 from repose.pose import Pose3D
 from repose.sample import SampleTruth
@@ -24,7 +24,7 @@ def angle_deg(first: np.ndarray, second: np.ndarray) -> float:
     ],
 )
 def test_up_from_angles(pitch: float, roll: float, direction: list[float]) -> None:
-    up = given_up(pitch, roll)
+    up = stated_up(pitch, roll)
     np.testing.assert_allclose(up.direction, direction, atol=1e-12)
     assert up.pitch_deg == pytest.approx(pitch)
     if abs(pitch) < 90:
@@ -34,12 +34,12 @@ def test_up_from_angles(pitch: float, roll: float, direction: list[float]) -> No
 @pytest.mark.parametrize(("pitch", "roll"), [(91, 0), (0, 181), (float("nan"), 0)])
 def test_impossible_angles_are_refused(pitch: float, roll: float) -> None:
     with pytest.raises(UserError, match="degrees"):
-        given_up(pitch, roll)
+        stated_up(pitch, roll)
 
 
 @pytest.mark.parametrize(("pitch", "roll"), [(0, 0), (20, 14), (-30, -60), (90, 0), (-90, 0), (10, 180)])
 def test_the_world_is_right_handed_with_the_camera_above_its_origin(pitch: float, roll: float) -> None:
-    up = given_up(pitch, roll)
+    up = stated_up(pitch, roll)
     T = up.T_cam_world(1.5)
     np.testing.assert_allclose(T[:3, :3] @ T[:3, :3].T, np.eye(3), atol=1e-12)
     assert np.linalg.det(T[:3, :3]) == pytest.approx(1)
@@ -83,7 +83,7 @@ def test_somebody_who_bends_over_is_in_balance() -> None:
     }  # fmt: skip
     for name, place in places.items():
         joints[:, H36M_17.index(name)] = place
-    R = given_up(15, 5).T_cam_world(0)[:3, :3]
+    R = stated_up(15, 5).T_cam_world(0)[:3, :3]
     trunk = joints[0, H36M_17.index("thorax")] - joints[0, H36M_17.index("pelvis")]
     assert angle_deg(trunk / np.linalg.norm(trunk), np.array([0, 0, 1])) > 40
     up = find_up([joints @ R.T + [0, 0, 4]], [np.arange(30) / 30])
@@ -131,7 +131,7 @@ def test_up_says_its_angles() -> None:
 
 
 TIMES_S = np.arange(120) / 30
-TURN = given_up(10, 6).T_cam_world(0)[:3, :3]
+TURN = stated_up(10, 6).T_cam_world(0)[:3, :3]
 """From a world with z up, in which people face x, to a camera that looks down and is rolled."""
 
 

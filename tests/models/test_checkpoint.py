@@ -114,7 +114,7 @@ def test_what_a_model_was_wrapped_in_does_not_change_which_it_is(
     tmp_path: Path, prefix: str, suffix: str
 ) -> None:
     viewed = {"backbone": "repose", "config": TINY.config}
-    register(replace(TINY, name="repose-viewed", architecture="viewed", config=viewed))
+    register(replace(TINY, name="repose-cropped", architecture="cropped", config=viewed))
     model, path = trained("repose"), tmp_path / f"wrapped.{suffix}"
     weights = {prefix + name: tensor for name, tensor in model.state_dict().items()}
     if suffix == "pt":
@@ -125,7 +125,7 @@ def test_what_a_model_was_wrapped_in_does_not_change_which_it_is(
     assert loaded.spec.name == "repose"
     assert_same(loaded, model)
     if prefix.endswith("backbone."):
-        assert load_checkpoint(path, "repose-viewed").spec.name == "repose-viewed"
+        assert load_checkpoint(path, "repose-cropped").spec.name == "repose-cropped"
 
 
 @pytest.mark.parametrize("name", ["motionagformer-xs", "motionagformer-s"])

@@ -10,7 +10,7 @@ from torch import Tensor
 from repose.skeleton import H36M_17, stature
 from repose.synthetic.occlusion import BODY, OCCLUDERS, Boards, counter, passers_by, self_occluded, wall
 from repose.synthetic.procedural import ProceduralConfig, make_motion
-from repose.synthetic.virtual_camera import CameraConfig, film
+from repose.synthetic.virtual_camera import CameraConfig, sample_views
 
 INDEX = H36M_17.index
 
@@ -77,10 +77,10 @@ def test_a_shin_crossed_before_the_other_hides_it() -> None:
 
 
 @pytest.fixture(scope="module")
-def filmed() -> Tensor:
+def views() -> Tensor:
     """30 bodies of procedural motion, which are not symmetric, as cameras all around see them."""
     motions = np.stack(list(make_motion(ProceduralConfig(clips=30, seconds=2.0, fps=5.0, p_floor=0.3), 3)))
-    return film(torch.from_numpy(motions), CameraConfig(), torch.Generator().manual_seed(3))[1]
+    return sample_views(torch.from_numpy(motions), CameraConfig(), torch.Generator().manual_seed(3))[1]
 
 
 def clearance(joints_m: Tensor) -> Tensor:
@@ -112,8 +112,8 @@ def clearance(joints_m: Tensor) -> Tensor:
     return nearest
 
 
-def test_hidden_joints_are_those_whose_rays_meet_spheres(filmed: Tensor) -> None:
-    found, gap = self_occluded(filmed), clearance(filmed)
+def test_hidden_joints_are_those_whose_rays_meet_spheres(views: Tensor) -> None:
+    found, gap = self_occluded(views), clearance(views)
     # Spheres a sixtieth of a bone apart leave grooves between them of less than half a millimetre.
     sure = gap.abs() > 0.0005
     assert (~sure).float().mean() < 0.01
@@ -130,18 +130,18 @@ def assert_hidden_alike(one: Tensor, other: Tensor) -> None:
     assert (one != other).float().mean() < 0.001
 
 
-def test_the_mirror_image_has_the_mirrored_joints_hidden(filmed: Tensor) -> None:
+def test_the_mirror_image_has_the_mirrored_joints_hidden(views: Tensor) -> None:
     mirror = list(H36M_17.mirror)
-    image = filmed[:, :, mirror] * torch.tensor([-1.0, 1.0, 1.0])
-    assert_hidden_alike(self_occluded(image), self_occluded(filmed)[:, :, mirror])
+    image = views[:, :, mirror] * torch.tensor([-1.0, 1.0, 1.0])
+    assert_hidden_alike(self_occluded(image), self_occluded(views)[:, :, mirror])
 
 
-def test_size_and_distance_together_do_not_matter(filmed: Tensor) -> None:
-    assert_hidden_alike(self_occluded(filmed * 2), self_occluded(filmed))
+def test_size_and_distance_together_do_not_matter(views: Tensor) -> None:
+    assert_hidden_alike(self_occluded(views * 2), self_occluded(views))
 
 
-def test_frames_do_not_know_of_each_other(filmed: Tensor) -> None:
-    assert_hidden_alike(self_occluded(filmed[:10])[2:3], self_occluded(filmed[2:3]))
+def test_frames_do_not_know_of_each_other(views: Tensor) -> None:
+    assert_hidden_alike(self_occluded(views[:10])[2:3], self_occluded(views[2:3]))
 
 
 def test_a_board_hides_what_is_behind_it_and_nothing_before_it() -> None:
@@ -158,18 +158,16 @@ def test_a_board_hides_what_is_behind_it_and_nothing_before_it() -> None:
 
 
 @pytest.mark.parametrize("kind", OCCLUDERS)
-def test_things_stand_before_the_person_and_hide_some_of_them(kind: str, filmed: Tensor) -> None:
-    boards = OCCLUDERS[kind](filmed, 5.0, torch.Generator().manual_seed(0))
-    hidden = boards.hide(filmed)
-    assert (boards.depth_m < filmed[..., 2].amin(dim=(1, 2))[:, None]).all()
+def test_things_stand_before_the_person_and_hide_some_of_them(kind: str, views: Tensor) -> None:
+    boards = OCCLUDERS[kind](views, 5.0, torch.Generator().manual_seed(0))
+    hidden = boards.hide(views)
+    assert (boards.depth_m < views[..., 2].amin(dim=(1, 2))[:, None]).all()
     assert 0.02 < hidden.float().mean() < 0.6
     touched = hidden.flatten(1).any(dim=1).float().mean()
     assert touched > 0.6
-    again = OCCLUDERS[kind](filmed, 5.0, torch.Generator().manual_seed(0)).hide(filmed)
+    again = OCCLUDERS[kind](views, 5.0, torch.Generator().manual_seed(0)).hide(views)
     assert torch.equal(again, hidden)
-    assert not torch.equal(
-        OCCLUDERS[kind](filmed, 5.0, torch.Generator().manual_seed(1)).hide(filmed), hidden
-    )
+    assert not torch.equal(OCCLUDERS[kind](views, 5.0, torch.Generator().manual_seed(1)).hide(views), hidden)
 
 
 def test_a_counter_hides_the_feet_first_and_a_wall_one_side() -> None:

@@ -11,7 +11,14 @@ from torch import Generator, Tensor
 from repose.errors import UserError
 from repose.skeleton import H36M_17, stature
 from repose.synthetic.detector_errors import DetectionConfig
-from repose.synthetic.motions import STATURE_M, MotionBank, SyntheticClips, SyntheticConfig, mocap_split, see
+from repose.synthetic.motions import (
+    STATURE_M,
+    MotionBank,
+    SyntheticClips,
+    SyntheticConfig,
+    mocap_split,
+    observe,
+)
 from repose.synthetic.procedural import ProceduralConfig, make_motion
 from repose.synthetic.virtual_camera import CameraConfig
 
@@ -108,7 +115,9 @@ def test_sizes_do_not_depend_on_who_is_filmed() -> None:
     """A giant twice as far away gives the same batch, as one camera cannot tell."""
     joints = torch.from_numpy(np.stack(list(make_motion(PROCEDURAL, seed=3)))[:, :30])
     one, giant = (
-        see(size * joints, CameraConfig(distance=(3.0, 6.0)), DetectionConfig(), Generator().manual_seed(1))
+        observe(
+            size * joints, CameraConfig(distance=(3.0, 6.0)), DetectionConfig(), Generator().manual_seed(1)
+        )
         for size in (1.0, 2.0)
     )
     torch.testing.assert_close(one.keypoints, giant.keypoints, atol=1e-5, rtol=1e-4)

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from repose.skeleton import H36M_17, stature
 from repose.synthetic.procedural import ProceduralConfig, make_motion
-from repose.synthetic.virtual_camera import CameraConfig, film, world_to_camera
+from repose.synthetic.virtual_camera import CameraConfig, sample_views, world_to_camera
 
 CONFIG = CameraConfig()
 TURN = 2 * math.pi
@@ -30,8 +30,8 @@ def joints() -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def filmed(joints: Tensor) -> tuple[Tensor, Tensor]:
-    return film(joints, CONFIG, Generator().manual_seed(5))
+def views(joints: Tensor) -> tuple[Tensor, Tensor]:
+    return sample_views(joints, CONFIG, Generator().manual_seed(5))
 
 
 def test_axes_of_a_level_camera() -> None:
@@ -71,8 +71,8 @@ def test_rotations_are_proper() -> None:
     torch.testing.assert_close(torch.linalg.det(R), torch.ones(500, dtype=R.dtype))
 
 
-def test_filming_moves_the_body_rigidly(joints: Tensor, filmed: tuple[Tensor, Tensor]) -> None:
-    _, camera = filmed
+def test_projecting_moves_the_body_rigidly(joints: Tensor, views: tuple[Tensor, Tensor]) -> None:
+    _, camera = views
     # One rotation, proper, and one translation a clip: the camera stands still.
     before = (joints - joints.mean((1, 2), keepdim=True)).double().flatten(1, 2)
     after = (camera - camera.mean((1, 2), keepdim=True)).double().flatten(1, 2)
@@ -82,8 +82,8 @@ def test_filming_moves_the_body_rigidly(joints: Tensor, filmed: tuple[Tensor, Te
     torch.testing.assert_close(before @ R.mT, after, atol=1e-4, rtol=0)
 
 
-def test_rays_are_the_joints_seen_with_one_wrong_focal_length(filmed: tuple[Tensor, Tensor]) -> None:
-    rays, camera = filmed
+def test_rays_are_the_joints_seen_with_one_wrong_focal_length(views: tuple[Tensor, Tensor]) -> None:
+    rays, camera = views
     true = camera[..., :2] / camera[..., 2:]
     factor = (rays * true).sum((1, 2, 3)) / true.square().sum((1, 2, 3))
     torch.testing.assert_close(rays, true * factor[:, None, None, None], atol=1e-5, rtol=1e-4)
@@ -97,12 +97,12 @@ def test_all_is_in_front_of_the_camera() -> None:
     walk = torch.zeros(20, 30, 17, 3) + torch.rand(17, 3, generator=Generator().manual_seed(0))
     walk[..., 0] += torch.linspace(-8, 8, 30)[:, None]
     near = CameraConfig(distance=(1.4, 1.5), pitch_deg=(0.0, 0.0))
-    _, camera = film(walk, near, Generator().manual_seed(3))
+    _, camera = sample_views(walk, near, Generator().manual_seed(3))
     assert camera[..., 2].min() >= 0.7 - 1e-4
 
 
-def test_people_stand_where_the_configuration_says(joints: Tensor, filmed: tuple[Tensor, Tensor]) -> None:
-    _, camera = filmed
+def test_people_stand_where_the_configuration_says(joints: Tensor, views: tuple[Tensor, Tensor]) -> None:
+    _, camera = views
     assert camera[..., 2].min() > 0.5
     centre = camera.mean((1, 2))
     heights = centre.norm(dim=-1) / stature(joints).mean(1)
@@ -120,7 +120,7 @@ def test_pitch_and_roll_stay_in_their_ranges() -> None:
     pole = torch.zeros(400, 1, 17, 3)
     pole[..., 2] = torch.arange(17)[None, None] / 10
     config = CameraConfig(roll_sigma_deg=40.0)
-    _, camera = film(pole, config, Generator().manual_seed(7))
+    _, camera = sample_views(pole, config, Generator().manual_seed(7))
     up = camera[:, 0, -1] - camera[:, 0, 0]
     up = up / up.norm(dim=-1, keepdim=True)
     pitch = torch.rad2deg(torch.asin(-up[:, 2]))
@@ -131,15 +131,15 @@ def test_pitch_and_roll_stay_in_their_ranges() -> None:
     assert (roll.abs() > 29.9).float().mean() > 0.3  # cut, not drawn again
 
 
-def test_cameras_come_from_all_sides(filmed: tuple[Tensor, Tensor], joints: Tensor) -> None:
-    _, camera = filmed
+def test_cameras_come_from_all_sides(views: tuple[Tensor, Tensor], joints: Tensor) -> None:
+    _, camera = views
     left, right = H36M_17.indices("left_hip", "right_hip")
     on_the_left = (camera[:, 0, left, 0] < camera[:, 0, right, 0]).float().mean()
     assert on_the_left.item() == pytest.approx(0.5, abs=0.15)
 
 
-def test_the_generator_decides(joints: Tensor, filmed: tuple[Tensor, Tensor]) -> None:
-    again = film(joints, CONFIG, Generator().manual_seed(5))
-    assert all(torch.equal(one, other) for one, other in zip(filmed, again, strict=True))
-    other = film(joints, CONFIG, Generator().manual_seed(6))
-    assert not torch.equal(filmed[0], other[0])
+def test_the_generator_decides(joints: Tensor, views: tuple[Tensor, Tensor]) -> None:
+    again = sample_views(joints, CONFIG, Generator().manual_seed(5))
+    assert all(torch.equal(one, other) for one, other in zip(views, again, strict=True))
+    other = sample_views(joints, CONFIG, Generator().manual_seed(6))
+    assert not torch.equal(views[0], other[0])

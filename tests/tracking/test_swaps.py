@@ -14,7 +14,7 @@ from repose.pose import Pose2D
 from repose.skeleton import H36M_17, SKELETONS
 from repose.synthetic.detector_errors import DetectionConfig, detect
 from repose.synthetic.procedural import ProceduralConfig, make_motion
-from repose.synthetic.virtual_camera import CameraConfig, film
+from repose.synthetic.virtual_camera import CameraConfig, sample_views
 from repose.tracking.swaps import LIMBS, undo_swaps
 
 NO_SWAPS = DetectionConfig(p_swap_legs=0, p_swap_arms=0, p_swap_all=0)
@@ -43,7 +43,7 @@ def swap(pose: Pose2D, first: int, last: int, *limbs: str) -> Pose2D:
 def seen(joints_m: np.ndarray, fps: float, noise: DetectionConfig | None, seed: int) -> Pose2D:
     """World joints through a random camera, and perhaps through a detector's errors."""
     generator = torch.Generator().manual_seed(seed)
-    rays, _ = film(torch.from_numpy(joints_m.astype(np.float32))[None], CameraConfig(), generator)
+    rays, _ = sample_views(torch.from_numpy(joints_m.astype(np.float32))[None], CameraConfig(), generator)
     if noise is None:
         return track(rays[0].numpy() * 1000 + 600, fps=fps)
     height = (rays[..., 1].amax(-1) - rays[..., 1].amin(-1)).mean(1)

@@ -9,7 +9,7 @@ import pytest
 from repose.cli import main
 from repose.errors import UserError
 from repose.training.comparison import compare
-from repose.training.logging import Journal
+from repose.training.logging import TrainingLog
 from repose.training.run_folder import read_scores
 
 
@@ -119,7 +119,7 @@ def test_damaged_scores_are_refused(runs: list[Path], line: str, message: str) -
     # A run that is resumed reads them in the same way, and leaves them as they are.
     before = path.read_bytes()
     with pytest.raises(UserError, match=message):
-        Journal(runs[0], 90, 100, active=True)
+        TrainingLog(runs[0], 90, 100, active=True)
     assert path.read_bytes() == before
 
 
@@ -127,8 +127,8 @@ def test_a_resumed_run_keeps_the_scores_up_to_its_state(runs: list[Path]) -> Non
     path = runs[0] / "validation.jsonl"
     with path.open("a") as file:
         file.write('{"step": 95, "mpjpe_mm": null}\n{"step": 120, "mpjpe_mm": 1.0}\n{"step": 13')
-    with Journal(runs[0], 95, 200, active=True) as journal:
-        journal.scores(130, {"mpjpe_mm": math.nan})
+    with TrainingLog(runs[0], 95, 200, active=True) as log:
+        log.scores(130, {"mpjpe_mm": math.nan})
     kept = read_scores(runs[0])
     assert [scores.step for scores in kept] == [45, 90, 95, 130]
     assert kept[1].values == {"mpjpe_mm": 40.0, "p_mpjpe_mm": 20.0}

@@ -21,7 +21,7 @@ from repose.losses import LossWeights
 from repose.models import PoseModel, build, find_spec, load_checkpoint, register, registry
 from repose.synthetic.motions import Batch, SyntheticClips, SyntheticConfig
 from repose.synthetic.procedural import ProceduralConfig, make_motion
-from repose.training.loop import Examination, TrainConfig, schedule, train
+from repose.training.loop import TrainConfig, Validation, schedule, train
 
 pytest.importorskip("lightning_fabric")
 tensorboard = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
@@ -143,8 +143,8 @@ def test_the_loss_falls(tmp_path: Path) -> None:
     trained = load_checkpoint(folder / "model.safetensors")
     torch.manual_seed(config.seed)
     fresh = build(SMALL.name)
-    exam = Examination(SyntheticClips(config.data, seed=0, batch=2, frames=12), clips=16)
-    scores = [exam.score(model, torch.device("cpu"))["clean_mpjpe_mm"] for model in (fresh, trained)]
+    validation = Validation(SyntheticClips(config.data, seed=0, batch=2, frames=12), clips=16)
+    scores = [validation.score(model, torch.device("cpu"))["clean_mpjpe_mm"] for model in (fresh, trained)]
     assert scores[1] < 0.8 * scores[0]
 
 
@@ -166,16 +166,16 @@ class Sure(PoseModel):
 
 
 def test_the_deviation_is_set_right_for_seen_and_hidden_joints() -> None:
-    exam = Examination(SyntheticClips(CONFIG.data, seed=0, batch=2, frames=12), clips=16)
-    sure = Sure(batch.target for batch in exam.other_bodies())
-    factors = exam.deviation_factors(sure, torch.device("cpu"))
+    validation = Validation(SyntheticClips(CONFIG.data, seed=0, batch=2, frames=12), clips=16)
+    sure = Sure(batch.target for batch in validation.other_bodies())
+    factors = validation.deviation_factors(sure, torch.device("cpu"))
     # Errors of one size are within one deviation where this is as large, and within two at half of it.
     assert factors == {
         "seen": pytest.approx(3 / 2**0.5, abs=0.01),
         "hidden": pytest.approx(9 / 2**0.5, abs=0.01),
     }
     plain = build(find_spec("frameformer").with_config(width=32, depth=1, heads=2, deviation=False))
-    assert exam.deviation_factors(plain, torch.device("cpu")) == {}
+    assert validation.deviation_factors(plain, torch.device("cpu")) == {}
 
 
 def test_a_trained_model_carries_its_factors(run: Path) -> None:

@@ -1,4 +1,4 @@
-"""The command `repose`: subcommands, and what they say. Everything they do is in the other rooms."""
+"""The command `repose`: subcommands, and what they say. Everything they do is in the other parts."""
 
 import math
 import signal
@@ -14,7 +14,7 @@ from repose.cli.datasets import Doctor, Evaluate, Prepare
 from repose.cli.export import Export
 from repose.cli.poses import Demo, Estimate, Models
 from repose.cli.refine import Angles, Refine
-from repose.cli.terminal import Ended, complaints, console, terminal
+from repose.cli.terminal import Ended, console, error_console, terminal
 from repose.cli.training import Compare, train_command
 from repose.cli.view import Render, View
 from repose.errors import UserError, expected
@@ -34,15 +34,17 @@ def main(arguments: list[str] | None = None) -> None:
             _run(sys.argv[1:] if arguments is None else arguments)
     except UserError as error:
         with terminal():
-            complaints.print(f"[bold red]Error:[/] {escape(error.message)}", soft_wrap=True, highlight=False)
+            error_console.print(
+                f"[bold red]Error:[/] {escape(error.message)}", soft_wrap=True, highlight=False
+            )
             if error.hint:
-                complaints.print(escape(error.hint), soft_wrap=True, highlight=False)
+                error_console.print(escape(error.hint), soft_wrap=True, highlight=False)
         sys.exit(2)
     except KeyboardInterrupt as interrupt:
         there = ", ".join(map(str, placed()))
         with terminal():
             what = f"written before: {there}" if there else "nothing was written"
-            complaints.print(escape(f"Interrupted; {what}."), soft_wrap=True, highlight=False)
+            error_console.print(escape(f"Interrupted; {what}."), soft_wrap=True, highlight=False)
         sys.exit(128 + (interrupt.number if isinstance(interrupt, Ended) else signal.SIGINT))
 
 

@@ -75,9 +75,9 @@ class PrepareMocap:
 
     def prepare(self, progress: "Report") -> "ClipStore":
         from repose.datasets.prepare import prepare_mocap
-        from repose.datasets.projected import FilmConfig
+        from repose.datasets.projected import ProjectionConfig
 
-        config = FilmConfig(
+        config = ProjectionConfig(
             cameras=self.cameras,
             seed=self.seed,
             detector_noise=self.detector_noise,

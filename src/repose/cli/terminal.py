@@ -21,7 +21,7 @@ from rich.table import Table
 from repose.errors import UserError, printable
 
 console = Console()
-complaints = Console(stderr=True)
+error_console = Console(stderr=True)
 
 Input = Annotated[Path, tyro.conf.Positional]
 Folder = Annotated[Path, tyro.conf.arg(aliases=("-o",))]
@@ -176,7 +176,7 @@ class Bars:
     def __init__(self) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self._progress = Progress(
-            *columns, console=complaints, transient=True, disable=not complaints.is_terminal
+            *columns, console=error_console, transient=True, disable=not error_console.is_terminal
         )
         self._tasks: dict[str, TaskID] = {}
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 from rich.markup import escape
 
-from repose.cli.terminal import Ended, Folder, Modules, complaints, console, import_modules, say, table
+from repose.cli.terminal import Ended, Folder, Modules, console, error_console, import_modules, say, table
 
 
 def train_command() -> type:
@@ -37,12 +37,12 @@ def train_command() -> type:
 
         def run(self) -> None:
             # With several devices this runs once in each process; one of them speaks.
-            console.quiet = complaints.quiet = os.environ.get("LOCAL_RANK", "0") != "0"
+            console.quiet = error_console.quiet = os.environ.get("LOCAL_RANK", "0") != "0"
             import_modules(self.imports)
             try:
                 model = train(self.config, self.out, resume=self.resume)
             except KeyboardInterrupt as interrupt:
-                complaints.print(f"Interrupted. Continue with the same command and --resume ({self.out}).")
+                error_console.print(f"Interrupted. Continue with the same command and --resume ({self.out}).")
                 sys.exit(128 + (interrupt.number if isinstance(interrupt, Ended) else signal.SIGINT))
             say(f"Model: {model}. Curves: tensorboard --logdir {self.out}")
 

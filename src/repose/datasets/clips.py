@@ -90,7 +90,7 @@ class StoreClips(Dataset[Batch]):
                     f"{store.path}: targets", f'of the kind "{self.store.target_kind}"', store.target_kind
                 )
         self.skeleton = get_skeleton(spec.skeleton)
-        self.spec = taught_by(self.store, spec)
+        self.spec = spec_for(self.store, spec)
         self.frames = spec.window_frames
         self.full = Pool.of(
             stores,
@@ -254,7 +254,7 @@ class Pool:
         return stack(clips, self.skeleton, mirrored)
 
 
-def taught_by(store: ClipStore, spec: ModelSpec) -> ModelSpec:
+def spec_for(store: ClipStore, spec: ModelSpec) -> ModelSpec:
     """The description of a model that is trained on a store: what its input and output will mean."""
     if spec.normalisation == "rays":
         expected(

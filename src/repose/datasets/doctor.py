@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
-from repose.datasets.source import counter
+from repose.datasets.source import count_progress
 from repose.datasets.store import ClipStore, Progress, Target
 from repose.datasets.windows import Sequence, Split
 from repose.skeleton import Skeleton
@@ -109,7 +109,7 @@ def examine(store: ClipStore, *, progress: Progress | None = None) -> list[Findi
     checks = [check for check in _CHECKS if store.target_kind is not None or not check.needs_target]
     findings: dict[str, list[Finding]] = {check.name: [] for check in checks}
     rates = []
-    count = counter("examining frames", sum(map(len, store.splits.values())), progress)
+    count = count_progress("examining frames", sum(map(len, store.splits.values())), progress)
     for split in store.splits.values():
         totals = {check.name: [0.0, 0.0] for check in checks}
         worst = {check.name: (0.0, "") for check in checks}

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from repose.datasets.source import Source, counter, numbers
+from repose.datasets.source import Source, count_progress, numbers
 from repose.datasets.store import Progress, Recording
 from repose.errors import expected, reads
 from repose.files.pickles import Mapped, map_pickle
@@ -80,7 +80,7 @@ def read_human36m(path: str | Path, *, progress: Progress | None = None) -> Sour
     for name, rows in parts.items():
         if "confidence" not in rows.part:
             notes.append(f"{name}: no confidence in the source, 1 everywhere")
-    report = counter("storing frames", total, progress)
+    report = count_progress("storing frames", total, progress)
     return Source(
         dataset="human36m",
         skeleton="h36m-17",

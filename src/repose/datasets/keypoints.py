@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from repose.datasets.source import Source, counter
+from repose.datasets.source import Source, count_progress
 from repose.datasets.store import Progress, Recording
 from repose.keypoints.reader import read_keypoints
 from repose.pose import Pose2D
@@ -49,7 +49,7 @@ def read_keypoint_files(
             assumed[what] = assumed.get(what, 0) + 1
         layouts |= {track.skeleton.name for track in found} - {H36M_17.name}
         total += sum(map(len, found))
-    count = counter("storing frames", total, progress)
+    count = count_progress("storing frames", total, progress)
 
     def recordings() -> Iterator[Recording]:
         for path in paths:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from repose.datasets.source import Source, counter, numbers
+from repose.datasets.source import Source, count_progress, numbers
 from repose.datasets.store import Progress, Recording
 from repose.errors import UserError, expected, reading, reads
 from repose.files.matlab import load_h5, load_mat
@@ -153,7 +153,9 @@ def _read_npz(file: Path, unpack_to: Path, progress: Progress | None) -> tuple[s
             numbers(f"{file}: {name}: {key}", view[key])
         if split == "test" and view["valid"].shape != view["data_3d"].shape[:1]:
             expected(f"{file}: {name}: valid", "a value a frame", view["valid"].shape)
-    count = counter(f"storing {split} frames", sum(len(view["data_3d"]) for _, _, view in views), progress)
+    count = count_progress(
+        f"storing {split} frames", sum(len(view["data_3d"]) for _, _, view in views), progress
+    )
 
     def recordings() -> Iterator[Recording]:
         for name, fps, view in views:
@@ -193,7 +195,7 @@ def _each(
     what: str,
     progress: Progress | None,
 ) -> Iterator[Recording]:
-    count = counter(what, len(files), progress)
+    count = count_progress(what, len(files), progress)
     count(0)
     for file in files:
         with reading(file, "annotations of MPI-INF-3DHP"):

@@ -9,7 +9,7 @@ from typing import Any
 from repose.datasets.human36m import read_human36m
 from repose.datasets.keypoints import read_keypoint_files
 from repose.datasets.mpi_inf_3dhp import read_mpi_inf_3dhp
-from repose.datasets.projected import FilmConfig, make_sample, read_filmed_mocap
+from repose.datasets.projected import ProjectionConfig, make_sample, read_projected_mocap
 from repose.datasets.source import Source
 from repose.datasets.store import ClipStore, Progress, StoreInfo, check_place, write_store
 from repose.datasets.videopose import read_videopose
@@ -59,7 +59,7 @@ def prepare_mpi_inf_3dhp(
 def prepare_mocap(
     folder: str | Path,
     out: str | Path,
-    config: FilmConfig,
+    config: ProjectionConfig,
     *,
     force: bool = False,
     progress: Progress | None = None,
@@ -72,7 +72,7 @@ def prepare_mocap(
     folder = Path(folder)
     files = _files(folder, ("*.bvh", "*.asf", "*.amc", "*.npz", "*.c3d", "*.trc"))
     return _prepare(
-        "mocap", files, lambda: read_filmed_mocap(folder, config, progress=progress), out, force, progress
+        "mocap", files, lambda: read_projected_mocap(folder, config, progress=progress), out, force, progress
     )
 
 

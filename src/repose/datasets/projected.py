@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Generator
 
 from repose.datasets.human36m import FPS, TEST_SUBJECTS
-from repose.datasets.source import Source, counter
+from repose.datasets.source import Source, count_progress
 from repose.datasets.store import Progress, Recording
 from repose.errors import Within, check_ranges, expected
 from repose.mocap.recordings import MocapClip, reading_notes, resample
@@ -24,7 +24,7 @@ from repose.skeleton import H36M_17, stature
 from repose.synthetic.detector_errors import DetectionConfig, detect
 from repose.synthetic.motions import mocap_split
 from repose.synthetic.procedural import ProceduralConfig, make_motion
-from repose.synthetic.virtual_camera import CameraConfig, film
+from repose.synthetic.virtual_camera import CameraConfig, sample_views
 
 _SIDE_PX = 1000
 _SAMPLE_FOCAL_PX = 1145.0
@@ -41,8 +41,8 @@ _SAMPLE_CAMERAS = 4
 
 
 @dataclass(frozen=True)
-class FilmConfig:
-    """How motion capture is filmed."""
+class ProjectionConfig:
+    """How motion capture is projected."""
 
     cameras: Annotated[int, Within(1, 1000)] = 4
     """Virtual cameras for every clip, each in a place of its own."""
@@ -61,7 +61,9 @@ class FilmConfig:
         check_ranges(self)
 
 
-def read_filmed_mocap(folder: str | Path, config: FilmConfig, *, progress: Progress | None = None) -> Source:
+def read_projected_mocap(
+    folder: str | Path, config: ProjectionConfig, *, progress: Progress | None = None
+) -> Source:
     """Motion capture (BVH, AMC with ASF, joint files) seen by virtual cameras.
 
     The CMU pack (`cmu_amc`, `cmu_joints17`) is split by recording; of any other folder every tenth clip
@@ -76,14 +78,14 @@ def read_filmed_mocap(folder: str | Path, config: FilmConfig, *, progress: Progr
     read = [clip for clips in parts.values() for clip in clips]
     parts = {name: [resample(clip, config.fps) for clip in clips] for name, clips in parts.items() if clips}
     total = config.cameras * sum(len(clip) for clips in parts.values() for clip in clips)
-    count = counter("filming", total, progress)
+    count = count_progress("projecting", total, progress)
     return Source(
         dataset="mocap",
         skeleton=H36M_17.name,
         target="camera",
         licence="That of the motion capture it is made from.",
         splits={
-            name: (recording for clip in clips for recording in _film(clip, config, count))
+            name: (recording for clip in clips for recording in _project(clip, config, count))
             for name, clips in parts.items()
         },
         notes=(
@@ -102,7 +104,7 @@ def make_sample(*, seed: int = 0, seconds: float = 12.0, progress: Progress | No
     """
     subjects = {"train": ("S1", "S5"), "test": TEST_SUBJECTS}
     views = _SAMPLE_CAMERAS * len(_SAMPLE_ACTIONS) * sum(map(len, subjects.values()))
-    count = counter("inventing motion", views * round(seconds * FPS), progress)
+    count = count_progress("inventing motion", views * round(seconds * FPS), progress)
 
     def recordings(split: str) -> Iterator[Recording]:
         for subject in subjects[split]:
@@ -111,14 +113,16 @@ def make_sample(*, seed: int = 0, seconds: float = 12.0, progress: Progress | No
                 name = f"s_{int(subject[1:]):02d}_{number}_subact_01"
                 own_seed = _seed_of(seed, name)
                 joints_m = _stay(next(make_motion(motion, own_seed)))
-                film = FilmConfig(
+                projection = ProjectionConfig(
                     _SAMPLE_CAMERAS,
                     own_seed,
                     detector_noise=True,
                     camera=_NEAR_LEVEL,
                     focal_px=_SAMPLE_FOCAL_PX,
                 )
-                for view, (keypoints_px, joints_cam_m) in enumerate(_views(joints_m, film, own_seed), 1):
+                for view, (keypoints_px, joints_cam_m) in enumerate(
+                    _views(joints_m, projection, own_seed), 1
+                ):
                     depth_m = joints_cam_m[..., 2]
                     root_m = depth_m[:, H36M_17.indices("pelvis")]
                     target = np.empty_like(joints_cam_m)
@@ -150,7 +154,7 @@ def make_sample(*, seed: int = 0, seconds: float = 12.0, progress: Progress | No
     )
 
 
-def _film(clip: MocapClip, config: FilmConfig, count: Callable[[int], None]) -> Iterator[Recording]:
+def _project(clip: MocapClip, config: ProjectionConfig, count: Callable[[int], None]) -> Iterator[Recording]:
     folder = Path(clip.source).parent.name
     for view, (keypoints_px, target) in enumerate(
         _views(clip.joints_m, config, _seed_of(config.seed, f"{folder}/{clip.name}")), 1
@@ -170,12 +174,12 @@ def _film(clip: MocapClip, config: FilmConfig, count: Callable[[int], None]) -> 
 
 
 def _views(
-    joints_m: Float[np.ndarray, "frames 17 3"], config: FilmConfig, seed: int
+    joints_m: Float[np.ndarray, "frames 17 3"], config: ProjectionConfig, seed: int
 ) -> Iterator[tuple[Float[np.ndarray, "frames 17 3"], Float[np.ndarray, "frames 17 3"]]]:
     """For each camera the 2D joints with confidence, in pixels, and the joints in the camera frame."""
     generator = Generator().manual_seed(seed)
     world = torch.from_numpy(joints_m).expand(config.cameras, -1, -1, -1)
-    rays, joints = film(world, config.camera, generator)
+    rays, joints = sample_views(world, config.camera, generator)
     seen = torch.cat([rays, torch.ones_like(rays[..., :1])], dim=-1)
     if config.detector_noise:
         height = stature(world).mean(dim=1) / joints[..., 2].mean(dim=(1, 2))
@@ -196,5 +200,5 @@ def _stay(joints_m: Float[np.ndarray, "frames 17 3"]) -> Float[np.ndarray, "fram
 
 
 def _seed_of(seed: int, name: str) -> int:
-    """A seed for each name, whatever else is filmed."""
+    """A seed for each name, whatever else is projected."""
     return seed * 1_000_003 + zlib.crc32(name.encode())

@@ -29,7 +29,7 @@ def numbers(name: str, array: Any) -> np.ndarray:
     return array
 
 
-def counter(what: str, total: int, progress: Progress | None) -> Callable[[int], None]:
+def count_progress(what: str, total: int, progress: Progress | None) -> Callable[[int], None]:
     """A function to call with the number of frames done since the last call."""
     done = 0
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from repose.datasets.human36m import FPS, IMAGE_SIZES, LICENCE, TEST_SUBJECTS, TRAIN_SUBJECTS
-from repose.datasets.source import Source, counter, numbers
+from repose.datasets.source import Source, count_progress, numbers
 from repose.datasets.store import Progress, Recording
 from repose.errors import expected, reads
 from repose.files.pickles import map_npz, npz_keys
@@ -152,7 +152,7 @@ def _read_pair(path_3d: Path, path_2d: Path, unpack_to: Path, progress: Progress
         notes.append(f"2D joints converted from {layout.name}")
     if extra := sorted(set(detections) - set(motions)):
         notes.append(f"2D without 3D left out: {', '.join(extra)}")
-    report = counter("storing frames", total, progress)
+    report = count_progress("storing frames", total, progress)
 
     def release() -> None:
         world.release()

@@ -61,7 +61,7 @@ def _draw(benchmark: OcclusionBenchmark, poor: Poor, path: Path) -> None:
 
     view = poor.view
     condition = next(condition for condition in CONDITIONS if condition.label == poor.condition)
-    seen = condition.see(view, benchmark.seed)
+    seen = condition.observe(view, benchmark.seed)
     if seen is None:
         raise RuntimeError(f"{poor.condition} was scored on {view.name}, to which it does not apply")
     model, lifter = next(iter(benchmark.lifters.items()))

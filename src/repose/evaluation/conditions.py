@@ -44,7 +44,7 @@ noise, but exchanged sides, lost limbs and lost frames are short."""
 
 
 @runtime_checkable
-class Hiding(Protocol):
+class Occlusion(Protocol):
     """A way in which joints come to be hidden."""
 
     def __call__(self, view: View, generator: Generator) -> Bool[Tensor, "frames 17"] | None:
@@ -109,7 +109,7 @@ class ThingHidden:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class Observation:
     """What is left of a view."""
 
     keypoints: Float[Tensor, "frames 17 3"]
@@ -123,7 +123,7 @@ class Condition:
 
     name: str
     words: str
-    hiding: Hiding | None = None
+    hiding: Occlusion | None = None
     aware: bool = True
     """Whether the detector knows which joints are hidden: their confidence is then 0. One that does not know
     reports a wrong place with confidence 1."""
@@ -137,7 +137,7 @@ class Condition:
     def label(self) -> str:
         return self.name if self.aware else f"{self.name}, unaware"
 
-    def see(self, view: View, seed: int) -> Seen | None:
+    def observe(self, view: View, seed: int) -> Observation | None:
         """The view under this condition; None where it hides nothing or everything, or the clip is too short.
 
         Whether the detector is aware or not, the same joints are hidden.
@@ -161,7 +161,7 @@ class Condition:
             else:
                 wrong = view.apparent_height * misplacement(len(view), generator)
                 keypoints[..., :2] += hidden[..., None] * wrong
-        return Seen(keypoints, hidden)
+        return Observation(keypoints, hidden)
 
 
 def misplacement(frames: int, generator: Generator) -> Float[Tensor, "frames 17 2"]:
@@ -174,7 +174,7 @@ def misplacement(frames: int, generator: Generator) -> Float[Tensor, "frames 17 
     return (place + 0.05 * drift(shape, 12, generator))[0]
 
 
-def _both(name: str, words: str, hiding: Hiding, headline: bool = False) -> tuple[Condition, Condition]:
+def _both(name: str, words: str, hiding: Occlusion, headline: bool = False) -> tuple[Condition, Condition]:
     """The condition with a detector that knows, and with one that does not."""
     return (
         Condition(name, words, hiding, headline=headline),

@@ -15,12 +15,12 @@ from jaxtyping import Bool, Float
 from repose.errors import UserError, expected
 from repose.evaluation.benchmark_report import ConditionResult, OcclusionReport, Poor, Row
 from repose.evaluation.benchmark_scores import Bootstrap, Sums, measure, pool
-from repose.evaluation.conditions import CONDITIONS, Condition, Seen
-from repose.evaluation.views import CAMERAS, FPS, CamerasName, View, choose, film_clips, read_motion
+from repose.evaluation.conditions import CONDITIONS, Condition, Observation
+from repose.evaluation.views import CAMERAS, FPS, CamerasName, View, choose, project_clips, read_motion
 from repose.lifting import Device, Lifter, load
-from repose.models.person_view import fill_gaps, person_view
+from repose.models.perspective_crop import fill_gaps, perspective_crop
 from repose.pipeline import Progress, estimate
-from repose.skeleton import H36M_17, recipe, stature
+from repose.skeleton import H36M_17, conversion_matrix, stature
 from repose.synthetic.motions import STATURE_M
 
 QUICK_FRAMES = 2500
@@ -90,7 +90,7 @@ class OcclusionBenchmark:
         clips = read_motion(motion, joint_map)
         if quick:
             clips = choose(clips, QUICK_FRAMES, seed)
-        self.views = film_clips(clips, CAMERAS[cameras], 1 if quick else VIEWS, seed)
+        self.views = project_clips(clips, CAMERAS[cameras], 1 if quick else VIEWS, seed)
 
     def run(self, progress: Progress | None = None) -> OcclusionReport:
         """Score every model and baseline under every condition."""
@@ -124,7 +124,7 @@ class OcclusionBenchmark:
         """One clip under a condition: its views that the condition applies to."""
         scored = []
         for view in views if condition.headline else views[:1]:
-            if (seen := condition.see(view, self.seed)) is not None:
+            if (seen := condition.observe(view, self.seed)) is not None:
                 sums = {
                     row: measure(
                         prediction.joints_mm, view.truth_mm, seen.hidden.numpy(), FPS, prediction.deviation_mm
@@ -160,7 +160,7 @@ class OcclusionBenchmark:
             ),
         )
 
-    def predict(self, view: View, seen: Seen) -> dict[str, Prediction]:
+    def predict(self, view: View, seen: Observation) -> dict[str, Prediction]:
         """What each baseline and model makes of a view, by the name of its row."""
         hidden = seen.hidden.numpy()
         rows = {FLAT: Prediction(flat_mm(seen))}
@@ -176,7 +176,7 @@ def interpolated_name(model: str) -> str:
     return f"{model}, interpolated"
 
 
-def lift(view: View, seen: Seen, lifter: Lifter, undo_swaps: bool) -> Prediction:
+def lift(view: View, seen: Observation, lifter: Lifter, undo_swaps: bool) -> Prediction:
     """As users lift a track of keypoints whose camera is known."""
     (pose,) = estimate(
         view.track(seen.keypoints),
@@ -186,7 +186,7 @@ def lift(view: View, seen: Seen, lifter: Lifter, undo_swaps: bool) -> Prediction
         root=False,
         undo_swaps=undo_swaps,
     )
-    convert = recipe(pose.skeleton, H36M_17)
+    convert = conversion_matrix(pose.skeleton, H36M_17)
     joints = 1000 * (convert @ pose.root_relative_m().astype(np.float64))
     deviation = None
     if pose.deviation_m is not None and pose.skeleton == H36M_17:
@@ -194,9 +194,9 @@ def lift(view: View, seen: Seen, lifter: Lifter, undo_swaps: bool) -> Prediction
     return Prediction(joints - joints[:, :1], deviation)
 
 
-def flat_mm(seen: Seen) -> Float[np.ndarray, "frames 17 3"]:
+def flat_mm(seen: Observation) -> Float[np.ndarray, "frames 17 3"]:
     """The joints as a camera sees them that looks at the person, all at one depth, made 1.70 m tall."""
-    picture = F.pad(person_view(seen.keypoints[None]).points[0], (0, 1))
+    picture = F.pad(perspective_crop(seen.keypoints[None]).points[0], (0, 1))
     picture = picture - picture[:, :1]
     size = stature(picture).median().clamp(min=1e-6)
     return (1000 * STATURE_M * picture / size).numpy().astype(np.float64)

@@ -15,10 +15,10 @@ from repose.datasets.store import MANIFEST, ClipStore
 from repose.errors import expected
 from repose.mocap.recordings import MocapClip, read_cmu, read_mocap, resample, split_at_jumps
 from repose.pose import Pose2D
-from repose.skeleton import H36M_17, recipe, stature
+from repose.skeleton import H36M_17, conversion_matrix, stature
 from repose.synthetic.motions import STATURE_M
 from repose.synthetic.procedural import ProceduralConfig, make_motion
-from repose.synthetic.virtual_camera import CameraConfig, film
+from repose.synthetic.virtual_camera import CameraConfig, sample_views
 
 FPS = 30.0
 SIDE_PX = 1000
@@ -131,7 +131,7 @@ def _of_store(path: Path) -> list[MocapClip]:
         truth, unit_m = split.arrays["target"], 1.0
     else:
         expected(str(path), "the truth in millimetres", "image units only")
-    convert = recipe(store.skeleton, H36M_17)
+    convert = conversion_matrix(store.skeleton, H36M_17)
     clips = []
     for sequence in split.sequences:
         joints = convert @ truth[sequence.start : sequence.stop] * unit_m
@@ -151,20 +151,24 @@ def choose(clips: Sequence[MocapClip], frames: int, seed: int) -> list[MocapClip
     return [clips[i] for i in sorted(chosen)]
 
 
-def film_clips(clips: Sequence[MocapClip], camera: CameraConfig, views: int, seed: int) -> list[list[View]]:
+def project_clips(
+    clips: Sequence[MocapClip], camera: CameraConfig, views: int, seed: int
+) -> list[list[View]]:
     """Each clip from so many sides. Seed, name and number of a clip alone decide where its cameras stand."""
-    filmed = []
+    projected = []
     for number, clip in enumerate(clips):
         generator = seeded(seed, number, clip.name, "camera")
-        rays, joints = film(torch.from_numpy(clip.joints_m).expand(views, -1, -1, -1), camera, generator)
+        rays, joints = sample_views(
+            torch.from_numpy(clip.joints_m).expand(views, -1, -1, -1), camera, generator
+        )
         size = STATURE_M / stature(joints).mean(dim=1)
-        filmed.append(
+        projected.append(
             [
                 View(number, clip.name, view, joints[view] * size[view], rays[view], _focal_px(rays[view]))
                 for view in range(views)
             ]
         )
-    return filmed
+    return projected
 
 
 def _focal_px(rays: Float[Tensor, "frames 17 2"]) -> float:

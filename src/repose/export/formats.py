@@ -63,7 +63,7 @@ def export_poses(
     `.bvh`, `.trc` and `.c3d` hold one person: with several there is a file each, `walk_person_0.bvh` for
     `walk.bvh`. `.glb`, `.usd` (binary) and `.usda` (text) hold all of them. These are upright, y up
     (`repose.export.upright.to_world`). `.csv`, `.parquet` and `.json` hold the numbers as they are, in the
-    result's own coordinates, and their account. `unit` is that of a BVH file, centimetres unless given.
+    result's own coordinates, and their `about`. `unit` is that of a BVH file, centimetres unless given.
 
     Raises UserError for another suffix, no tracks or tracks that the format cannot hold, an optional
     package that is not there, files that exist unless `force` is set, and a place that cannot be written.

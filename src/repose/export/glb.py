@@ -29,7 +29,7 @@ def write_glb(poses: Sequence[Pose3D], path: Path) -> None:
     Each person is a skeleton of `repose.export.rig` with a figure of rounded limbs, and all of them move
     in the one animation `motion`, which begins with the first frame of any. Keys are at the poses' own times.
     While a person is absent their scale is 0. Units and up axis are glTF's own: metres, y up. The scene's
-    `extras` hold each person's account, and the animation's their `frames`, `times_s`, `seen` and, where
+    `extras` hold each person's `about`, and the animation's their `frames`, `times_s`, `seen` and, where
     there is one, `deviation_m`, in the order of `joints`.
 
     Raises UserError where a joint of H36M-17 cannot be made from those of a pose.

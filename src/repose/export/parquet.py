@@ -14,7 +14,7 @@ from repose.pose import Pose3D
 def write_parquet(poses: Sequence[Pose3D], path: Path) -> None:
     """One row per track and frame, with the columns of `repose.export.results.write_csv`, exact.
 
-    The schema's metadata hold the tracks' accounts, a JSON list, under `repose`. What a track lacks is null.
+    The schema's metadata hold the tracks' `about`, a JSON list, under `repose`. What a track lacks is null.
 
     Raises UserError where pyarrow is not installed, for no tracks, and for tracks of several skeletons.
     """

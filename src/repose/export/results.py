@@ -1,6 +1,6 @@
 """The result files `poses.npz`, `poses.json` and `poses.csv`: 3D tracks that say what they are.
 
-Each file alone describes itself. What holds for a whole track (its *account*: joints, parents, units,
+Each file alone describes itself. What holds for a whole track (`about`: joints, parents, units,
 axes, frame, rate, scale, model, …) is one JSON object: in the `.npz` the string array `about`, in the
 `.json` the keys beside a track's `poses`, in the `.csv` the column `about` on the first row of the track.
 
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from repose.errors import UserError, expected, reads
-from repose.export.account import Account, Record
+from repose.export.about import About, Record
 from repose.files.arrays import NUMPY_STARTS, load_arrays
 from repose.files.output import stage
 from repose.files.structured import convert, decode
@@ -83,24 +83,24 @@ def read_poses(path: str | Path) -> list[Pose3D]:
         expected(name, "the arrays of a complete result", f"no {', '.join(missing)}", "Make it again.")
     about, rows = arrays["about"], arrays["rows"]
     if about.ndim != 1 or about.dtype.kind != "U" or rows.shape != (len(about), 2) or not len(about):
-        expected(name, "an account and rows for each track", f"about {about.shape}, rows {rows.shape}")
+        expected(name, "`about` and rows for each track", f"about {about.shape}, rows {rows.shape}")
     there = arrays["frames"].size
     if rows.dtype.kind not in "iu" or any(not 0 <= first <= last <= there for first, last in rows.tolist()):
         expected(f"{name}: rows", f"first and last of each track's rows, of {there}", rows.tolist())
     poses = []
     for number, (text, bounds) in enumerate(zip(about.tolist(), rows.tolist(), strict=True)):
         where = f"{name}: track {number}"
-        account: Account = decode(where, text, Account)
-        convert(f"{where}: record", account.record, Record)
+        header: About = decode(where, text, About)
+        convert(f"{where}: record", header.record, Record)
         try:
-            poses.append(_take(account, arrays, slice(*bounds)))
+            poses.append(_take(header, arrays, slice(*bounds)))
         except (UserError, ValueError) as error:
             raise UserError(f"{where}: {str(error).partition(chr(10))[0]}", "Make it again.") from None
     return poses
 
 
 def describe(pose: Pose3D) -> dict[str, Any]:
-    """The account of a track: everything but its numbers per frame, as plain JSON values.
+    """What holds for a whole track (`about`): everything but its numbers per frame, as plain JSON values.
 
     Tuples in `record` become lists, NumPy values plain ones, and numbers that are not finite null.
     """
@@ -132,7 +132,7 @@ def write_npz(poses: Sequence[Pose3D], path: Path) -> None:
 
     Per row: `track_id`, `frames`, `times_s`, `joints_m`, `seen`, `confidence`, `deviation_m` and `points_px`
     (NaN for a track without them). For the file: `format`, `version`, `skeleton`, `joints`, `parents`
-    (indices), `units`, `coordinates`, `fps` and `about`, one account per track.
+    (indices), `units`, `coordinates`, `fps` and `about`, one text per track.
     """
     skeleton = one_skeleton(poses)
     stops = np.cumsum([len(pose) for pose in poses])
@@ -146,7 +146,7 @@ def write_npz(poses: Sequence[Pose3D], path: Path) -> None:
         }
         for pose in poses
     ]
-    accounts = [{**describe(pose), "dtypes": kinds} for pose, kinds in zip(poses, dtypes, strict=True)]
+    abouts = [{**describe(pose), "dtypes": kinds} for pose, kinds in zip(poses, dtypes, strict=True)]
     np.savez_compressed(
         path,
         format=np.array(FORMAT),
@@ -157,7 +157,7 @@ def write_npz(poses: Sequence[Pose3D], path: Path) -> None:
         units=np.array(json.dumps(_UNITS)),
         coordinates=np.array([pose.coordinates for pose in poses]),
         fps=np.array([pose.fps for pose in poses]),
-        about=np.array([json.dumps(account) for account in accounts]),
+        about=np.array([json.dumps(about) for about in abouts]),
         rows=np.column_stack([stops - [len(pose) for pose in poses], stops]),
         track_id=np.repeat([pose.track_id for pose in poses], [len(pose) for pose in poses]),
         frames=np.concatenate([pose.frames for pose in poses]),
@@ -171,7 +171,7 @@ def write_npz(poses: Sequence[Pose3D], path: Path) -> None:
 
 
 def write_json(poses: Sequence[Pose3D], path: Path) -> None:
-    """One object per track with its account and `poses`, one line per frame.
+    """One object per track with its `about` and `poses`, one line per frame.
 
     A frame has `frame`, `time_s`, and in the order of `joints` `joints_m`, `seen` (true seen, false
     inferred), `confidence` and, for a track that has them, `deviation_m` and the 2D keypoints `points_px`.
@@ -180,8 +180,8 @@ def write_json(poses: Sequence[Pose3D], path: Path) -> None:
     with path.open("w", encoding="utf-8") as file:
         file.write(f'{{"format": {json.dumps(FORMAT)}, "version": {VERSION}, "tracks": [')
         for number, pose in enumerate(poses):
-            account = json.dumps(describe(pose), ensure_ascii=False, indent=1).removesuffix("\n}")
-            file.write(("" if number == 0 else ",") + "\n" + account + ',\n "poses": [')
+            about = json.dumps(describe(pose), ensure_ascii=False, indent=1).removesuffix("\n}")
+            file.write(("" if number == 0 else ",") + "\n" + about + ',\n "poses": [')
             for row, frame in enumerate(_json_frames(pose)):
                 file.write(("" if row == 0 else ",") + "\n  " + json.dumps(frame))
             file.write("\n ]}")
@@ -240,33 +240,33 @@ def _or_nan(values: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
     return np.full(shape, np.nan, dtype=np.float32) if values is None else values
 
 
-def _take(account: Account, arrays: dict[str, np.ndarray], rows: slice) -> Pose3D:
-    """The track that the account and these rows describe; ValueError for joints that are no skeleton."""
-    joints, dtypes = tuple(account.joints), account.dtypes
-    parents = tuple(-1 if parent is None else joints.index(parent) for parent in account.parents)
+def _take(about: About, arrays: dict[str, np.ndarray], rows: slice) -> Pose3D:
+    """The track that `about` and these rows describe; ValueError for joints that are no skeleton."""
+    joints, dtypes = tuple(about.joints), about.dtypes
+    parents = tuple(-1 if parent is None else joints.index(parent) for parent in about.parents)
 
     def exact(key: str, dtype: str | None) -> np.ndarray:
         return arrays[key][rows].astype(dtype)
 
-    T_cam_world = account.T_cam_world
+    T_cam_world = about.T_cam_world
     return Pose3D(
         joints_m=exact("joints_m", dtypes.joints_m),
         seen=arrays["seen"][rows],
         frames=arrays["frames"][rows],
-        fps=account.fps,
-        skeleton=Skeleton(account.skeleton, joints, parents),
-        track_id=account.track_id,
-        coordinates=account.coordinates,
-        scale=account.scale,
+        fps=about.fps,
+        skeleton=Skeleton(about.skeleton, joints, parents),
+        track_id=about.track_id,
+        coordinates=about.coordinates,
+        scale=about.scale,
         confidence=exact("confidence", dtypes.confidence),
         points_px=None if dtypes.points_px is None else exact("points_px", dtypes.points_px),
         deviation_m=None if dtypes.deviation_m is None else exact("deviation_m", dtypes.deviation_m),
         T_cam_world=None if dtypes.T_cam_world is None else np.array(T_cam_world, dtypes.T_cam_world),
         times_s=arrays["times_s"][rows],
-        image_size=account.image_size,
-        intrinsics_px=account.intrinsics_px,
-        model=account.model,
-        record=account.record,
+        image_size=about.image_size,
+        intrinsics_px=about.intrinsics_px,
+        model=about.model,
+        record=about.record,
     )
 
 

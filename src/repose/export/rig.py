@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from repose.geometry.rotation import Rotation, axis_angle_to_matrix, forward_kinematics, shortest_arc
 from repose.sequence import low_pass
-from repose.skeleton import H36M_17, Skeleton, recipe
+from repose.skeleton import H36M_17, Skeleton, conversion_matrix
 
 _X, _Y, _Z = np.eye(3)
 
@@ -117,7 +117,7 @@ def fit_rig(joints_m: Float[np.ndarray, "frames joints 3"], skeleton: Skeleton, 
 
     Raises UserError where a joint of H36M-17 cannot be made from those of `skeleton`.
     """
-    joints = np.einsum("ts,fsa->fta", recipe(skeleton, H36M_17), joints_m.astype(np.float64))
+    joints = np.einsum("ts,fsa->fta", conversion_matrix(skeleton, H36M_17), joints_m.astype(np.float64))
     place = dict(zip(H36M_17.joints, np.moveaxis(joints, 1, 0), strict=True))
     directions = _directions(place, fps)
     names = tuple(node.name for node in _NODES)

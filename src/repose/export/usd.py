@@ -23,7 +23,7 @@ def write_usd(poses: Sequence[Pose3D], path: Path) -> None:
     axis are set; a time code is a frame of the source. Samples are at the poses' own times. While a person is
     absent they are invisible. The animation has
     the attributes `repose:joints`, `repose:seen`, `repose:deviation_m` (one value a joint), and
-    `repose:account`, the JSON text that says how the pose came about. `.usda` is text, `.usd` binary.
+    `repose:about`, the JSON text that says how the pose came about. `.usda` is text, `.usd` binary.
 
     Raises UserError where usd-core is not installed, and where a joint of H36M-17 cannot be made from those
     of a pose.
@@ -95,7 +95,7 @@ def _add_facts(prim: Any, pose: Pose3D, codes: np.ndarray) -> None:
 
     kinds = Sdf.ValueTypeNames
     prim.CreateAttribute("repose:joints", kinds.TokenArray).Set(list(pose.skeleton.joints))
-    prim.CreateAttribute("repose:account", kinds.String).Set(json.dumps(describe(pose)))
+    prim.CreateAttribute("repose:about", kinds.String).Set(json.dumps(describe(pose)))
     seen = prim.CreateAttribute("repose:seen", kinds.BoolArray)
     for row, code in zip(pose.seen.tolist(), codes.tolist(), strict=True):
         seen.Set(Vt.BoolArray(row), code)

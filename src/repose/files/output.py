@@ -30,7 +30,7 @@ def forget_placed() -> None:
 def check_output(folder: str | Path, names: Iterable[str], *, force: bool = False) -> None:
     """Raise UserError if `folder` has one of the files `names` and `force` is not set, or is no folder.
 
-    Meant to be called before long work, so that it is not done in vain; `stage` checks again.
+    Meant to be called before long work, so that it is not wasted; `stage` checks again.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():

@@ -38,7 +38,7 @@ def convert(name: str, values: Any, kind: Any, hint: str = _AGAIN) -> Any:
 
 
 def _refused(name: str, error: Exception, hint: str) -> UserError:
-    """In the house form: msgspec says "Expected `int`, got `str` - at `$.fps`"."""
+    """In the usual form: msgspec says "Expected `int`, got `str` - at `$.fps`"."""
     if isinstance(error, RecursionError):
         return UserError(f"{name}: expected values nested a few deep, found thousands", hint)
     if not isinstance(error, msgspec.ValidationError):

@@ -88,7 +88,7 @@ class Up:
         return T
 
 
-def given_up(pitch_deg: float, roll_deg: float) -> Up:
+def stated_up(pitch_deg: float, roll_deg: float) -> Up:
     """Up for a camera that looks down by `pitch_deg`, in whose picture uprights lean right by `roll_deg`.
 
     Raises UserError for angles that no camera has.

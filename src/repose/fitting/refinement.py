@@ -12,12 +12,12 @@ from repose.fitting.bones import hold_lengths, measure_bones
 from repose.fitting.config import RefineConfig
 from repose.fitting.contacts import episodes
 from repose.fitting.feet import NEAR_GROUND_M, find_footing, hold_feet
-from repose.fitting.gravity import PICTURE_UP, Up, find_up, foot_contacts, given_up
+from repose.fitting.gravity import PICTURE_UP, Up, find_up, foot_contacts, stated_up
 from repose.fitting.measures import Measures, acceleration, bone_variation, foot_skating
 from repose.fitting.smoothing import follow, low_pass, remove_spikes
 from repose.floor import floor_m
 from repose.pose import Pose3D
-from repose.skeleton import ANKLE_HEIGHT, H36M_17, recipe, stature
+from repose.skeleton import ANKLE_HEIGHT, H36M_17, conversion_matrix, stature
 
 FEET = ("left_ankle", "right_ankle")
 
@@ -71,7 +71,7 @@ class _Track:
     """What was not done though it was wanted, and why."""
     facts: dict[str, Any] = field(default_factory=dict)
     up: dict[str, Any] | None = None
-    """How up was found here (`repose.export.account.UpAccount`)."""
+    """How up was found here (`repose.export.about.UpRecord`)."""
 
     def __post_init__(self) -> None:
         self.touching = np.zeros((len(self.pose), 2), dtype=bool)
@@ -83,12 +83,12 @@ class _Track:
     @property
     def body_m(self) -> Float[np.ndarray, "frames 17 3"]:
         """The joints of H36M-17."""
-        return recipe(self.pose.skeleton, H36M_17) @ self.joints_m
+        return conversion_matrix(self.pose.skeleton, H36M_17) @ self.joints_m
 
     @property
     def body_seen(self) -> Bool[np.ndarray, "frames 17"]:
         """Which of `body_m` were seen: those all of whose parts were."""
-        parts = recipe(self.pose.skeleton, H36M_17) != 0
+        parts = conversion_matrix(self.pose.skeleton, H36M_17) != 0
         return np.stack([self.pose.seen[:, used].all(axis=1) for used in parts], axis=1)
 
     def ankles_m(self, joints_m: Float[np.ndarray, "frames joints 3"]) -> Float[np.ndarray, "frames 2 3"]:
@@ -153,7 +153,7 @@ def _stand(tracks: Sequence[_Track], config: RefineConfig) -> None:
     """Up, the ground and the feet on it, for everybody together."""
     known = _known_world(tracks)
     if config.camera_pitch_deg is not None and config.camera_roll_deg is not None:
-        up = given_up(config.camera_pitch_deg, config.camera_roll_deg)
+        up = stated_up(config.camera_pitch_deg, config.camera_roll_deg)
         known = None
     elif known is not None:
         up = Up(known[:3, 2], "known already", None)

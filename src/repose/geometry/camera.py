@@ -88,8 +88,8 @@ class Camera:
 def to_screen(
     points_px: Float[np.ndarray, "*batch 2"], image_size: tuple[int, int]
 ) -> Float[np.ndarray, "*batch 2"]:
-    """Pixels in units of the picture: its width goes from -1 to 1, height is in the same unit, 0 amid both
-    (the normalisation `screen`, published by VideoPose3D, Pavllo et al. 2019)."""
+    """Pixels in units of the picture: its width goes from -1 to 1, height is in the same unit, the middle
+    is 0 (the normalisation `screen`, published by VideoPose3D, Pavllo et al. 2019)."""
     # One axis at a time: NumPy is slow where the last one is short.
     axes = [(points_px[..., i] * 2 - side) / image_size[0] for i, side in enumerate(image_size)]
     return np.stack(axes, axis=-1)

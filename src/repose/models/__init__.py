@@ -12,6 +12,7 @@ from repose.models.checkpoint import (
     packaged_weights,
     save_checkpoint,
 )
+from repose.models.cropped import Cropped, CroppedConfig
 from repose.models.dstformer import DSTformer, DSTformerConfig
 from repose.models.frameformer import FrameFormer, FrameFormerConfig
 from repose.models.registry import (
@@ -23,11 +24,12 @@ from repose.models.registry import (
     register_architecture,
     registered,
 )
-from repose.models.viewed import Viewed, ViewedConfig
 
 __all__ = [
     "AGFormer",
     "AGFormerConfig",
+    "Cropped",
+    "CroppedConfig",
     "DSTformer",
     "DSTformerConfig",
     "FrameFormer",
@@ -35,8 +37,6 @@ __all__ = [
     "ListedModel",
     "ModelSpec",
     "PoseModel",
-    "Viewed",
-    "ViewedConfig",
     "build",
     "find_spec",
     "list_models",

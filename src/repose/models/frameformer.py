@@ -2,7 +2,7 @@
 
 All 17 joints of a frame share one token and attention runs over time alone, so that a frame costs a
 hundredth of what a token per joint costs. The network sees the clip by a camera that looks straight at
-the person (`repose.models.person_view`), and its answer is turned back.
+the person (`repose.models.perspective_crop`), and its answer is turned back.
 Positions in time enter attention by rotation (RoPE, Su et al. 2021), so any number of frames will do.
 """
 
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from repose.models.person_view import USUAL_SIZE_M, person_view, rotate
+from repose.models.perspective_crop import USUAL_SIZE_M, perspective_crop, rotate
 from repose.models.registry import (
     Joints,
     Layers,
@@ -62,7 +62,7 @@ class FrameFormer(PoseModel):
         Returns joints minus the pelvis in the camera frame, in metres of a person 1.70 m tall, and with
         `config.deviation` the logarithm of each joint's deviation as a fourth column.
         """
-        view = person_view(keypoints)
+        view = perspective_crop(keypoints)
         batch, frames = keypoints.shape[:2]
         size = (view.size.log() + 1.5)[:, None].expand(batch, frames, 1)
         x = torch.cat([view.points.flatten(2), keypoints[..., 2], view.track, size], dim=-1)

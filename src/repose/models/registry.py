@@ -111,6 +111,16 @@ class PoseModel(nn.Module):
 
 _architectures: dict[str, tuple[type, Callable[[Any], PoseModel]]] = {}
 _specs: dict[str, ModelSpec] = {}
+_FORMER = {"-viewed": "-cropped", "viewed": "cropped"}
+"""Ends of names of models and architectures in version 0.1, still understood."""
+
+
+def _present(name: str) -> str:
+    """The name as of now of a model or an architecture."""
+    for former, present in _FORMER.items():
+        if name.endswith(former):
+            return name.removesuffix(former) + present
+    return name
 
 
 def register_architecture(name: str, config: type, module: Callable[[Any], PoseModel]) -> None:
@@ -145,6 +155,7 @@ def find_spec(name: str) -> ModelSpec:
     Raises:
         UserError: there is none.
     """
+    name = _present(name)
     if name not in _specs:
         raise UserError(f"no model is called {name!r}", f"Known models: {', '.join(_specs)}.")
     return _specs[name]
@@ -195,10 +206,10 @@ def parameter_count(spec: ModelSpec) -> int:
 
 
 def _architecture(spec: ModelSpec) -> tuple[type, Callable[[Any], PoseModel]]:
-    if spec.architecture not in _architectures:
+    if (name := _present(spec.architecture)) not in _architectures:
         raise UserError(
             f"model {spec.name!r}: no architecture is called {spec.architecture!r}",
             f"Known architectures: {', '.join(_architectures)}. Others must be registered first "
             "(repose.models.register_architecture).",
         )
-    return _architectures[spec.architecture]
+    return _architectures[name]

@@ -24,7 +24,7 @@ from repose.synthetic.batch import Batch
 from repose.synthetic.detector_errors import DetectionConfig, detect
 from repose.synthetic.occlusion import self_occluded
 from repose.synthetic.procedural import ProceduralConfig, make_motion
-from repose.synthetic.virtual_camera import CameraConfig, film
+from repose.synthetic.virtual_camera import CameraConfig, sample_views
 
 STATURE_M = 1.70
 """Targets are scaled to a person of this height, since one camera cannot know it."""
@@ -148,11 +148,11 @@ class SyntheticClips(Dataset[Batch]):
         joints = exchange_arms(joints, exchanged, generator)
         joints = resize_bones(joints, config.bone_spread, generator)
         joints = shift_joints(joints, config.shift_m, generator)
-        batch = see(joints, config.camera, config.detection, generator)
+        batch = observe(joints, config.camera, config.detection, generator)
         return Batch(batch.keypoints[self.rows], batch.target[self.rows])
 
 
-def see(
+def observe(
     joints_m: Float[Tensor, "batch frames joints 3"],
     camera: CameraConfig,
     detection: DetectionConfig,
@@ -160,10 +160,10 @@ def see(
 ) -> Batch:
     """World joints as a detector behind a virtual camera reports them, and the truth to learn.
 
-    Keypoints are rays x/z, y/z and confidence (see `repose.models.person_view`); targets are joints minus
+    Keypoints are rays x/z, y/z and confidence (see `models.perspective_crop`); targets are joints minus
     the pelvis in the camera frame, in metres of a person 1.70 m tall.
     """
-    rays, joints = film(joints_m, camera, generator)
+    rays, joints = sample_views(joints_m, camera, generator)
     height = stature(joints_m).mean(dim=1)
     hidden = self_occluded(joints)
     keypoints = detect(rays, height / joints[..., 2].mean(dim=(1, 2)), detection, generator, hidden)

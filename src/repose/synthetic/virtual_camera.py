@@ -31,7 +31,7 @@ class CameraConfig:
         check_ranges(self)
 
 
-def film(
+def sample_views(
     joints_m: Float[Tensor, "batch frames joints 3"], config: CameraConfig, generator: Generator
 ) -> tuple[Float[Tensor, "batch frames joints 2"], Float[Tensor, "batch frames joints 3"]]:
     """See each clip with a camera of its own, which stands still.

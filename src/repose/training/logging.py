@@ -15,7 +15,7 @@ from repose.training.run_folder import CONFIG, SCORES, Scores, read_config, read
 SHOWN_EVERY = 20
 
 
-class Journal:
+class TrainingLog:
     """Curves for TensorBoard and, if asked for, Weights & Biases; scores as lines of JSON.
 
     Silent unless active: one process of a run writes. `wandb` names the project there.
@@ -51,7 +51,7 @@ class Journal:
         self.progress = Progress(*columns)
         self.task = self.progress.add_task("training", total=steps, completed=first)
 
-    def __enter__(self) -> "Journal":
+    def __enter__(self) -> "TrainingLog":
         if self.active:
             self.progress.start()
         return self

@@ -26,7 +26,7 @@ from repose.models.recompute import recompute, release_memory
 from repose.skeleton import get_skeleton
 from repose.synthetic.batch import Batch
 from repose.synthetic.motions import SyntheticClips, SyntheticConfig
-from repose.training.logging import SHOWN_EVERY, Journal, import_wandb
+from repose.training.logging import SHOWN_EVERY, TrainingLog, import_wandb
 from repose.training.run_folder import (
     STATE,
     as_json,
@@ -37,7 +37,7 @@ from repose.training.run_folder import (
     save_tensors,
     versions,
 )
-from repose.training.validation import Examination, StoreExamination
+from repose.training.validation import StoreValidation, Validation
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -129,9 +129,9 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False) -> Path:
     model = make_model(config)
     data = open_data(config, model, fabric.global_rank, fabric.world_size)
     if isinstance(data, SyntheticClips):
-        examination: Examination | StoreExamination = Examination(data)
+        validation: Validation | StoreValidation = Validation(data)
     else:
-        examination = StoreExamination(data)
+        validation = StoreValidation(data)
     steps, period = config.steps, lambda step: step  # what is counted, for the rate and for validation
     if isinstance(data, StoreClips) and config.epochs is not None:
         steps, period = data.steps(config.epochs), data.epoch
@@ -145,7 +145,7 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False) -> Path:
     model_on_device, optimizer = fabric.setup(model, optimizer)
     first, best = restore(folder / STATE, model, optimizer) if resume else (0, math.inf)
 
-    with Journal(folder, first, steps, active=fabric.is_global_zero, wandb=config.wandb) as journal:
+    with TrainingLog(folder, first, steps, active=fabric.is_global_zero, wandb=config.wandb) as log:
         for step, batch in zip(
             range(first, steps), batches(data, first, steps, config.workers), strict=False
         ):
@@ -181,30 +181,30 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False) -> Path:
             optimizer.step()
             if config.recompute and fabric.device.type == "cpu":
                 release_memory()
-            journal.advance()
+            log.advance()
             if step % SHOWN_EVERY == 0:
                 # The mean over all devices, as the gradient is.
                 own = {name: value * batch.share for name, value in {"loss": loss.detach(), **parts}.items()}
                 shown = cast(dict[str, Tensor], fabric.all_reduce(own, reduce_op="mean"))
-                journal.curves(step, {**shown, "rate": rate, "gradient": norm})
+                log.curves(step, {**shown, "rate": rate, "gradient": norm})
 
             done = step + 1
             last = done == steps
             ended = period(done) > period(step)
             if fabric.is_global_zero and (last or (ended and period(done) % config.validate_every == 0)):
-                scores = examination.score(model, fabric.device)
-                journal.scores(done, scores)
-                if scores[examination.decides] < best:
-                    best = scores[examination.decides]
+                scores = validation.score(model, fabric.device)
+                log.scores(done, scores)
+                if scores[validation.decides] < best:
+                    best = scores[validation.decides]
                     save_checkpoint(folder / "best.safetensors", model, trained(model, config, done, scores))
                 if last:
                     spec = trained(model, config, done, scores)
-                    if isinstance(examination, Examination):
-                        factors = examination.deviation_factors(model, fabric.device)
+                    if isinstance(validation, Validation):
+                        factors = validation.deviation_factors(model, fabric.device)
                         spec = replace(spec, deviation_factors=factors)
                     save_checkpoint(folder / "model.safetensors", model, spec)
             if fabric.is_global_zero and (last or done % config.save_every == 0):
-                journal.flush()
+                log.flush()
                 save_state(folder / STATE, model, optimizer, done, best)
     fabric.barrier()
     return folder / "model.safetensors"
@@ -214,7 +214,7 @@ def choose_devices(config: TrainConfig) -> "Fabric":
     """Devices and precision of the run; nothing is started yet."""
     try:
         from lightning_fabric import Fabric
-        from torch.utils.tensorboard import SummaryWriter  # noqa: F401  the journal needs it
+        from torch.utils.tensorboard import SummaryWriter  # noqa: F401  the log needs it
     except ImportError as error:
         raise UserError(
             f"training needs {error.name}, which is not installed", "pip install lightning-fabric tensorboard"

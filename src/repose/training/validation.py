@@ -16,11 +16,11 @@ from repose.models import PoseModel
 from repose.synthetic.augment import resize_bones, shift_joints
 from repose.synthetic.batch import Batch
 from repose.synthetic.detector_errors import DetectionConfig
-from repose.synthetic.motions import MotionBank, SyntheticClips, see
+from repose.synthetic.motions import MotionBank, SyntheticClips, observe
 from repose.synthetic.procedural import ProceduralConfig, make_motion
 
 
-class Examination:
+class Validation:
     """A fixed set of validation clips, the same for every run: clean 2D and detector-like 2D."""
 
     decides = "noisy_p_mpjpe_mm"
@@ -35,8 +35,8 @@ class Examination:
         joints = self._sample(generator)
         clean = DetectionConfig(p_clean=1.0, fast_noise=(1e-9, 1e-8), p_unsure=0.0)
         self.batches = {
-            "clean": see(joints, data.config.camera, clean, generator),
-            "noisy": see(joints, data.config.camera, DetectionConfig(p_clean=0.0), generator),
+            "clean": observe(joints, data.config.camera, clean, generator),
+            "noisy": observe(joints, data.config.camera, DetectionConfig(p_clean=0.0), generator),
         }
 
     def _sample(self, generator: Generator) -> Float[Tensor, "clips frames joints 3"]:
@@ -52,7 +52,7 @@ class Examination:
         for _ in range(times):
             joints = resize_bones(self._sample(generator), config.bone_spread, generator)
             joints = shift_joints(joints, config.shift_m, generator)
-            yield see(joints, config.camera, config.detection, generator)
+            yield observe(joints, config.camera, config.detection, generator)
 
     def score(self, model: PoseModel, device: torch.device) -> dict[str, float]:
         """Errors in millimetres of a person 1.70 m tall; lost joints apart for the noisy clips."""
@@ -104,7 +104,7 @@ class Examination:
         return factors
 
 
-class StoreExamination:
+class StoreValidation:
     """The store's own test data (its validation data, where there is no test), the published way.
 
     Raises UserError for a store without either, and one whose truth is not known in millimetres.

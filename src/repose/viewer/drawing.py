@@ -61,29 +61,29 @@ def draw_overlay(
 
 def draw_space(picture: Picture, scene: Scene, frame: int, camera: Camera, *, trails: bool = True) -> None:
     """Draw ground, trails and people as `camera` sees them; `picture` has the camera's size."""
-    see = See(camera)
-    _draw_grid(picture, scene, frame, see)
+    project = Projection(camera)
+    _draw_grid(picture, scene, frame, project)
     everybody = range(len(scene.figures))
     joints = {number: scene.joints_m(number, frame) for number in everybody}
     present = {number: place for number, place in joints.items() if place is not None}
     for number, place in present.items():
-        _draw_shadow(picture, scene.figures[number], place, see)
+        _draw_shadow(picture, scene.figures[number], place, project)
     for number in everybody:
         if trails and not scene.figures[number].compared:
-            _draw_trail(picture, scene, number, frame, see)
-    by_distance = sorted(present, key=lambda number: -float(see(present[number])[1].mean()))
+            _draw_trail(picture, scene, number, frame, project)
+    by_distance = sorted(present, key=lambda number: -float(project(present[number])[1].mean()))
     for number in sorted(by_distance, key=lambda number: not scene.figures[number].compared):
         figure = scene.figures[number]
-        points, depths = see(present[number])
+        points, depths = project(present[number])
         row = figure.row(frame)
         if figure.pose.deviation_m is not None and not figure.compared:
-            radii = figure.pose.deviation_m[row] * see.focal_px / depths
+            radii = figure.pose.deviation_m[row] * project.focal_px / depths
             _draw_deviation(picture, figure, row, points, radii)
-        _draw_skeleton(picture, figure, row, points, depths, _BONE_M * see.focal_px / depths)
+        _draw_skeleton(picture, figure, row, points, depths, _BONE_M * project.focal_px / depths)
         _draw_name(picture, scene, figure, points)
 
 
-class See:
+class Projection:
     """Places in the world to pixels and depths; what is behind the camera comes to lie far outside."""
 
     def __init__(self, camera: Camera) -> None:
@@ -146,7 +146,7 @@ def _draw_name(picture: Picture, scene: Scene, figure: Figure, points: Float[np.
     write(picture, figure.name, x, y, size, rgb(figure.colour))
 
 
-def _draw_grid(picture: Picture, scene: Scene, frame: int, see: See) -> None:
+def _draw_grid(picture: Picture, scene: Scene, frame: int, project: Projection) -> None:
     """Squares of half a metre around the people, fading with distance."""
     centre = scene.centre_m[frame, :2]
     reach = max(2.0, 2.2 * scene.radius_m)
@@ -161,7 +161,7 @@ def _draw_grid(picture: Picture, scene: Scene, frame: int, see: See) -> None:
         pieces.append(np.stack([lines[:, :-1], lines[:, 1:]], axis=2).reshape(-1, 2, 2))
     flat = np.concatenate(pieces)
     strength = 1 - np.linalg.norm(flat.mean(axis=1) - centre, axis=-1) / reach
-    points, _ = see(np.concatenate([flat, np.zeros((*flat.shape[:2], 1))], axis=-1))
+    points, _ = project(np.concatenate([flat, np.zeros((*flat.shape[:2], 1))], axis=-1))
     level = np.ceil(strength * 6).astype(int)
     for shade in range(1, 7):
         colour = mixed(rgb(palette.GRID), min(1.0, shade / 4))
@@ -170,19 +170,19 @@ def _draw_grid(picture: Picture, scene: Scene, frame: int, see: See) -> None:
         )
 
 
-def _draw_shadow(picture: Picture, figure: Figure, joints: np.ndarray, see: See) -> None:
-    points, depths = see(joints * (1, 1, 0))
+def _draw_shadow(picture: Picture, figure: Figure, joints: np.ndarray, project: Projection) -> None:
+    points, depths = project(joints * (1, 1, 0))
     for bone in figure.pose.skeleton.bones:
         capsule(
             picture,
             points[list(bone)],
-            1.2 * _BONE_M * see.focal_px / depths[list(bone)],
+            1.2 * _BONE_M * project.focal_px / depths[list(bone)],
             rgb(palette.SHADOW),
         )
 
 
-def _draw_trail(picture: Picture, scene: Scene, number: int, frame: int, see: See) -> None:
-    points, _ = see(scene.trail_m(number, frame, TRAIL_S))
+def _draw_trail(picture: Picture, scene: Scene, number: int, frame: int, project: Projection) -> None:
+    points, _ = project(scene.trail_m(number, frame, TRAIL_S))
     colour = rgb(scene.figures[number].colour)
     for shade, piece in enumerate(np.array_split(np.arange(len(points)), 8), start=1):
         if len(piece):

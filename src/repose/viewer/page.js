@@ -16,7 +16,7 @@ const state = {
 };
 let times, centre, count;
 
-// Unpacking: differences from row to row, low bytes first, in the order in which the account names them.
+// Unpacking: differences from row to row, low bytes first, in the order in which `about` names them.
 
 async function unpack() {
   const bytes = Uint8Array.from(atob($("#motion").textContent), (letter) => letter.charCodeAt(0));

@@ -62,11 +62,11 @@ def write_page(
     step = max(1, math.ceil(scene.fps / _PICTURE_RATE_HZ))
     film = _film(scene, step, progress) if picture and scene.video else b""
     motion = _Motion()
-    account = _account(scene, motion)
-    account["film"] = {"step": step, "rate": scene.fps / step} if film else None
+    about = _about(scene, motion)
+    about["film"] = {"step": step, "rate": scene.fps / step} if film else None
     parts = {
         "style": _STYLE + (_HERE / "page.css").read_text(encoding="utf-8"),
-        "scene": json.dumps(account, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
+        "scene": json.dumps(about, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
         "motion": base64.b64encode(motion.deflated()).decode("ascii"),
         "picture": base64.b64encode(film).decode("ascii"),
         "script": (_HERE / "page.js").read_text(encoding="utf-8"),
@@ -104,7 +104,7 @@ class _Motion:
         return zlib.compress(b"".join(self._parts), 9)
 
 
-def _account(scene: Scene, motion: _Motion) -> dict[str, Any]:
+def _about(scene: Scene, motion: _Motion) -> dict[str, Any]:
     """Everything about the scene but its numbers over time, which go to `motion`, in this order."""
     camera = scene.camera
     return {

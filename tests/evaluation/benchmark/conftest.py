@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repose.evaluation.views import View, film_clips, read_motion
+from repose.evaluation.views import View, project_clips, read_motion
 from repose.synthetic.procedural import ProceduralConfig, make_motion
 from repose.synthetic.virtual_camera import CameraConfig
 
@@ -25,4 +25,4 @@ def motion(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def views(motion: Path) -> list[list[View]]:
-    return film_clips(read_motion([motion]), CAMERA, 2, seed=0)
+    return project_clips(read_motion([motion]), CAMERA, 2, seed=0)

@@ -139,7 +139,7 @@ def test_figure_and_pictures_are_drawn(
 def test_flat_poses_are_as_tall_as_the_person(views: list[list[View]]) -> None:
     from repose.evaluation.conditions import CONDITIONS as EVERY
 
-    seen = EVERY[0].see(views[0][0], 0)
+    seen = EVERY[0].observe(views[0][0], 0)
     assert seen is not None
     flat = flat_mm(seen)
     assert (flat[..., 2] == 0).all()

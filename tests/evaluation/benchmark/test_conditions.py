@@ -31,8 +31,8 @@ def test_every_condition_of_the_benchmark_is_there() -> None:
 @pytest.mark.parametrize("condition", CONDITIONS, ids=lambda condition: condition.label)
 def test_the_seed_alone_decides(condition: Condition, views: list[list[View]]) -> None:
     view = views[0][0]
-    seen = condition.see(view, 0)
-    again = condition.see(view, 0)
+    seen = condition.observe(view, 0)
+    again = condition.observe(view, 0)
     assert (seen is None) == (again is None)
     if seen is not None and again is not None:
         assert torch.equal(seen.keypoints, again.keypoints)
@@ -47,7 +47,7 @@ def test_hidden_joints_are_lost_or_wrong_and_the_others_exact(
     condition: Condition, views: list[list[View]]
 ) -> None:
     view = views[1][0]
-    seen = condition.see(view, 0)
+    seen = condition.observe(view, 0)
     if seen is None:
         pytest.skip("hides nothing of this clip")
     hidden, confidence = seen.hidden, seen.keypoints[..., 2]
@@ -60,13 +60,13 @@ def test_hidden_joints_are_lost_or_wrong_and_the_others_exact(
         assert (confidence == 1).all()
         off = (seen.keypoints[..., :2] - view.rays)[hidden].norm(dim=-1) / view.apparent_height
         assert 0.03 < off.median() < 0.2
-        aware = BY_LABEL[condition.name].see(view, 0).hidden  # type: ignore[union-attr]
+        aware = BY_LABEL[condition.name].observe(view, 0).hidden  # type: ignore[union-attr]
     assert torch.equal(hidden, aware)
 
 
 def test_noise_is_a_share_of_the_height_in_the_picture(views: list[list[View]]) -> None:
     view = views[0][0]
-    seen = BY_LABEL["noise 3 %"].see(view, 0)
+    seen = BY_LABEL["noise 3 %"].observe(view, 0)
     assert seen is not None
     error = (seen.keypoints[..., :2] - view.rays) / view.apparent_height
     assert error.std() == pytest.approx(0.03, rel=0.05)
@@ -102,20 +102,20 @@ def test_long_clips_have_a_run_in_each_stretch(views: list[list[View]]) -> None:
 def test_clips_too_short_for_a_run_sit_out(views: list[list[View]]) -> None:
     short = views[3][0]
     assert len(short) == 30
-    assert BY_LABEL["legs lost 40 frames"].see(short, 0) is None
-    assert BY_LABEL["15 frames lost"].see(short, 0) is None
-    assert BY_LABEL["5 frames lost"].see(short, 0) is not None
+    assert BY_LABEL["legs lost 40 frames"].observe(short, 0) is None
+    assert BY_LABEL["15 frames lost"].observe(short, 0) is None
+    assert BY_LABEL["5 frames lost"].observe(short, 0) is not None
 
 
 def test_own_body_hides_what_capsules_hide(views: list[list[View]]) -> None:
     view = views[2][1]
-    seen = BY_LABEL["own body"].see(view, 0)
+    seen = BY_LABEL["own body"].observe(view, 0)
     assert seen is not None
     assert torch.equal(seen.hidden, self_occluded(view.joints_m[None])[0])
 
 
 def test_a_detectors_lost_joints_are_the_hidden_ones(views: list[list[View]]) -> None:
-    seen = [BY_LABEL["detector"].see(view, seed) for seed in range(5) for clip in views for view in clip]
+    seen = [BY_LABEL["detector"].observe(view, seed) for seed in range(5) for clip in views for view in clip]
     hidden = torch.cat([s.hidden.flatten() for s in seen if s])
     confidence = torch.cat([s.keypoints[..., 2].flatten() for s in seen if s])
     assert 0.01 < hidden.float().mean() < 0.12

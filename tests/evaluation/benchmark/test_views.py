@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from repose.datasets.prepare import prepare_mocap
-from repose.datasets.projected import FilmConfig
+from repose.datasets.projected import ProjectionConfig
 from repose.errors import UserError
-from repose.evaluation.views import CAMERAS, FPS, SIDE_PX, View, choose, film_clips, read_motion
+from repose.evaluation.views import CAMERAS, FPS, SIDE_PX, View, choose, project_clips, read_motion
 from repose.skeleton import H36M_17, stature
 
 
@@ -35,7 +35,7 @@ def test_a_store_is_motion_too(motion: Path, tmp_path: Path) -> None:
     folder.mkdir()
     for number in range(2):
         (folder / f"clip_{number}.npz").write_bytes((motion / f"clip_{number}.npz").read_bytes())
-    store = prepare_mocap(folder, tmp_path / "store", FilmConfig(cameras=1))
+    store = prepare_mocap(folder, tmp_path / "store", ProjectionConfig(cameras=1))
     (clip,) = read_motion([store.path])  # one of two validates
     (original,) = (c for c in read_motion([motion]) if clip.name.startswith(c.name))
     assert 0 <= len(original) - len(clip) <= 1
@@ -65,7 +65,8 @@ def test_paths_without_motion_are_refused(tmp_path: Path) -> None:
 def test_the_seed_alone_decides_where_cameras_stand(motion: Path) -> None:
     clips = read_motion([motion])
     rays = [
-        film_clips(clips[:n], CAMERAS["ordinary"], 2, seed)[0][1].rays for n, seed in ((4, 0), (1, 0), (1, 1))
+        project_clips(clips[:n], CAMERAS["ordinary"], 2, seed)[0][1].rays
+        for n, seed in ((4, 0), (1, 0), (1, 1))
     ]
     torch.testing.assert_close(rays[0], rays[1])  # whatever else is filmed
     assert not torch.allclose(rays[0], rays[2])

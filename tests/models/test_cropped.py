@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from repose.models import PoseModel, build, find_spec, load_checkpoint, save_checkpoint
-from repose.models.person_view import person_view
+from repose.models.perspective_crop import perspective_crop
 
 SMALL = {
-    "repose-viewed": {"frames": 9, "width": 16, "representation": 16, "depth": 1, "heads": 2},
-    "motionagformer-xs-viewed": {"frames": 9, "width": 16, "representation": 16, "layers": 1, "heads": 2},
+    "repose-cropped": {"frames": 9, "width": 16, "representation": 16, "depth": 1, "heads": 2},
+    "motionagformer-xs-cropped": {"frames": 9, "width": 16, "representation": 16, "layers": 1, "heads": 2},
 }
 
 
@@ -38,7 +38,7 @@ def test_joints_are_relative_to_the_pelvis_in_metres(name: str, keypoints: Tenso
     assert (out[:, :, 0] == 0).all()
     assert model.spec.normalisation == "rays"
     assert model.spec.output == "m"
-    assert model.spec.fixed_window == find_spec(name.removesuffix("-viewed")).fixed_window
+    assert model.spec.fixed_window == find_spec(name.removesuffix("-cropped")).fixed_window
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -46,7 +46,7 @@ def test_with_a_silent_backbone_the_answer_is_the_picture(name: str, keypoints: 
     model = small(name)
     for parameter in model.parameters():
         torch.nn.init.zeros_(parameter)
-    view = person_view(keypoints)
+    view = perspective_crop(keypoints)
     turned = (view.T_camera_view.mT[:, :, None] @ model(keypoints)[..., None])[..., 0]
     points = 0.6 * (view.points - view.points[:, :, :1])
     torch.testing.assert_close(turned[..., :2], points, atol=1e-5, rtol=0)
@@ -68,7 +68,7 @@ def test_every_weight_learns_and_goes_through_a_checkpoint(
 
 def test_the_sizes_are_the_published_ones() -> None:
     for name in SMALL:
-        published = build(find_spec(name.removesuffix("-viewed"))).state_dict()
+        published = build(find_spec(name.removesuffix("-cropped"))).state_dict()
         viewed = build(name).state_dict()
         assert {key.removeprefix("backbone."): value.shape for key, value in viewed.items()} == {
             key: value.shape for key, value in published.items()

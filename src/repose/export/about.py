@@ -32,7 +32,7 @@ class Dtypes(Struct):
     T_cam_world: Kind | None = None
 
 
-class Account(Struct):
+class About(Struct):
     """One entry of `about` (`repose.export.results.describe` writes it)."""
 
     track_id: Whole
@@ -50,7 +50,7 @@ class Account(Struct):
     T_cam_world: tuple[Row, Row, Row, Row] | None = None
 
 
-class UpAccount(Struct):
+class UpRecord(Struct):
     """How what is up was found."""
 
     source: Text
@@ -81,7 +81,7 @@ class Record(Struct):
     video_signature: Text = ""
     camera_motion: CameraMotion = CameraMotion(None)
     world: Text = ""
-    up: UpAccount | None = None
+    up: UpRecord | None = None
     refined: dict[str, Any] = {}
     capture_fps: Factor | None = None
     slow_motion: Factor = 1.0

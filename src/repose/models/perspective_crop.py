@@ -18,7 +18,7 @@ from repose.skeleton import H36M_17
 TRUNK = H36M_17.indices("left_hip", "right_hip", "left_shoulder", "right_shoulder")
 _SIDED = {"ankle": 0.04, "knee": 0.285, "hip": 0.53, "shoulder": 0.82}
 USUAL_SIZE_M = 0.6
-"""What a `PersonView.size` of 1 at a distance of 1 usually is, of a person 1.70 m tall."""
+"""What a `PerspectiveCrop.size` of 1 at a distance of 1 usually is, of a person 1.70 m tall."""
 # How high joints are of somebody who stands, in statures (Winter 2009). Arms do not tell which way is up.
 _STANDING = {
     **{f"{side}_{joint}": height for side in ("left", "right") for joint, height in _SIDED.items()},
@@ -33,7 +33,7 @@ _HEIGHTS = torch.tensor(list(_STANDING.values()))
 
 
 @dataclass(frozen=True)
-class PersonView:
+class PerspectiveCrop:
     """A clip as virtual cameras see it that look straight at the person."""
 
     points: Float[Tensor, "batch frames joints 2"]
@@ -47,7 +47,7 @@ class PersonView:
     """Rotation from the turned and rolled camera back to the real one."""
 
 
-def person_view(keypoints: Float[Tensor, "batch frames joints 3"]) -> PersonView:
+def perspective_crop(keypoints: Float[Tensor, "batch frames joints 3"]) -> PerspectiveCrop:
     """Turn the camera to the person, frame by frame, and roll it by right angles until the head is up.
 
     `keypoints` are rays x/z, y/z of the real camera (OpenCV axes) and a confidence that is 0 for a
@@ -81,7 +81,7 @@ def person_view(keypoints: Float[Tensor, "batch frames joints 3"]) -> PersonView
     square = (points.square().sum(-1) * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1)
     size = square.sqrt().clamp(min=1e-4)[:, None]
     track = (centre - centre.mean(dim=1, keepdim=True)) / size[..., None]
-    return PersonView(points / size[..., None, None], roll(track, upright), size, T_camera_view)
+    return PerspectiveCrop(points / size[..., None, None], roll(track, upright), size, T_camera_view)
 
 
 def upright_roll(
