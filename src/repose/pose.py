@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from repose.errors import expected
+from repose.files.numbers import LARGEST, LARGEST_M, check_numbers
 from repose.skeleton import Skeleton, convert, get_skeleton
 
 LAST_FRAME = 10_000_000
@@ -227,17 +228,11 @@ def _floats(name: str, array: object, shape: tuple[int | None, ...], skeleton: S
         )
     if values.dtype.kind not in "fiu":
         expected(name, "numbers", f"dtype {values.dtype}")
+    largest = LARGEST_M if name.endswith("_m") else LARGEST
+    hint = "Give a missing joint confidence 0 and any finite place."
+    check_numbers(name, values, largest=largest, hint=hint)
     if values.dtype not in (np.float32, np.float64):
         values = values.astype(np.float32)
-    bad = ~np.isfinite(values)
-    if bad.any():
-        where = tuple(int(i) for i in np.argwhere(bad)[0])
-        expected(
-            name,
-            "finite numbers",
-            f"{values[where]} at {where} ({int(bad.sum())} in all)",
-            "Give a missing joint confidence 0 and any finite place.",
-        )
     return _readonly(values)
 
 

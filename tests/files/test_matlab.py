@@ -59,10 +59,27 @@ def test_variables_come_as_they_were_saved(compressed: bool, tmp_path: Path) -> 
     np.testing.assert_array_equal(found["cells"][0, 0], cells[0, 0])
     assert found["cells"][1, 0].shape == (0, 3)
     assert found["small"].item() == 3
-    with pytest.raises(UserError, match="expected arrays of numbers, or cells of them"):
+    with pytest.raises(UserError, match="expected arrays of real numbers, or cells of them"):
         load_mat(tmp_path / "a.mat", ("text",))
     with pytest.raises(UserError, match="expected the variable b, found none"):
         load_mat(tmp_path / "a.mat", ("small", "b"))
+
+
+def test_numbers_stored_in_small_and_in_either_byte_order_come_as_they_are_meant(tmp_path: Path) -> None:
+    (tmp_path / "small.mat").write_bytes(HEADER + matrix((1, 3), element(2, bytes([1, 2, 250])), kind=6))
+    found = load_mat(tmp_path / "small.mat", ("a",))["a"]
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, [[1.0, 2.0, 250.0]])
+
+    def big(kind: int, data: bytes) -> bytes:
+        return struct.pack(">II", kind, len(data)) + data + bytes(-len(data) % 8)
+
+    parts = big(6, struct.pack(">II", 12, 0)) + big(5, struct.pack(">ii", 2, 2)) + struct.pack(">HH", 1, 1)
+    parts += b"a\0\0\0" + big(3, struct.pack(">4h", 1, -2, 3, 400))
+    (tmp_path / "big.mat").write_bytes(HEADER[:124] + b"\x01\0MI" + big(14, parts))
+    found = load_mat(tmp_path / "big.mat", ("a",))["a"]
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found, [[1, 3], [-2, 400]])
 
 
 @pytest.mark.parametrize(
@@ -77,12 +94,17 @@ def test_variables_come_as_they_were_saved(compressed: bool, tmp_path: Path) -> 
         (HEADER + packed(matrix((1, 8), element(9, bytes(64))))[:-9], "an element"),
         (HEADER + struct.pack("<II", 15, 4) + zlib.compress(bytes(999))[:4], "cut off"),
         (HEADER + struct.pack("<II", 14, 2**32 - 1), "found 0"),
-        (HEADER + deep(3000), "found a file that cannot be read"),
+        (HEADER + deep(2), "or cells of them, found MATLAB's class 1"),
+        (HEADER + matrix((1, 1), element(9, bytes(8)), kind=6 | 0x800), "found complex numbers"),
+        (HEADER + matrix((1, 1), element(9, bytes(8)), kind=8), "numbers that are int8, found type 9"),
+        (HEADER + matrix((1, 1), element(77, bytes(8))), "an array of .1, 1."),
+        (HEADER + matrix((1, 1), element(9, bytes(8)), kind=1), "cells that hold arrays"),
+        (HEADER + matrix((200_000, 1), bytes(8 * 200_000), kind=1), "an array of .200000, 1."),
         (HEADER + b"\0", "found a file that cannot be read"),
         (b"\x89HDF\r\n\x1a\n" + bytes(300), "something else"),
         (b"", "something else"),
     ],
-    ids=range(13),
+    ids=range(18),
 )
 def test_no_number_in_a_mat_file_decides_how_much_memory_is_taken(
     content: bytes, message: str, tmp_path: Path

@@ -17,6 +17,7 @@ from pathlib import Path
 from random import Random
 from types import FrameType
 
+import av
 import torch
 
 from repose.errors import UserError
@@ -184,7 +185,8 @@ def _refused(error: BaseException) -> Outcome:
     """A `UserError`, which must be fit for a terminal, and no memory error in other words."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, MemoryError):
+        # FFmpeg's is its own bound (`repose.video`), met before anything was taken.
+        if isinstance(cause, MemoryError) and not isinstance(cause, av.FFmpegError):
             return Outcome("memory", _place(cause), "asked for more than there is")
         cause = cause.__cause__ or cause.__context__
     text = str(error)

@@ -547,5 +547,5 @@ def test_numbers_too_large_to_square_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "people.npy", np.stack([body, body]))
     np.save(tmp_path / "body.npy", body)
     for name in ("people.npy", "body.npy"):
-        with pytest.raises(UserError, match=rf"{name}: expected pixels and confidences, found 1e\+200"):
+        with pytest.raises(UserError, match=rf"{name}: expected numbers up to 1,000,000,000, found 1e\+200"):
             read_keypoints(tmp_path / name)

@@ -180,7 +180,7 @@ KEYPOINTS: dict[str, tuple[Callable[[Path], None] | str, str, str]] = {
     ),
     "huge.npy": (
         lambda path: npy(path, with_value(1e30)),
-        "huge.npy: expected pixels and confidences, found 1e+30 in frame 1, joint 4 (1 in all)",
+        "huge.npy: expected numbers up to 1,000,000,000, found 1e+30 in frame 1, joint 4 (1 in all)",
         MISSING_JOINT,
     ),
     "negative.json": (

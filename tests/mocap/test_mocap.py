@@ -224,7 +224,7 @@ GOOD = np.array([EXPECTED[joint] for joint in H36M.joints])[None]
         ("a.npz", {"joints_m": np.zeros((4, 21, 3)), "fps": 60}, "found joints_m (4, 21, 3) and fps 60"),
         ("a.npz", {"joints_m": np.zeros((0, 17, 3)), "fps": 60}, "found joints_m (0, 17, 3)"),
         ("a.npz", {"joints_m": GOOD, "fps": 0}, "and a positive fps"),
-        ("a.npz", {"joints_m": GOOD * np.nan, "fps": 60}, "expected finite positions"),
+        ("a.npz", {"joints_m": GOOD * np.nan, "fps": 60}, "expected finite numbers"),
         ("a.npz", {"joints_m": GOOD * 1000, "fps": 60}, "expected a thigh of 0.2 to 0.7 m, found 425 m"),
         ("a.npz", {"joints_m": np.array([{}]), "fps": 60}, "expected arrays of numbers"),
     ],

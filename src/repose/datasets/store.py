@@ -30,6 +30,7 @@ from msgspec import Meta, Struct
 from repose.datasets.windows import Sequence, Split
 from repose.errors import UserError, expected, reads
 from repose.files.arrays import map_array
+from repose.files.numbers import check_numbers
 from repose.files.output import note_placed
 from repose.files.structured import Count, Text, convert, decode
 from repose.geometry.camera import to_screen
@@ -42,8 +43,6 @@ Progress = Callable[[str, int, int | None], None]
 """Called with what is done, how much of it, and of how much."""
 
 _FORMAT = "repose-store"
-_LARGEST = 1e9
-"""What is beyond it, in pixels or millimetres, is damaged."""
 _ABANDONED_S = 600.0
 """A partial folder that was not written to for so long belongs to a preparation that was killed."""
 
@@ -298,8 +297,7 @@ def _check_recording(recording: Recording, skeleton: Skeleton) -> None:
         shape = (frames, *_axes(name, skeleton))
         if not frames or array.shape != shape:
             expected(f"{recording.name}: {name}", f"the shape {shape}, with frames", array.shape)
-        if (np.abs(array) > _LARGEST).any():
-            expected(f"{recording.name}: {name}", f"numbers up to {_LARGEST:g}, or NaN", "larger ones")
+        check_numbers(f"{recording.name}: {name}", array, missing=True)
     if not 0 < recording.fps < np.inf:
         expected(f"{recording.name}: fps", "a positive number of frames per second", recording.fps)
 

@@ -22,6 +22,7 @@ from repose.errors import UserError, expected
 from repose.evaluation.benchmark_report import to_json
 from repose.evaluation.occlusion_benchmark import load_models
 from repose.files.arrays import load_arrays
+from repose.files.numbers import LARGEST, LARGEST_M, check_numbers
 from repose.files.output import stage_file
 from repose.geometry.camera import Camera
 from repose.lifting import Device, Lifter
@@ -136,7 +137,6 @@ _MEDIAPIPE: _Layout = {
     "size": (2,),
     "fps": (),
 }
-_LARGEST = 1e6
 
 
 @dataclass(frozen=True, eq=False)
@@ -368,9 +368,10 @@ def _checked(path: Path, arrays: Mapping[str, np.ndarray], layout: _Layout) -> d
         if not fits:
             wanted = f"{'text' if text else 'numbers'} ({', '.join(map(str, axes))})"
             expected(f"{path}: {name}", wanted, f"{array.dtype} {array.shape}")
+        if not text:
+            largest = LARGEST_M if name.endswith("_m") else LARGEST
+            check_numbers(f"{path}: {name}", array, largest=largest)
         found[name] = array if text else array.astype(np.float64)
-        if not text and not (np.abs(found[name]) < _LARGEST).all():
-            expected(f"{path}: {name}", f"finite numbers below {_LARGEST:g}", "others")
     if "fps" in found and not found["fps"] > 0:
         expected(f"{path}: fps", "a positive frame rate", found["fps"])
     return found

@@ -8,13 +8,14 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from repose.files.numbers import LARGEST
 from repose.files.structured import Count, Text, Whole
 from repose.pose import Coordinates
 from repose.video import CameraMotion
 
-Number = Annotated[float, Meta(ge=-1e9, le=1e9)]
+Number = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
 Factor = Annotated[float, Meta(gt=0, le=1e6)]
-Focal = Annotated[float, Meta(gt=0, le=1e9)]
+Focal = Annotated[float, Meta(gt=0, le=LARGEST)]
 Side = Annotated[int, Meta(ge=1, le=100_000)]
 Kind = Literal["float32", "float64"]
 Row = tuple[Number, Number, Number, Number]

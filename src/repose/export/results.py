@@ -20,6 +20,7 @@ import numpy as np
 from repose.errors import UserError, expected, reads
 from repose.export.about import About, Record
 from repose.files.arrays import NUMPY_STARTS, load_arrays
+from repose.files.numbers import check_numbers
 from repose.files.output import stage
 from repose.files.structured import convert, decode
 from repose.pose import Pose3D
@@ -246,6 +247,7 @@ def _take(about: About, arrays: dict[str, np.ndarray], rows: slice) -> Pose3D:
     parents = tuple(-1 if parent is None else joints.index(parent) for parent in about.parents)
 
     def exact(key: str, dtype: str | None) -> np.ndarray:
+        check_numbers(key, arrays[key][rows])
         return arrays[key][rows].astype(dtype)
 
     T_cam_world = about.T_cam_world

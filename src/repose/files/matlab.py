@@ -3,21 +3,30 @@
 What they say of their size is believed as far as the file bears it out, before anything is allocated.
 """
 
-import io
 import math
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from repose.errors import expected, reading
 from repose.files.arrays import check_unpacked, unpacked_limit_bytes
 
-_MATRIX, _COMPRESSED = 14, 15  # types of elements in version 5
-_CELL, _NUMBERS = 1, range(6, 16)  # classes of arrays: double, single, and integers of 8 to 64 bits
+Order = Literal["<", ">"]
+_ORDERS: dict[bytes, Order] = {b"IM": "<", b"MI": ">"}
+_MATRIX, _COMPRESSED = 14, 15
+"""Types of elements in version 5."""
+_STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+"""How the numbers of an element are stored, by its type: the smallest that holds them."""
+_CELL = 1
+_MEANT = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}
+"""What the numbers of an array are, by its class."""
+_COMPLEX = 0x800
+_MOST_CELLS = 100_000
 
 
 def load_h5(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -36,18 +45,21 @@ def load_h5(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
 def load_mat(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     """The variables `names` of a MATLAB file of version 5 (saved with -v6 or -v7), in MATLAB's axes.
 
-    Needs SciPy. Raises UserError as `load_h5`, and for variables that are neither numbers nor cells.
-    """
-    from scipy.io import loadmat
+    Cells come as an array of objects. The format: MathWorks, "MAT-File Format", 2024. Read here because
+    SciPy's reader crashes on damaged files.
 
+    Raises:
+        UserError: as `load_h5`, and for variables that are neither real numbers nor cells of them.
+    """
     with reading(path, "a MATLAB file of version 5"):
         content = memoryview(path.read_bytes())
-        order = {b"IM": "<", b"MI": ">"}.get(bytes(content[126:128]))
+        order = _ORDERS.get(bytes(content[126:128]))
         if order is None:
             expected(str(path), "a MATLAB file of version 5", "something else", "Save it with -v7.")
-        kept = [bytes(content[:128])]
+        found: dict[str, np.ndarray] = {}
         left_bytes = unpacked_limit_bytes(len(content))
         for kind, data in _elements(content[128:], order):
+            inner: Iterable[tuple[int, memoryview]] = [(kind, data)]
             if kind == _COMPRESSED:
                 inflater = zlib.decompressobj()
                 whole = inflater.decompress(data, left_bytes + 1)
@@ -55,16 +67,13 @@ def load_mat(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
                 check_unpacked(str(path), unpacked_limit_bytes(len(content)) - left_bytes, len(content))
                 if not inflater.eof:
                     expected(str(path), "complete variables", "one that is cut off")
-            else:
-                whole = struct.pack(f"{order}II", kind, len(data)) + data
-            for inner, variable in _elements(memoryview(whole), order):
-                if inner == _MATRIX and _name(variable, order) in names:
-                    _check_matrix(str(path), variable, order)
-                    kept.append(whole)
-        found: dict[str, Any] = loadmat(io.BytesIO(b"".join(kept)), variable_names=list(names))
+                inner = _elements(memoryview(whole), order)
+            for inner_kind, variable in inner:
+                if inner_kind == _MATRIX and (name := _name(variable, order)) in names:
+                    found[name] = _matrix(f"{path}: {name}", variable, order)
         if missing := [name for name in names if name not in found]:
             expected(str(path), f"the variable {missing[0]}", "none called so")
-        return {name: found[name] for name in names}
+        return found
 
 
 def read_dataset(name: str, content: Any, key: str, *, text: bool = False) -> np.ndarray:
@@ -93,7 +102,7 @@ def read_dataset(name: str, content: Any, key: str, *, text: bool = False) -> np
     return np.asarray(dataset[()])
 
 
-def _elements(content: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
+def _elements(content: memoryview, order: Order) -> Iterator[tuple[int, memoryview]]:
     """Type and data of the elements that follow each other in a file of version 5."""
     at = 0
     while at < len(content):
@@ -109,24 +118,37 @@ def _elements(content: memoryview, order: str) -> Iterator[tuple[int, memoryview
         yield kind, content[start : start + size]
 
 
-def _name(variable: memoryview, order: str) -> str:
+def _name(variable: memoryview, order: Order) -> str:
     """The name of a variable; flags and axes stand before it."""
     parts = _elements(variable, order)
     return next((bytes(data).decode("latin1") for i, (_, data) in enumerate(parts) if i == 2), "")
 
 
-def _check_matrix(name: str, matrix: memoryview, order: str) -> None:
-    """Refuse an array that says it has more values, or cells, than bytes."""
+def _matrix(name: str, matrix: memoryview, order: Order, *, cells: bool = True) -> np.ndarray:
+    """An array of numbers, or with `cells` of such arrays; refuses one with more or fewer than it says."""
     if not matrix:  # an empty cell
-        return
-    (_, flags), (_, axes), _, *parts = _elements(matrix, order)
-    kind = struct.unpack_from(f"{order}I", flags)[0] & 0xFF
-    shape = [side for (side,) in struct.iter_unpack(f"{order}i", axes)]
-    if kind != _CELL and kind not in _NUMBERS:
-        expected(name, "arrays of numbers, or cells of them", f"MATLAB's class {kind}")
-    there = len(parts) if kind == _CELL else sum(len(data) for _, data in parts)
-    if any(side < 0 for side in shape) or math.prod(shape) > there:
-        expected(name, f"an array of {shape}", f"{there:,} {'cells' if kind == _CELL else 'bytes'} for it")
-    if kind == _CELL:
-        for _, cell in parts:
-            _check_matrix(name, cell, order)
+        return np.zeros((0, 0))
+    (_, flags), (_, axes), _, *parts = islice(_elements(matrix, order), 3 + _MOST_CELLS)
+    word = struct.unpack_from(f"{order}I", flags)[0]
+    shape = tuple(side for (side,) in struct.iter_unpack(f"{order}i", axes))
+    if word & 0xFF == _CELL and cells:
+        if any(side < 0 for side in shape) or math.prod(shape) != len(parts):
+            expected(name, f"an array of {shape}", f"{len(parts):,} cells for it")
+        if any(kind != _MATRIX for kind, _ in parts):
+            expected(name, "cells that hold arrays", "others")
+        whole = np.empty(len(parts), object)
+        for number, (_, cell) in enumerate(parts):
+            whole[number] = _matrix(name, cell, order, cells=False)
+        return whole.reshape(shape, order="F")
+    meant = _MEANT.get(word & 0xFF)
+    if meant is None or word & _COMPLEX:
+        found = "complex numbers" if meant else f"MATLAB's class {word & 0xFF}"
+        expected(name, "arrays of real numbers, or cells of them", found)
+    kind, data = parts[0] if parts else (9, memoryview(b""))
+    stored = np.dtype(_STORED.get(kind, "V1")).newbyteorder(order)
+    if any(side < 0 for side in shape) or math.prod(shape) * stored.itemsize != len(data):
+        expected(name, f"an array of {shape}", f"{len(data):,} bytes for it")
+    if not np.can_cast(stored, meant, "same_kind"):
+        expected(name, f"numbers that are {np.dtype(meant).name}", f"type {kind}")
+    with np.errstate(over="ignore"):  # becomes infinite, which is refused
+        return np.frombuffer(data, stored).astype(meant).reshape(shape, order="F")

@@ -6,9 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from repose.errors import UserError, expected
-
-_LARGEST = 1e9
-"""No angle, length or time of a recording is as large in any unit; larger numbers overflow further on."""
+from repose.files.numbers import LARGEST, check_numbers
 
 
 def read_text(path: Path) -> str:
@@ -29,17 +27,14 @@ def beginning(text: str) -> str:
 
 
 def parse_numbers(
-    path: Path, words: Sequence[str], count: int | None = None, *, largest: float = _LARGEST
+    path: Path, words: Sequence[str], count: int | None = None, *, largest: float = LARGEST
 ) -> list[float]:
     """The words as finite numbers up to `largest`, `count` of them; raises UserError otherwise."""
     try:
         numbers = list(map(float, words))
     except ValueError as error:
         expected(str(path), "a number", str(error).rpartition(": ")[2][:60])
-    if not np.isfinite(numbers).all():
-        expected(str(path), "finite numbers", "NaN or infinity")
-    if numbers and abs(most := max(numbers, key=abs)) > largest:
-        expected(str(path), f"numbers of a recording, below {largest:g}", f"{most:g}")
+    check_numbers(str(path), numbers, largest=largest, where=lambda index: f"as number {index[0] + 1}")
     if count is not None and len(numbers) != count:
         expected(str(path), f"{count} numbers", repr(" ".join(words)[:60]))
     return numbers
@@ -57,7 +52,7 @@ def parse_rate(path: Path, frame_time: str) -> float:
 
     Frame times are printed with few digits: 0.0333333 s means 30 Hz.
     """
-    (seconds,) = parse_numbers(path, [frame_time], largest=np.inf)
+    (seconds,) = parse_numbers(path, [frame_time], largest=float(np.finfo(float).max))
     if seconds <= 0:
         expected(str(path), "a positive Frame Time", frame_time)
     slowest, fastest = 1.0, 2000.0

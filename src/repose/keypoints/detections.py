@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 
 from repose.errors import UserError, expected
+from repose.files.numbers import check_numbers
 from repose.pose import Pose2D
 from repose.skeleton import SKELETONS, WHOLE_BODIES, Skeleton
 from repose.tracking.people import number_by_prominence
@@ -252,17 +253,13 @@ def _are_shares(name: str, points: np.ndarray) -> bool:
 
 
 def _check_numbers(name: str, values: np.ndarray, frames: Sequence[int]) -> None:
-    """Raise UserError unless `values` (rows, joints, values) are finite and below 1e9."""
-    bad = np.argwhere(~(np.abs(values) < 1e9))
-    if len(bad):
-        row, joint, axis = bad[0].tolist()
-        value = values[row, joint, axis]
-        expected(
-            name,
-            "pixels and confidences" if np.isfinite(value) else "finite numbers",
-            f"{value:g} in frame {frames[row]}, joint {joint} ({len(bad)} in all)",
-            "Give a missing joint confidence 0 and any finite place.",
-        )
+    """Raise UserError unless `values` (rows, joints, values) are pixels and confidences."""
+    check_numbers(
+        name,
+        values,
+        where=lambda index: f"in frame {frames[index[0]]}, joint {index[1]}",
+        hint="Give a missing joint confidence 0 and any finite place.",
+    )
 
 
 def lay_out(

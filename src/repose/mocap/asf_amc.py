@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from repose.errors import expected, reads
+from repose.files.numbers import LARGEST_M, check_numbers
 from repose.files.text import beginning, parse_count, parse_numbers, read_text
 from repose.geometry.rotation import euler_to_matrix
 
@@ -64,8 +65,8 @@ def read_asf(path: str | Path, *, unit_m: float | None = None) -> AsfSkeleton:
             expected(str(path), f"an ASF file, with a section :{name}", found)
     units = {line[0]: line[1] for line in sections["units"] if len(line) == 2}
     length = parse_numbers(path, [units.get("length", "1")])[0]
-    if length <= 0:
-        expected(str(path), "a positive length in :units", length)
+    if not 1e-6 <= length <= 1e6:
+        expected(str(path), "a length in :units of 1e-6 to 1e6", f"{length:g}")
 
     root = {line[0].lower(): line[1:] for line in sections["root"]}
     for name in ("position", "orientation"):
@@ -107,6 +108,7 @@ def read_asf(path: str | Path, *, unit_m: float | None = None) -> AsfSkeleton:
         if set(words) - known:
             expected(str(path), f"degrees of freedom {', '.join(sorted(known))} of {name}", " ".join(words))
     unit_m = INCH_M / length if unit_m is None else unit_m
+    check_numbers(f"{path}: lengths of bones in metres", np.array(offsets) * unit_m, largest=LARGEST_M)
     return AsfSkeleton(
         tuple(bones), tuple(parents), np.array(offsets) * unit_m, np.array(axes), tuple(dofs), unit_m, degrees
     )

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from repose.errors import expected
+from repose.files.numbers import check_numbers
 from repose.mocap.asf_amc import INCH_M
 from repose.skeleton import H36M_17
 
@@ -43,11 +44,7 @@ def check_body(
     """Raise UserError for places that are not finite or far away, a rate of no recording, and a thigh that is
     not human, with the unit that would make it so in place of `unit_m`.
     """
-    if not np.isfinite(joints_m).all():
-        expected(str(path), "finite positions", "NaN or infinity")
-    if not (far := np.abs(joints_m).max()) < _FARTHEST_M:
-        wanted = f"positions within {_FARTHEST_M:,.0f} m"
-        expected(str(path), wanted, f"{far:.3g} m", "Check the file's unit.")
+    check_numbers(f"{path}: places in metres", joints_m, largest=_FARTHEST_M, hint="Check the file's unit.")
     if not _RATES_HZ[0] <= fps <= _RATES_HZ[1]:
         rates = f"a frame rate of {_RATES_HZ[0]:g} to {_RATES_HZ[1]:,.0f} Hz"
         expected(str(path), rates, f"{fps:.4g} Hz", "Check the frame time: it is in seconds.")

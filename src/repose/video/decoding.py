@@ -5,6 +5,7 @@ are not shifted, the number is simply not delivered, and it is listed in `Video.
 every packet of the file announces a presentation time; a time that passes without a frame is a lost frame.
 """
 
+import ctypes
 import heapq
 import os
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import av._core
 import numpy as np
 from av.codec.context import Flags
 from av.stream import Disposition
@@ -32,6 +34,23 @@ _CONTAINERS = (
 )
 # Containers whose packets have the time of their decoding alone.
 _CONTAINERS_IN_DECODING_ORDER = frozenset({"avi"})
+
+_LARGEST_BYTES = 512 << 20
+"""FFmpeg takes so much memory for one thing, such as a picture or an index of 20 million frames. A file of
+2 kB may announce 80 million."""
+
+
+def _bound_memory() -> None:
+    """Tell FFmpeg, for the whole process; PyAV has no word for it."""
+    libraries = [av._core.__file__, *Path(av.__file__).parent.parent.glob("av.libs/avutil-*.dll")]
+    for library in libraries:  # what PyAV's own part is linked to is found through it, except on Windows
+        try:
+            ctypes.CDLL(str(library)).av_max_alloc(ctypes.c_size_t(_LARGEST_BYTES))
+        except (OSError, AttributeError):
+            continue
+
+
+_bound_memory()
 
 
 @dataclass(frozen=True)
@@ -240,6 +259,11 @@ def open_container(path: Path) -> Any:
         return av.open(str(path.absolute()), container_options=bounds)
     except PermissionError:
         raise
+    except av.error.MemoryError:
+        raise UserError(
+            f"{path}: expected a video, found an index of more than {_LARGEST_BYTES >> 20} MB",
+            "It is damaged, or far longer than a recording: cut it, or convert it to H.264 mp4.",
+        ) from None
     except av.FFmpegError as error:
         raise UserError(
             f"{path}: not a video, or cut off before its index ({error.strerror})",
