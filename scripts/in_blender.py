@@ -29,19 +29,19 @@ def main() -> None:
     parser.add_argument("--frames", type=int, nargs="+", default=[0], help="rows of the TRC file")
     parser.add_argument("--picture", type=Path)
     options = parser.parse_args()
-    names, places_m, rate = read_trc(options.trc)
+    names, positions_m, rate = read_trc(options.trc)
     for path in options.files:
         armature = load(path)
         errors = []
-        for row in range(0, len(places_m), 10):
+        for row in range(0, len(positions_m), 10):
             show(path, row, rate)
             heads = {bone.name: armature.matrix_world @ bone.head for bone in armature.pose.bones}
             # Blender turns y up into z up: x stays, z becomes −y.
             found = np.array([[heads[name].x, heads[name].z, -heads[name].y] for name in names])
-            errors.append(np.linalg.norm(found - places_m[row], axis=-1))
+            errors.append(np.linalg.norm(found - positions_m[row], axis=-1))
         print(f"{path.name}: joints {1000 * np.mean(errors):.1f} mm from the markers (bones are constant)")
     if options.picture:
-        draw(options.files[-1], options.frames, rate, places_m, options.picture)
+        draw(options.files[-1], options.frames, rate, positions_m, options.picture)
 
 
 def read_trc(path: Path) -> tuple[list[str], np.ndarray, float]:
@@ -76,7 +76,7 @@ def show(path: Path, row: int, rate: float) -> None:
     scene.frame_set(math.floor(frame), subframe=frame - math.floor(frame))
 
 
-def draw(path: Path, rows: list[int], rate: float, places_m: np.ndarray, picture: Path) -> None:
+def draw(path: Path, rows: list[int], rate: float, positions_m: np.ndarray, picture: Path) -> None:
     """The figure at some frames side by side, in the light of one lamp."""
     armature = load(path)
     scene = bpy.context.scene
@@ -93,7 +93,7 @@ def draw(path: Path, rows: list[int], rate: float, places_m: np.ndarray, picture
             mesh = bpy.data.meshes.new_from_object(thing.evaluated_get(graph), depsgraph=graph)
             still = bpy.data.objects.new(f"still {number}", mesh)
             still.matrix_world = thing.matrix_world
-            x, _, z = places_m[row].mean(axis=0)
+            x, _, z = positions_m[row].mean(axis=0)
             still.location += Vector((1.1 * (number - (len(rows) - 1) / 2) - x, z, 0))
             scene.collection.objects.link(still)
     for thing in list(bpy.data.objects):

@@ -13,7 +13,7 @@ import pytest
 import torch
 from commands import run
 
-from repose.cli.terminal import say, terminal
+from repose.cli.terminal import echo, terminal
 from repose.errors import UserError
 from repose.files.output import stage_file
 from repose.training.run_folder import save_tensors
@@ -53,7 +53,7 @@ def test_characters_that_the_terminal_lacks_are_spelt_with_those_it_has(
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", stream)
     with terminal():
-        say("“läufer.trc”: 3–4 m ± 2°, straße, 走")
+        echo("“läufer.trc”: 3–4 m ± 2°, straße, 走")
     stream.seek(0)
     assert stream.read() == '"laufer.trc": 3-4 m +- 2?, strasse, ?\n'
 

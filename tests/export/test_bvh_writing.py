@@ -28,7 +28,7 @@ def test_another_reader_finds_the_joints(walker: Pose3D, tmp_path: Path, unit: U
     for row in range(0, len(world), 20):
         root.loadPose(row)
         found = {joint.Name: np.array(joint.PositionWorld) * unit_m for joint, _, _ in root.layout()}
-        for name, place in zip(fitted.names, fitted.places_m()[row], strict=True):
+        for name, place in zip(fitted.names, fitted.positions_m()[row], strict=True):
             np.testing.assert_allclose(found[name], place, atol=1e-4, err_msg=name)
         near = [np.linalg.norm(found[joint] - joints[row, i]) for i, joint in enumerate(H36M_17.joints)]
         assert np.mean(near) < 0.02  # what constant bones cost
@@ -40,7 +40,7 @@ def test_our_own_reader_finds_them_too(walker: Pose3D, tmp_path: Path) -> None:
     motion = read_bvh(tmp_path / "walk.bvh")
     fitted = fit_rig(y_up(world.joints_m), H36M_17, 30.0)
     order = [motion.joints.index(name) for name in fitted.names]
-    np.testing.assert_allclose(motion.positions_m[:, order], fitted.places_m(), atol=1e-5)
+    np.testing.assert_allclose(motion.positions_m[:, order], fitted.positions_m(), atol=1e-5)
     assert motion.fps == 30.0
     # Feet, hands and crown have a short bone, so that there is something to see.
     tips = [motion.joints.index(f"{name}_end") for name in ("left_ankle", "right_wrist", "head_top")]

@@ -93,7 +93,7 @@ def test_joints_are_where_they_were(scene: Path, people: tuple[Pose3D, ...]) -> 
     joints = y_up(people[0].joints_m)
     found = places[:, [names.index(joint) for joint in H36M_17.joints]]
     assert np.linalg.norm(found - joints, axis=-1).mean() < 0.02
-    np.testing.assert_allclose(places, fit_rig(joints, H36M_17, 30.0).places_m(), atol=1e-5)
+    np.testing.assert_allclose(places, fit_rig(joints, H36M_17, 30.0).positions_m(), atol=1e-5)
 
 
 def test_the_figure_is_bound_to_the_skeleton_at_rest(scene: Path, people: tuple[Pose3D, ...]) -> None:

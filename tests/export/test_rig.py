@@ -29,7 +29,7 @@ def with_constant_bones(joints_m: np.ndarray) -> np.ndarray:
 
 
 def joint_places(rig: Rig) -> np.ndarray:
-    return rig.places_m()[:, [rig.names.index(joint) for joint in H36M_17.joints]]
+    return rig.positions_m()[:, [rig.names.index(joint) for joint in H36M_17.joints]]
 
 
 def test_joints_are_where_they_were_but_for_the_lengths_of_bones(walker: Pose3D) -> None:
@@ -93,7 +93,7 @@ def test_a_straight_or_missing_bone_is_no_trouble(walker: Pose3D) -> None:
     joints[2, index["right_wrist"]] = joints[2, index["right_elbow"]]
     rig = fit_rig(joints, H36M_17, 30.0)
     assert np.isfinite(rig.rotations).all()
-    assert np.isfinite(fit_rig(np.zeros((2, 17, 3)), H36M_17, 30.0).places_m()).all()
+    assert np.isfinite(fit_rig(np.zeros((2, 17, 3)), H36M_17, 30.0).positions_m()).all()
 
 
 def test_other_layouts_are_converted_by_name(walker: Pose3D) -> None:

@@ -29,7 +29,7 @@ def test_the_skeleton_moves_as_the_person_did(halting: Pose3D, tmp_path: Path, s
     cache = UsdSkel.Cache()
     cache.Populate(UsdSkel.Root.Get(stage, "/World/person_3"), Usd.PrimDefaultPredicate)
     query = cache.GetSkelQuery(UsdSkel.Skeleton.Get(stage, "/World/person_3/skeleton"))
-    places = fit_rig(y_up(world.joints_m), H36M_17, 30.0).places_m()
+    places = fit_rig(y_up(world.joints_m), H36M_17, 30.0).positions_m()
     for row in (0, 19, 20, 69):
         code = Usd.TimeCode(float(world.frames[row]))
         found = [matrix.ExtractTranslation() for matrix in query.ComputeJointSkelTransforms(code)]

@@ -197,7 +197,7 @@ def test_missing_cells_are_places_not_found(world: Pose3D, tmp_path: Path) -> No
     cells[2:5] = ["", "", ""]
     lines[10] = "\t".join(cells)
     (tmp_path / "a.trc").write_text("\n".join(lines))
-    places = read_trc(tmp_path / "a.trc").places_m
+    places = read_trc(tmp_path / "a.trc").positions_m
     assert np.isnan(places[4, 0]).all()
     assert np.isfinite(places[4, 1:]).all()
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from repose.skeleton import H36M_17, stature
-from repose.synthetic.occlusion import BODY, OCCLUDERS, Boards, counter, passers_by, self_occluded, wall
+from repose.synthetic.occlusion import BODY, OCCLUDERS, Billboards, counter, passers_by, self_occluded, wall
 from repose.synthetic.procedural import ProceduralConfig, make_motion
 from repose.synthetic.virtual_camera import CameraConfig, sample_views
 
@@ -146,37 +146,37 @@ def test_frames_do_not_know_of_each_other(views: Tensor) -> None:
 
 def test_a_board_hides_what_is_behind_it_and_nothing_before_it() -> None:
     joints = upright()
-    board = Boards(
+    board = Billboards(
         centre=torch.tensor([[[[0.05, 0.15]]]]),
         half_size=torch.tensor([[[0.05, 0.10]]]),
         depth_m=torch.tensor([[3.9]]),
     )
     # To the right of the picture, from x/z = 0 to 0.1 and y/z = 0.05 to 0.25: the left leg.
     legs = {"left_knee", "left_ankle"}
-    assert {H36M_17.joints[i] for i in board.hide(joints)[0, 0].nonzero()[:, 0].tolist()} == legs
-    assert not board.hide(joints - torch.tensor([0.0, 0.0, 0.2])).any()
+    assert {H36M_17.joints[i] for i in board.hides(joints)[0, 0].nonzero()[:, 0].tolist()} == legs
+    assert not board.hides(joints - torch.tensor([0.0, 0.0, 0.2])).any()
 
 
 @pytest.mark.parametrize("kind", OCCLUDERS)
 def test_things_stand_before_the_person_and_hide_some_of_them(kind: str, views: Tensor) -> None:
-    boards = OCCLUDERS[kind](views, 5.0, torch.Generator().manual_seed(0))
-    hidden = boards.hide(views)
-    assert (boards.depth_m < views[..., 2].amin(dim=(1, 2))[:, None]).all()
+    billboards = OCCLUDERS[kind](views, 5.0, torch.Generator().manual_seed(0))
+    hidden = billboards.hides(views)
+    assert (billboards.depth_m < views[..., 2].amin(dim=(1, 2))[:, None]).all()
     assert 0.02 < hidden.float().mean() < 0.6
     touched = hidden.flatten(1).any(dim=1).float().mean()
     assert touched > 0.6
-    again = OCCLUDERS[kind](views, 5.0, torch.Generator().manual_seed(0)).hide(views)
+    again = OCCLUDERS[kind](views, 5.0, torch.Generator().manual_seed(0)).hides(views)
     assert torch.equal(again, hidden)
-    assert not torch.equal(OCCLUDERS[kind](views, 5.0, torch.Generator().manual_seed(1)).hide(views), hidden)
+    assert not torch.equal(OCCLUDERS[kind](views, 5.0, torch.Generator().manual_seed(1)).hides(views), hidden)
 
 
 def test_a_counter_hides_the_feet_first_and_a_wall_one_side() -> None:
     joints = upright().expand(40, 3, -1, -1)
     ankles, head = H36M_17.indices("left_ankle", "right_ankle"), INDEX("head_top")
-    below = counter(joints, 30.0, torch.Generator().manual_seed(0)).hide(joints)
+    below = counter(joints, 30.0, torch.Generator().manual_seed(0)).hides(joints)
     assert below[..., ankles].all()
     assert not below[..., head].any()
-    cut = wall(joints, 30.0, torch.Generator().manual_seed(0)).hide(joints)
+    cut = wall(joints, 30.0, torch.Generator().manual_seed(0)).hides(joints)
     left, right = (cut[..., H36M_17.side(side)].float().mean(dim=(1, 2)) for side in ("left", "right"))
     assert ((left > right) != (right > left)).all()
     assert 0.2 < (left > right).float().mean() < 0.8
@@ -184,10 +184,10 @@ def test_a_counter_hides_the_feet_first_and_a_wall_one_side() -> None:
 
 def test_people_pass_by_at_walking_speed() -> None:
     joints = upright().expand(20, 240, -1, -1)
-    boards = passers_by(joints, 30.0, torch.Generator().manual_seed(0))
-    assert boards.centre.shape == (20, 240, 2, 2)
-    speed = boards.centre[..., 0].diff(dim=1).abs() * 30 * boards.depth_m[:, None]
+    billboards = passers_by(joints, 30.0, torch.Generator().manual_seed(0))
+    assert billboards.centre.shape == (20, 240, 2, 2)
+    speed = billboards.centre[..., 0].diff(dim=1).abs() * 30 * billboards.depth_m[:, None]
     assert 0.9 < speed.min() < speed.max() < 1.6
-    hidden = boards.hide(joints)[..., INDEX("pelvis")]
+    hidden = billboards.hides(joints)[..., INDEX("pelvis")]
     assert hidden.any(dim=1).all()  # everybody is hidden at some time
     assert not hidden.all(dim=1).any()  # and nobody for good

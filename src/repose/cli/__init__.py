@@ -14,7 +14,7 @@ from repose.cli.datasets import Doctor, Evaluate, Prepare
 from repose.cli.export import Export
 from repose.cli.poses import Demo, Estimate, Models
 from repose.cli.refine import Angles, Refine
-from repose.cli.terminal import Ended, console, error_console, terminal
+from repose.cli.terminal import Interrupted, console, error_console, terminal
 from repose.cli.training import Compare, train_command
 from repose.cli.view import Render, View
 from repose.errors import UserError, expected
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
         with terminal():
             what = f"written before: {there}" if there else "nothing was written"
             error_console.print(escape(f"Interrupted; {what}."), soft_wrap=True, highlight=False)
-        sys.exit(128 + (interrupt.number if isinstance(interrupt, Ended) else signal.SIGINT))
+        sys.exit(128 + (interrupt.number if isinstance(interrupt, Interrupted) else signal.SIGINT))
 
 
 def _run(arguments: list[str]) -> None:

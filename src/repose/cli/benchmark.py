@@ -9,7 +9,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from repose.cli.terminal import Bars, Input, Modules, console, import_modules, say
+from repose.cli.terminal import Input, Modules, ProgressBars, console, echo, import_modules
 from repose.errors import Within, check_ranges
 from repose.lifting import Device
 
@@ -71,20 +71,20 @@ class BenchmarkOcclusion:
             device=self.device,
             joint_map=self.joint_map,
         )
-        with Bars() as bars:
+        with ProgressBars() as bars:
             report = benchmark.run(bars.report)
-        say(report.summary())
+        echo(report.summary())
         _show(report.table())
         if self.json:
             report.write_json(self.json)
-            say(f"All numbers: {self.json}")
+            echo(f"All numbers: {self.json}")
         if self.figure:
             draw_figure(report, self.figure)
-            say(f"Figure: {self.figure}")
+            echo(f"Figure: {self.figure}")
         if self.worst:
             draw_worst(benchmark, report, self.worst, force=True)
-            say(f"The worst clips: {self.worst}")
-        say(f"{time.monotonic() - started:.0f} s")
+            echo(f"The worst clips: {self.worst}")
+        echo(f"{time.monotonic() - started:.0f} s")
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class BenchmarkVideo:
         import_modules(self.imports)
         if self.json:
             check_file(self.json)
-        with Bars() as bars:
+        with ProgressBars() as bars:
             report = benchmark_video(
                 self.folder,
                 self.model or ("default",),
@@ -118,11 +118,11 @@ class BenchmarkVideo:
                 device=self.device,
                 progress=bars.report,
             )
-        say(report.summary())
+        echo(report.summary())
         _show(report.table())
         if self.json:
             report.write_json(self.json)
-            say(f"All numbers: {self.json}")
+            echo(f"All numbers: {self.json}")
 
 
 def _show(table: Table) -> None:

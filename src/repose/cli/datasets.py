@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from rich.markup import escape
 
-from repose.cli.terminal import Bars, Folder, Input, Modules, console, few, import_modules, say, table
+from repose.cli.terminal import (
+    Folder,
+    Input,
+    Modules,
+    ProgressBars,
+    abbreviate,
+    console,
+    echo,
+    import_modules,
+    table,
+)
 from repose.errors import UserError
 from repose.files.output import check_file
 from repose.lifting import Device
@@ -151,16 +161,18 @@ class Prepare:
 
     def run(self) -> None:
         started = time.monotonic()
-        with Bars() as bars:
+        with ProgressBars() as bars:
             store = self.source.prepare(bars.report)
         rows = table("split", "sequences", "frames", "subjects", right=("sequences", "frames"))
         for split in store.splits.values():
             subjects = list(dict.fromkeys(sequence.subject for sequence in split.sequences))
-            rows.add_row(split.name, str(len(split.sequences)), str(len(split)), few(subjects))
+            rows.add_row(split.name, str(len(split.sequences)), str(len(split)), abbreviate(subjects))
         console.print(rows)
         for note in (*store.manifest["notes"], f"Licence: {store.manifest['licence']}"):
-            say(note)
-        say(f"Store: {store.path} ({time.monotonic() - started:.1f} s). Check it: repose doctor {store.path}")
+            echo(note)
+        echo(
+            f"Store: {store.path} ({time.monotonic() - started:.1f} s). Check it: repose doctor {store.path}"
+        )
 
 
 @dataclass(frozen=True)
@@ -178,7 +190,7 @@ class Doctor:
         from repose.datasets.store import ClipStore
 
         store = ClipStore.open(self.store)
-        with Bars() as bars:
+        with ProgressBars() as bars:
             findings = examine(store, progress=bars.report)
         colours = {"ok": "green", "warning": "yellow", "problem": "red"}
         rows = table("check", "split", "verdict", "found")
@@ -188,7 +200,7 @@ class Doctor:
         console.print(rows)
         sheet = self.sheet or self.store / "sheet.png"
         draw_sheet(store, sheet)
-        say(f"Samples to look at: {sheet}")
+        echo(f"Samples to look at: {sheet}")
         if problems := sum(finding.verdict == "problem" for finding in findings):
             raise UserError(
                 f"{self.store}: {problems} {'problem' if problems == 1 else 'problems'}",
@@ -247,11 +259,11 @@ class Evaluate:
             root_relative=self.root_relative,
             device=self.device,
         )
-        with Bars() as bars:
+        with ProgressBars() as bars:
             report = evaluate(
                 store, lifter, self.protocol, split=self.split, fov_deg=self.fov_deg, progress=bars.report
             )
-        say(report.summary())
+        echo(report.summary())
         for part in report.tables():
             console.print(part)
         writers = (
@@ -264,4 +276,4 @@ class Evaluate:
         for file, write in zip(files, writers, strict=True):
             if file:
                 write(file)
-                say(f"Written: {file}")
+                echo(f"Written: {file}")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from repose.cli.terminal import say
+from repose.cli.terminal import echo
 from repose.export.results import read_poses
 from repose.tracking.people import choose
 
@@ -45,5 +45,5 @@ class Export:
         else:
             export = export_poses(poses, self.out, unit=self.unit, force=self.force)
         for note in export.notes:
-            say(note)
-        say(f"Written: {', '.join(map(str, export.files))}")
+            echo(note)
+        echo(f"Written: {', '.join(map(str, export.files))}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import tyro
 
 from repose.cli.refine import summarise_refined
-from repose.cli.terminal import Bars, Folder, Input, console, few, say, table
+from repose.cli.terminal import Folder, Input, ProgressBars, abbreviate, console, echo, table
 from repose.export.results import FILES, write_poses
 from repose.files.output import check_output
 from repose.fitting import refine
@@ -34,7 +34,7 @@ class Estimate:
     def run(self) -> None:
         check_output(self.out, FILES, force=self.force)
         started = time.monotonic()
-        with Bars() as bars:
+        with ProgressBars() as bars:
             poses = estimate(self.input, self.estimation, progress=bars.report)
         if self.refine:
             poses = refine(poses)
@@ -43,7 +43,7 @@ class Estimate:
         if self.refine:
             summarise_refined(poses)
         frames = sum(len(pose) for pose in poses)
-        say(
+        echo(
             f"{frames} frames of {people(poses)} in {time.monotonic() - started:.1f} s. "
             f"Results: {', '.join(str(self.out / name) for name in FILES)}"
         )
@@ -62,7 +62,7 @@ class Demo:
 
         truth = load_sample_truth()
         console.print("The sample: a rendered figure that walks behind a counter. Its true joints are known.")
-        with Bars() as bars:
+        with ProgressBars() as bars:
             poses = estimate(sample_video(), progress=bars.report)
         write_poses(poses, self.out, force=True)
         write_poses([truth.pose()], self.out / "truth", force=True)
@@ -72,8 +72,8 @@ class Demo:
         for row in score_against(max(poses, key=len), truth):
             scores.add_row(row.joints, f"{row.mpjpe_mm:.0f}", f"{row.p_mpjpe_mm:.0f}", f"{row.share:.0%}")
         console.print(scores)
-        say(f"Results: {', '.join(str(self.out / name) for name in FILES)}")
-        say(f"Look at them, beside the truth: repose view {self.out} --compare {self.out / 'truth'}")
+        echo(f"Results: {', '.join(str(self.out / name) for name in FILES)}")
+        echo(f"Look at them, beside the truth: repose view {self.out} --compare {self.out / 'truth'}")
 
 
 @dataclass(frozen=True)
@@ -138,12 +138,12 @@ def summarise(poses: list[Pose3D]) -> None:
                 else ("none", "–", "–")
             ),
             str(record["frames_filled"]),
-            few(empty),
-            few(swaps),
+            abbreviate(empty),
+            abbreviate(swaps),
         )
     console.print(rows)
     for line in notes(poses):
-        say(line)
+        echo(line)
 
 
 def notes(poses: list[Pose3D]) -> list[str]:
@@ -178,7 +178,7 @@ def notes(poses: list[Pose3D]) -> list[str]:
     ):
         if key in record:
             lines.append(
-                f"{len(record[key])} frames of the video {what}: {few([str(f) for f in record[key]])}."
+                f"{len(record[key])} frames of the video {what}: {abbreviate([str(f) for f in record[key]])}."
             )
     if moving := camera_note(record):
         lines.append(moving)
@@ -199,10 +199,12 @@ def who_is_who(poses: list[Pose3D]) -> list[str]:
             "in the picture. Choose one with --person."
         )
     if ghosts := [Dropped(**ghost) for ghost in record.get("not_people", ())]:
-        lines.append(f"No people, and left out (--keep-all keeps them): {few([str(g) for g in ghosts])}.")
+        lines.append(
+            f"No people, and left out (--keep-all keeps them): {abbreviate([str(g) for g in ghosts])}."
+        )
     for pose in poses:
         if flips := pose.record.get("upside_down_left_out"):
-            frames = few([f"{first}–{last}" for first, last in flips])
+            frames = abbreviate([f"{first}–{last}" for first, last in flips])
             lines.append(
                 f"Person {pose.track_id} upside down for a moment, left out (--keep-all keeps it): {frames}."
             )
@@ -214,7 +216,7 @@ def who_is_who(poses: list[Pose3D]) -> list[str]:
     if "because" in record.get("identities", ""):
         lines.append("The file's ids of people change from frame to frame: people were tracked anew.")
     if changes := record.get("ids_change"):
-        told = few([f"{before} becomes {after} in frame {frame}" for frame, before, after in changes])
+        told = abbreviate([f"{before} becomes {after} in frame {frame}" for frame, before, after in changes])
         lines.append(f"The file's ids of people change: {told}. --track anew does without them.")
     if count := record.get("second_detections_left_out"):
         lines.append(f"Second detections of somebody found already in their frame, left out: {count}.")

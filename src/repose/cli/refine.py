@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from repose.cli.terminal import Folder, console, say, table
+from repose.cli.terminal import Folder, console, echo, table
 from repose.export.results import FILES, read_poses, write_poses
 from repose.export.upright import up_note
 from repose.files.output import check_output
@@ -45,7 +45,7 @@ class Refine:
         poses = refine(read_poses(self.result), self.steps)
         write_poses(poses, self.out, force=self.force)
         summarise_refined(poses)
-        say(f"Results: {', '.join(str(self.out / name) for name in FILES)}")
+        echo(f"Results: {', '.join(str(self.out / name) for name in FILES)}")
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,13 @@ class Angles:
         folder = self.out or (self.result if self.result.is_dir() else self.result.parent)
         write_angles(tracks, folder, plot=self.plot, force=self.force)
         for note in dict.fromkeys(up_note(pose) for pose in poses):
-            say(note)
+            echo(note)
         for angles in tracks[:1]:
             for why in dict.fromkeys(angles.missing.values()):
                 lacking = [name for name, reason in angles.missing.items() if reason == why]
-                say(f"Not there: {', '.join(lacking)}; {why}.")
+                echo(f"Not there: {', '.join(lacking)}; {why}.")
         names = angle_files(tracks, plot=self.plot)
-        say(f"{len(tracks[0].names)} angles. Written: {', '.join(str(folder / name) for name in names)}")
+        echo(f"{len(tracks[0].names)} angles. Written: {', '.join(str(folder / name) for name in names)}")
 
 
 def summarise_refined(poses: list[Pose3D]) -> None:
@@ -95,7 +95,7 @@ def summarise_refined(poses: list[Pose3D]) -> None:
                 rows.add_row(name, words, f"{factor * before:.1f}", f"{factor * after:.1f}")
     console.print(rows)
     for line in refine_notes(poses):
-        say(line)
+        echo(line)
 
 
 def refine_notes(poses: list[Pose3D]) -> list[str]:

@@ -28,7 +28,7 @@ Folder = Annotated[Path, tyro.conf.arg(aliases=("-o",))]
 Modules = Annotated[tuple[str, ...], tyro.conf.arg(name="import")]
 
 
-class Ended(KeyboardInterrupt):
+class Interrupted(KeyboardInterrupt):
     """The program is to end, by a signal other than Ctrl-C's."""
 
     def __init__(self, number: int) -> None:
@@ -113,7 +113,7 @@ def _drop(stream: Any, error: OSError) -> None:
 
 def _end(number: int, _: FrameType | None) -> NoReturn:
     signal.signal(number, signal.SIG_IGN)  # once is enough: cleaning up is not to be cut short
-    raise Ended(number)
+    raise Interrupted(number)
 
 
 _PLAIN = str.maketrans(
@@ -143,12 +143,12 @@ def table(*headings: str, right: tuple[str, ...] = ()) -> Table:
     return empty
 
 
-def say(text: str) -> None:
+def echo(text: str) -> None:
     """A line as it is: neither wrapped nor coloured; what would steer the terminal is spelt out."""
     console.print(printable(text), soft_wrap=True, highlight=False, markup=False)
 
 
-def few(words: list[str]) -> str:
+def abbreviate(words: list[str]) -> str:
     """Up to four of them, and how many more."""
     if not words:
         return "–"
@@ -170,7 +170,7 @@ def import_modules(names: tuple[str, ...]) -> None:
             ) from None
 
 
-class Bars:
+class ProgressBars:
     """Progress bars on the terminal, one for each thing that is done."""
 
     def __init__(self) -> None:
@@ -180,7 +180,7 @@ class Bars:
         )
         self._tasks: dict[str, TaskID] = {}
 
-    def __enter__(self) -> "Bars":
+    def __enter__(self) -> "ProgressBars":
         self._progress.start()
         return self
 

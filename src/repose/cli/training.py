@@ -10,7 +10,16 @@ from typing import Annotated
 import tyro
 from rich.markup import escape
 
-from repose.cli.terminal import Ended, Folder, Modules, console, error_console, import_modules, say, table
+from repose.cli.terminal import (
+    Folder,
+    Interrupted,
+    Modules,
+    console,
+    echo,
+    error_console,
+    import_modules,
+    table,
+)
 
 
 def train_command() -> type:
@@ -43,8 +52,8 @@ def train_command() -> type:
                 model = train(self.config, self.out, resume=self.resume)
             except KeyboardInterrupt as interrupt:
                 error_console.print(f"Interrupted. Continue with the same command and --resume ({self.out}).")
-                sys.exit(128 + (interrupt.number if isinstance(interrupt, Ended) else signal.SIGINT))
-            say(f"Model: {model}. Curves: tensorboard --logdir {self.out}")
+                sys.exit(128 + (interrupt.number if isinstance(interrupt, Interrupted) else signal.SIGINT))
+            echo(f"Model: {model}. Curves: tensorboard --logdir {self.out}")
 
     return Train
 
@@ -78,4 +87,4 @@ class Compare:
             rows.add_row(*row)
         console.print(rows)
         for line in comparison.notes:
-            say(line)
+            echo(line)

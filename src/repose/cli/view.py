@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from repose.cli.terminal import Bars, say
+from repose.cli.terminal import ProgressBars, echo
 from repose.errors import UserError, Within, check_ranges
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class View:
             return
         from repose.viewer import write_page
 
-        with Bars() as bars:
+        with ProgressBars() as bars:
             scene = write_page(
                 self.result,
                 self.html,
@@ -71,7 +71,7 @@ class View:
                 progress=bars.report,
             )
         _explain(scene)
-        say(f"Written: {self.html} ({self.html.stat().st_size / 1e6:.1f} MB). Any browser opens it.")
+        echo(f"Written: {self.html} ({self.html.stat().st_size / 1e6:.1f} MB). Any browser opens it.")
 
 
 @dataclass(frozen=True)
@@ -119,10 +119,10 @@ class Render:
                 force=self.force,
             )
             _explain(scene)
-            say(f"Written: {self.sheet}")
+            echo(f"Written: {self.sheet}")
         if self.video:
             started = time.monotonic()
-            with Bars() as bars:
+            with ProgressBars() as bars:
                 scene = render_video(
                     self.result,
                     self.video,
@@ -135,14 +135,14 @@ class Render:
                 )
             if not self.sheet:
                 _explain(scene)
-            say(f"Written: {self.video} ({time.monotonic() - started:.1f} s)")
+            echo(f"Written: {self.video} ({time.monotonic() - started:.1f} s)")
 
 
 def _announce(viewer: "Viewer") -> None:
     _explain(viewer.scene)
-    say(f"Look at {viewer.url}. Ctrl-C ends it.")
+    echo(f"Look at {viewer.url}. Ctrl-C ends it.")
 
 
 def _explain(scene: "Scene") -> None:
     for note in scene.notes:
-        say(note)
+        echo(note)

@@ -60,7 +60,7 @@ def _draw(
     """A line of a panel: models, and the baseline of which one would think first."""
     for result in results:
         # Where a condition hides nothing, all joints are visible.
-        which = joints if result.condition.hiding or joints == "hidden" else "all"
+        which = joints if result.condition.occlusion or joints == "hidden" else "all"
         aware = result.condition.aware
         for number, model in enumerate(models):
             if model not in result.rows:

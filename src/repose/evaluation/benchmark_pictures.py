@@ -9,7 +9,7 @@ import numpy as np
 from repose import palette
 from repose.datasets.sheet import draw_bones
 from repose.evaluation import check_plot
-from repose.evaluation.benchmark_report import OcclusionReport, Poor
+from repose.evaluation.benchmark_report import ClipError, OcclusionReport
 from repose.evaluation.conditions import CONDITIONS
 from repose.evaluation.occlusion_benchmark import OcclusionBenchmark, lift
 from repose.evaluation.views import FPS
@@ -23,14 +23,16 @@ _STEP_S = 0.4
 _COLUMNS = 5
 
 
-def worst(report: OcclusionReport, count: int = WORST) -> list[Poor]:
+def worst_views(report: OcclusionReport, count: int = WORST) -> list[ClipError]:
     """Views with the largest P-MPJPE of the first model; each clip once, each condition at most twice."""
-    chosen: list[Poor] = []
-    for poor in sorted((p for result in report.results for p in result.poor), key=lambda p: -p.p_mpjpe_mm):
+    chosen: list[ClipError] = []
+    for clip_error in sorted(
+        (p for result in report.results for p in result.clip_errors), key=lambda p: -p.p_mpjpe_mm
+    ):
         clips = [other.view.clip for other in chosen]
-        same = sum(other.condition == poor.condition for other in chosen)
-        if poor.view.clip not in clips and same < _EACH_CONDITION:
-            chosen.append(poor)
+        same = sum(other.condition == clip_error.condition for other in chosen)
+        if clip_error.view.clip not in clips and same < _EACH_CONDITION:
+            chosen.append(clip_error)
         if len(chosen) == count:
             break
     return chosen
@@ -45,27 +47,32 @@ def draw_worst(
     folder cannot be written.
     """
     check_plot()
-    found = worst(report)
+    found = worst_views(report)
     names = [
-        re.sub(r"[^\w.-]+", "_", f"{rank:02d} {poor.condition} {poor.view.name} {poor.view.camera}") + ".png"
-        for rank, poor in enumerate(found, start=1)
+        re.sub(
+            r"[^\w.-]+",
+            "_",
+            f"{rank:02d} {clip_error.condition} {clip_error.view.name} {clip_error.view.camera}",
+        )
+        + ".png"
+        for rank, clip_error in enumerate(found, start=1)
     ]
     with stage(folder, names, force=force) as partial:
-        for name, poor in zip(names, found, strict=True):
-            _draw(benchmark, poor, partial / name)
+        for name, clip_error in zip(names, found, strict=True):
+            _draw(benchmark, clip_error, partial / name)
     return names
 
 
-def _draw(benchmark: OcclusionBenchmark, poor: Poor, path: Path) -> None:
+def _draw(benchmark: OcclusionBenchmark, clip_error: ClipError, path: Path) -> None:
     from matplotlib.figure import Figure
 
-    view = poor.view
-    condition = next(condition for condition in CONDITIONS if condition.label == poor.condition)
-    seen = condition.observe(view, benchmark.seed)
-    if seen is None:
-        raise RuntimeError(f"{poor.condition} was scored on {view.name}, to which it does not apply")
+    view = clip_error.view
+    condition = next(condition for condition in CONDITIONS if condition.label == clip_error.condition)
+    observation = condition.observe(view, benchmark.seed)
+    if observation is None:
+        raise RuntimeError(f"{clip_error.condition} was scored on {view.name}, to which it does not apply")
     model, lifter = next(iter(benchmark.lifters.items()))
-    predicted = lift(view, seen, lifter, benchmark.undo_swaps).joints_mm / 1000
+    predicted = lift(view, observation, lifter, benchmark.undo_swaps).joints_mm / 1000
     truth = view.truth_mm / 1000
     error = 1000 * p_mpjpe(predicted, truth)
     step = max(1, min(round(_STEP_S * FPS), (len(view) - 1) // (_COLUMNS - 1)))
@@ -74,10 +81,10 @@ def _draw(benchmark: OcclusionBenchmark, poor: Poor, path: Path) -> None:
 
     figure = Figure(figsize=(3 * _COLUMNS, 9.6), layout="constrained")
     panels = figure.subplots(3, _COLUMNS)
-    hidden = seen.hidden.numpy()
+    hidden = observation.hidden.numpy()
     for column, frame in zip(panels.T, frames, strict=True):
         picture, front, side = column
-        keypoints = seen.keypoints[frame].numpy()
+        keypoints = observation.keypoints[frame].numpy()
         draw_bones(picture, H36M_17, keypoints[:, :2], keypoints[:, 2])
         lost = view.rays[frame].numpy()[hidden[frame]]
         picture.plot(*lost.T, "x", color=palette.COMPARED, markersize=5)
@@ -90,8 +97,8 @@ def _draw(benchmark: OcclusionBenchmark, poor: Poor, path: Path) -> None:
         front.set_title(f"from the camera; P-MPJPE {error[frame]:.0f} mm", fontsize=9)
         side.set_title("from the camera's right: away from it is right", fontsize=9)
     figure.suptitle(
-        f"{view.name}, camera {view.camera}, {poor.condition}: {model} has {poor.p_mpjpe_mm:.0f} mm over "
-        "the clip. Left blue, right orange; truth grey; × hidden joints",
+        f"{view.name}, camera {view.camera}, {clip_error.condition}: {model} has "
+        f"{clip_error.p_mpjpe_mm:.0f} mm over the clip. Left blue, right orange; truth grey; × hidden joints",
         fontsize=11,
     )
     figure.savefig(path, format="png", dpi=80)

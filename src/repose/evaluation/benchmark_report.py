@@ -12,7 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from repose.evaluation.benchmark_scores import JOINTS, RANGES_MM, Bootstrap, Estimate, Sums
-from repose.evaluation.conditions import Condition
+from repose.evaluation.conditions import Condition, ObjectOccluded
 from repose.evaluation.views import CAMERAS, CamerasName, View
 from repose.files.output import stage_file
 
@@ -20,7 +20,7 @@ COMPARED = ("mpjpe_mm", "p_mpjpe_mm", "velocity_error_mm_per_s", "acceleration_e
 """Metrics of which the difference from the first model is reported."""
 
 
-class Poor(NamedTuple):
+class ClipError(NamedTuple):
     """A view, and how badly the first model did on it."""
 
     p_mpjpe_mm: float
@@ -87,7 +87,7 @@ class ConditionResult:
     """Of joints."""
     rows: Mapping[str, Row]
     """By the name of a model, "flat", or "<model>, interpolated"."""
-    poor: tuple[Poor, ...]
+    clip_errors: tuple[ClipError, ...]
     """Every view, as the first model did on it."""
 
 
@@ -187,7 +187,7 @@ class OcclusionReport:
                 yield from ("–", "–")
                 continue
             # Where a condition hides nothing, all joints are visible.
-            visible = "visible" if result.condition.hiding else "all"
+            visible = "visible" if result.condition.occlusion else "all"
             for which in ("hidden", visible):
                 yield _number(row[_within(number), which].mean, 0)
 
@@ -211,13 +211,22 @@ def _result(result: ConditionResult) -> dict[str, Any]:
     condition = result.condition
     return {
         "name": condition.label,
-        "words": condition.words,
-        "condition": {key: value for key, value in asdict(condition).items() if value is not None},
+        "words": condition.description,
+        "condition": _settings(condition),
         "clips": result.clips,
         "frames": result.frames,
         "hidden_share": result.hidden_share,
         "rows": {name: asdict(row) for name, row in result.rows.items()},
     }
+
+
+def _settings(condition: Condition) -> dict[str, Any]:
+    """The condition's fields under the names that published reports have."""
+    published = {"description": "words", "occlusion": "hiding"}
+    fields = asdict(condition)
+    if isinstance(condition.occlusion, ObjectOccluded):
+        fields["occlusion"] = {"thing": condition.occlusion.occluder}
+    return {published.get(key, key): value for key, value in fields.items() if value is not None}
 
 
 def _camera_words(name: CamerasName) -> str:

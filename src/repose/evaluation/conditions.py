@@ -89,7 +89,7 @@ class PartHidden:
 
 
 @dataclass(frozen=True)
-class BodyHidden:
+class SelfOccluded:
     """What the person's own limbs, trunk and head hide (`repose.synthetic.occlusion.self_occluded`)."""
 
     def __call__(self, view: View, generator: Generator) -> Bool[Tensor, "frames 17"]:
@@ -97,15 +97,15 @@ class BodyHidden:
 
 
 @dataclass(frozen=True)
-class ThingHidden:
+class ObjectOccluded:
     """What stands or moves between the camera and the person."""
 
-    thing: str
+    occluder: str
     """Name in `repose.synthetic.occlusion.OCCLUDERS`."""
 
     def __call__(self, view: View, generator: Generator) -> Bool[Tensor, "frames 17"]:
         joints = view.joints_m[None]
-        return OCCLUDERS[self.thing](joints, FPS, generator).hide(joints)[0]
+        return OCCLUDERS[self.occluder](joints, FPS, generator).hides(joints)[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,8 +122,8 @@ class Condition:
     """What is done to the 2D joints of every view, the same for all models."""
 
     name: str
-    words: str
-    hiding: Occlusion | None = None
+    description: str
+    occlusion: Occlusion | None = None
     aware: bool = True
     """Whether the detector knows which joints are hidden: their confidence is then 0. One that does not know
     reports a wrong place with confidence 1."""
@@ -151,8 +151,8 @@ class Condition:
             height = torch.tensor([view.apparent_height])
             keypoints = detect(view.rays[None], height, self.detection, generator)[0]
         hidden = keypoints[..., 2] == 0
-        if self.hiding is not None:
-            found = self.hiding(view, generator)
+        if self.occlusion is not None:
+            found = self.occlusion(view, generator)
             if found is None or not found.any() or found.all():
                 return None
             hidden = found
@@ -174,11 +174,15 @@ def misplacement(frames: int, generator: Generator) -> Float[Tensor, "frames 17 
     return (place + 0.05 * drift(shape, 12, generator))[0]
 
 
-def _both(name: str, words: str, hiding: Occlusion, headline: bool = False) -> tuple[Condition, Condition]:
+def _both(
+    name: str, description: str, occlusion: Occlusion, headline: bool = False
+) -> tuple[Condition, Condition]:
     """The condition with a detector that knows, and with one that does not."""
     return (
-        Condition(name, words, hiding, headline=headline),
-        Condition(name, words + "; the detector does not know", hiding, aware=False, headline=headline),
+        Condition(name, description, occlusion, headline=headline),
+        Condition(
+            name, description + "; the detector does not know", occlusion, aware=False, headline=headline
+        ),
     )
 
 
@@ -222,10 +226,10 @@ CONDITIONS: tuple[Condition, ...] = (
         )
         for count in (5, 15, 30, 60)
     ),
-    *_both("own body", "what limbs, trunk and head hide of each other", BodyHidden(), headline=True),
-    *_both("wall", "the corner of a wall cuts the picture", ThingHidden("wall")),
-    *_both("counter", "a counter hides what is below its edge", ThingHidden("counter")),
-    *_both("pole", "a pole stands before the person", ThingHidden("pole")),
-    *_both("passers-by", "people walk through between", ThingHidden("passers-by")),
+    *_both("own body", "what limbs, trunk and head hide of each other", SelfOccluded(), headline=True),
+    *_both("wall", "the corner of a wall cuts the picture", ObjectOccluded("wall")),
+    *_both("counter", "a counter hides what is below its edge", ObjectOccluded("counter")),
+    *_both("pole", "a pole stands before the person", ObjectOccluded("pole")),
+    *_both("passers-by", "people walk through between", ObjectOccluded("passers-by")),
 )
 """All conditions, in the order of reports."""

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 
 from repose.errors import UserError, expected
-from repose.evaluation.benchmark_report import ConditionResult, OcclusionReport, Poor, Row
+from repose.evaluation.benchmark_report import ClipError, ConditionResult, OcclusionReport, Row
 from repose.evaluation.benchmark_scores import Bootstrap, Sums, measure, pool
 from repose.evaluation.conditions import CONDITIONS, Condition, Observation
 from repose.evaluation.views import CAMERAS, FPS, CamerasName, View, choose, project_clips, read_motion
@@ -124,14 +124,18 @@ class OcclusionBenchmark:
         """One clip under a condition: its views that the condition applies to."""
         scored = []
         for view in views if condition.headline else views[:1]:
-            if (seen := condition.observe(view, self.seed)) is not None:
+            if (observation := condition.observe(view, self.seed)) is not None:
                 sums = {
                     row: measure(
-                        prediction.joints_mm, view.truth_mm, seen.hidden.numpy(), FPS, prediction.deviation_mm
+                        prediction.joints_mm,
+                        view.truth_mm,
+                        observation.hidden.numpy(),
+                        FPS,
+                        prediction.deviation_mm,
                     )
-                    for row, prediction in self.predict(view, seen).items()
+                    for row, prediction in self.predict(view, observation).items()
                 }
-                scored.append(_Scored(view, int(seen.hidden.sum()), sums))
+                scored.append(_Scored(view, int(observation.hidden.sum()), sums))
         return scored
 
     def _summarise(
@@ -154,18 +158,20 @@ class OcclusionBenchmark:
                 row: Row.of(sums, bootstrap, None if row == first else pooled[first])
                 for row, sums in pooled.items()
             },
-            poor=tuple(
-                Poor(float(np.divide(*scored.sums[first]["p_mpjpe_mm"][0])), condition.label, scored.view)
+            clip_errors=tuple(
+                ClipError(
+                    float(np.divide(*scored.sums[first]["p_mpjpe_mm"][0])), condition.label, scored.view
+                )
                 for scored in every
             ),
         )
 
-    def predict(self, view: View, seen: Observation) -> dict[str, Prediction]:
+    def predict(self, view: View, observation: Observation) -> dict[str, Prediction]:
         """What each baseline and model makes of a view, by the name of its row."""
-        hidden = seen.hidden.numpy()
-        rows = {FLAT: Prediction(flat_mm(seen))}
+        hidden = observation.hidden.numpy()
+        rows = {FLAT: Prediction(flat_mm(observation))}
         for name, lifter in self.lifters.items():
-            rows[name] = lift(view, seen, lifter, self.undo_swaps)
+            rows[name] = lift(view, observation, lifter, self.undo_swaps)
             if (interpolated := interpolate_mm(rows[name].joints_mm, hidden)) is not None:
                 rows[interpolated_name(name)] = Prediction(interpolated)
         return rows
@@ -176,10 +182,10 @@ def interpolated_name(model: str) -> str:
     return f"{model}, interpolated"
 
 
-def lift(view: View, seen: Observation, lifter: Lifter, undo_swaps: bool) -> Prediction:
+def lift(view: View, observation: Observation, lifter: Lifter, undo_swaps: bool) -> Prediction:
     """As users lift a track of keypoints whose camera is known."""
     (pose,) = estimate(
-        view.track(seen.keypoints),
+        view.track(observation.keypoints),
         lifter=lifter,
         intrinsics_px=view.intrinsics_px,
         height_m=STATURE_M,
@@ -194,9 +200,9 @@ def lift(view: View, seen: Observation, lifter: Lifter, undo_swaps: bool) -> Pre
     return Prediction(joints - joints[:, :1], deviation)
 
 
-def flat_mm(seen: Observation) -> Float[np.ndarray, "frames 17 3"]:
+def flat_mm(observation: Observation) -> Float[np.ndarray, "frames 17 3"]:
     """The joints as a camera sees them that looks at the person, all at one depth, made 1.70 m tall."""
-    picture = F.pad(perspective_crop(seen.keypoints[None]).points[0], (0, 1))
+    picture = F.pad(perspective_crop(observation.keypoints[None]).points[0], (0, 1))
     picture = picture - picture[:, :1]
     size = stature(picture).median().clamp(min=1e-6)
     return (1000 * STATURE_M * picture / size).numpy().astype(np.float64)

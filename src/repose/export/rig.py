@@ -102,7 +102,7 @@ class Rig:
         still = np.broadcast_to(np.eye(3), (len(self.names), 3, 3))
         return forward_kinematics(still, self.offsets_m, self.parents, np.zeros(3))[0]
 
-    def places_m(self) -> Float[np.ndarray, "frames nodes 3"]:
+    def positions_m(self) -> Float[np.ndarray, "frames nodes 3"]:
         """Where the nodes are in each frame."""
         return forward_kinematics(self.rotations, self.offsets_m, self.parents, self.root_m)[0]
 

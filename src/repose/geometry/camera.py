@@ -50,7 +50,7 @@ class Camera:
         return float(self.K[0, 0]), float(self.K[1, 1]), float(self.K[0, 2]), float(self.K[1, 2])
 
     @property
-    def place_m(self) -> Float[np.ndarray, "3"]:
+    def position_m(self) -> Float[np.ndarray, "3"]:
         """Where the camera stands in the world."""
         return -self.T_cam_world[:3, :3].T @ self.T_cam_world[:3, 3]
 

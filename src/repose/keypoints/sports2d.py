@@ -30,7 +30,7 @@ def parse(path: Path, data: bytes) -> Detections:
     """
     name = path.name
     motion = read_trc(path)
-    places = motion.places_m
+    places = motion.positions_m
     found = places[np.isfinite(places).all(axis=-1)]
     if len(found) and (found[:, 2] != 0).any():
         raise UserError(

@@ -28,13 +28,13 @@ def read_marker_body(
     notes: list[str] = []
     if joint_map is not None and not joint_map.missing(names):
         given = {j: [words] if isinstance(words, str) else words for j, words in joint_map.joints.items()}
-        joints = _complete(pick(given, names, motion.places_m), notes)
+        joints = _complete(pick(given, names, motion.positions_m), notes)
         notes.append("joints told by the joint map")
     elif set(MARKERS) <= set(names):
-        joints = joint_centres({name: motion.places_m[:, names.index(name)] for name in MARKERS})
+        joints = joint_centres({name: motion.positions_m[:, names.index(name)] for name in MARKERS})
         notes.append("joint centres estimated from Plug-in-Gait markers")
     elif (found := match_synonyms(names)) is not None:
-        joints = _complete(pick(found, names, motion.places_m), notes)
+        joints = _complete(pick(found, names, motion.positions_m), notes)
     else:
         wanted = "markers of the Plug-in-Gait set, joints by usual names, or a joint map"
         hint = f"Write a joint map ({', '.join(NEEDED)}; --joint-map FILE, docs/training.md)."

@@ -32,7 +32,7 @@ class MarkerMotion:
     """What a file of markers says. Axes are the file's own."""
 
     markers: tuple[str, ...]
-    places_m: Float[np.ndarray, "frames markers 3"]
+    positions_m: Float[np.ndarray, "frames markers 3"]
     """NaN where a marker was not found."""
     fps: float
     up: str | None

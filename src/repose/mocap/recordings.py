@@ -281,10 +281,10 @@ def _read_uiprmd(path: Path, arrays: Mapping[str, np.ndarray]) -> list[MocapClip
     steps, table, names = arrays["markers_half_mm"], arrays["clips"], arrays["marker_names"]
     if table.ndim != 2 or table.shape[1] != 6 or steps.shape[1:] != (len(names), 3):
         expected(str(path), "clips (n, 6) and markers (rows, names, 3)", f"{table.shape}, {steps.shape}")
-    places_m = np.where(steps == -32768, np.nan, steps * 0.0005)
+    positions_m = np.where(steps == -32768, np.nan, steps * 0.0005)
     clips = []
     for movement, subject, episode, wrong, first, rows in table.tolist():
-        part = places_m[first : first + rows]
+        part = positions_m[first : first + rows]
         motion = MarkerMotion(tuple(map(str, names)), part, float(arrays["fps"]), "z")
         name = f"m{movement:02d}_s{subject:02d}_e{episode:02d}{'_wrong' if wrong else ''}"
         pieces, notes = read_marker_body(path, motion)

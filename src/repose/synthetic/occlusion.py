@@ -1,4 +1,4 @@
-"""Which joints a camera cannot see: behind the person's own body, and behind things that stand before it."""
+"""Which joints a camera cannot see: behind the person's own body, and behind objects in front of it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -121,26 +121,26 @@ PASS_EVERY_S = 4.0
 
 
 @dataclass(frozen=True, eq=False)
-class Boards:
+class Billboards:
     """Upright rectangles that face the camera, and may move across the picture."""
 
-    centre: Float[Tensor, "batch frames boards 2"]
+    centre: Float[Tensor, "batch frames billboards 2"]
     """x/z and y/z in the camera frame."""
-    half_size: Float[Tensor, "batch boards 2"]
+    half_size: Float[Tensor, "batch billboards 2"]
     """Half of width and height, in the same unit."""
-    depth_m: Float[Tensor, "batch boards"]
+    depth_m: Float[Tensor, "batch billboards"]
 
-    def hide(
+    def hides(
         self, joints_camera_m: Float[Tensor, "batch frames joints 3"]
     ) -> Bool[Tensor, "batch frames joints"]:
-        """Which joints are behind a board; those nearer than it are before it."""
+        """Which joints are behind a billboard; those nearer than it are before it."""
         rays = (joints_camera_m[..., :2] / joints_camera_m[..., 2:])[:, :, :, None]
         within = ((rays - self.centre[:, :, None]).abs() < self.half_size[:, None, None]).all(dim=-1)
         behind = joints_camera_m[..., 2:] > self.depth_m[:, None, None]
         return (within & behind).any(dim=-1)
 
 
-def wall(joints_camera_m: Float[Tensor, "batch frames 17 3"], fps: float, generator: Generator) -> Boards:
+def wall(joints_camera_m: Float[Tensor, "batch frames 17 3"], fps: float, generator: Generator) -> Billboards:
     """The corner of a wall: left or right of it nothing is seen. It cuts the room that the person uses."""
     x = joints_camera_m[..., 0] / joints_camera_m[..., 2]
     low, high = x.amin(dim=(1, 2)), x.amax(dim=(1, 2))
@@ -151,7 +151,9 @@ def wall(joints_camera_m: Float[Tensor, "batch frames 17 3"], fps: float, genera
     return _standing(joints_camera_m, (middle, torch.zeros_like(middle)), (_FAR, _FAR), generator)
 
 
-def counter(joints_camera_m: Float[Tensor, "batch frames 17 3"], fps: float, generator: Generator) -> Boards:
+def counter(
+    joints_camera_m: Float[Tensor, "batch frames 17 3"], fps: float, generator: Generator
+) -> Billboards:
     """A counter or a table: below its edge, somewhere from shin to waist, nothing is seen."""
     y = joints_camera_m[..., 1] / joints_camera_m[..., 2]
     share = _uniform(len(y), 0.2, 0.55, generator)
@@ -159,7 +161,7 @@ def counter(joints_camera_m: Float[Tensor, "batch frames 17 3"], fps: float, gen
     return _standing(joints_camera_m, (torch.zeros_like(edge), edge + _FAR), (_FAR, _FAR), generator)
 
 
-def pole(joints_camera_m: Float[Tensor, "batch frames 17 3"], fps: float, generator: Generator) -> Boards:
+def pole(joints_camera_m: Float[Tensor, "batch frames 17 3"], fps: float, generator: Generator) -> Billboards:
     """A pole, a tree, a door post: about where the person is at some moment."""
     batch, frames = joints_camera_m.shape[:2]
     moment = torch.randint(frames, (batch,), generator=generator)
@@ -172,7 +174,7 @@ def pole(joints_camera_m: Float[Tensor, "batch frames 17 3"], fps: float, genera
 
 def passers_by(
     joints_camera_m: Float[Tensor, "batch frames 17 3"], fps: float, generator: Generator
-) -> Boards:
+) -> Billboards:
     """People of 0.5 × 1.8 m who walk through between camera and person, one every 4 s, from either side."""
     batch, frames = joints_camera_m.shape[:2]
     count = max(1, round(frames / (PASS_EVERY_S * fps)))
@@ -186,17 +188,17 @@ def passers_by(
     since_s = (torch.arange(frames)[None, :, None] - moment[:, None]) / fps
     x = place[:, None, :, 0] + since_s * (speed / depth)[:, None]
     centre = torch.stack([x, place[:, None, :, 1].expand_as(x)], dim=-1)
-    return Boards(centre, torch.stack([0.25 / depth, 0.9 / depth], dim=-1), depth)
+    return Billboards(centre, torch.stack([0.25 / depth, 0.9 / depth], dim=-1), depth)
 
 
-Occluder = Callable[[Float[Tensor, "batch frames 17 3"], float, Generator], Boards]
+Occluder = Callable[[Float[Tensor, "batch frames 17 3"], float, Generator], Billboards]
 OCCLUDERS: dict[str, Occluder] = {
     "wall": wall,
     "counter": counter,
     "pole": pole,
     "passers-by": passers_by,
 }
-"""Things between the camera and the person, placed for each clip of joints (camera frame, metres; frames a
+"""Objects between the camera and the person, placed for each clip of joints (camera frame, metres; frames a
 second) by a seeded generator."""
 
 _FAR = 100.0
@@ -208,13 +210,13 @@ def _standing(
     centre: tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]],
     half_size: tuple[Float[Tensor, " batch"] | float, Float[Tensor, " batch"] | float],
     generator: Generator,
-) -> Boards:
-    """One board that stays where it is, nearer to the camera than the person ever comes."""
+) -> Billboards:
+    """One billboard that stays where it is, nearer to the camera than the person ever comes."""
     batch, frames = joints_camera_m.shape[:2]
     place = torch.stack(centre, dim=-1)[:, None, None].expand(batch, frames, 1, 2)
     size = torch.stack([torch.as_tensor(side).expand(batch) for side in half_size], dim=-1)
     depth = _uniform(batch, 0.5, 0.95, generator) * _nearest(joints_camera_m)
-    return Boards(place, size[:, None], depth[:, None])
+    return Billboards(place, size[:, None], depth[:, None])
 
 
 def _nearest(joints_camera_m: Float[Tensor, "batch frames 17 3"]) -> Float[Tensor, " batch"]:

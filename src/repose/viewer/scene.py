@@ -134,7 +134,7 @@ class Scene:
         """Direction from the people to the camera that filmed, from world x towards y."""
         if self.camera is None:
             return -np.pi / 2  # the level camera looks along y
-        x, y, _ = self.camera.place_m - self.centre_m.mean(axis=0)
+        x, y, _ = self.camera.position_m - self.centre_m.mean(axis=0)
         return float(np.arctan2(y, x))
 
     @cached_property

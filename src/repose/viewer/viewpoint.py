@@ -38,7 +38,7 @@ def stand(
     """Where to stand and what to look at, in a frame, for a view `aspect` times as wide as high."""
     target, distance = scene.centre_m[frame], 1.1 * distance_m(scene.radius_m, aspect)
     if name == "camera" and scene.camera is not None:
-        way = scene.camera.place_m - target
+        way = scene.camera.position_m - target
         distance += 1.5 * float(np.linalg.norm(way)) / min(1.0, aspect)
         target = target + 0.45 * way
     return target + direction(scene, name) * distance, target

@@ -12,7 +12,7 @@ from torch import Tensor
 from repose.cli import main
 from repose.errors import UserError
 from repose.evaluation.benchmark import OcclusionBenchmark, OcclusionReport, draw_figure, draw_worst
-from repose.evaluation.benchmark_pictures import worst
+from repose.evaluation.benchmark_pictures import worst_views
 from repose.evaluation.occlusion_benchmark import FLAT, flat_mm, interpolate_mm
 from repose.evaluation.views import View
 from repose.lifting import Lifter
@@ -124,11 +124,14 @@ def test_figure_and_pictures_are_drawn(
 ) -> None:
     draw_figure(report, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
-    chosen = worst(report)
+    chosen = worst_views(report)
     assert len(chosen) == 4  # each clip once
-    errors = [poor.p_mpjpe_mm for poor in chosen]
+    errors = [clip_error.p_mpjpe_mm for clip_error in chosen]
     assert errors == sorted(errors, reverse=True)
-    assert max(poor.p_mpjpe_mm for result in report.results for poor in result.poor) == errors[0]
+    assert (
+        max(clip_error.p_mpjpe_mm for result in report.results for clip_error in result.clip_errors)
+        == errors[0]
+    )
     names = draw_worst(benchmark, report, tmp_path / "worst")
     assert sorted(file.name for file in (tmp_path / "worst").iterdir()) == sorted(names)
     assert len(names) == 4
@@ -185,7 +188,7 @@ def test_the_command_writes_what_it_is_asked_for(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["no/such/folder"], "no/such/folder"),
         (["--conditions", "fog"], "no condition is called 'fog'"),
@@ -195,10 +198,10 @@ def test_the_command_writes_what_it_is_asked_for(
     ],
 )
 def test_mistakes_are_told_and_nothing_is_written(
-    arguments: list[str], words: str, motion: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, motion: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = [] if arguments[0].startswith("no/") else [str(motion)]
     with pytest.raises(SystemExit) as stop:
         main(["benchmark", "occlusion", *folder, *arguments])
     assert stop.value.code == 2
-    assert words in capsys.readouterr().err
+    assert message in capsys.readouterr().err

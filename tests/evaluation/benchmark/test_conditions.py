@@ -41,7 +41,7 @@ def test_the_seed_alone_decides(condition: Condition, views: list[list[View]]) -
 
 
 @pytest.mark.parametrize(
-    "condition", [c for c in CONDITIONS if c.hiding is not None], ids=lambda condition: condition.label
+    "condition", [c for c in CONDITIONS if c.occlusion is not None], ids=lambda condition: condition.label
 )
 def test_hidden_joints_are_lost_or_wrong_and_the_others_exact(
     condition: Condition, views: list[list[View]]
