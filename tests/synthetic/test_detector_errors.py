@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from repose.skeleton import H36M_17
-from repose.synthetic.detector_errors import DetectionConfig, detect, drift, episodes
+from repose.synthetic.detector_errors import LIMBS, DetectionConfig, detect, drift, episodes
 
 CLIPS, FRAMES = 200, 80
 MIRROR = list(H36M_17.mirror)
@@ -189,6 +189,22 @@ def test_limbs_are_lost_as_a_whole(rays: Tensor) -> None:
     left, right = H36M_17.indices("left_wrist", "right_wrist")
     assert not torch.equal(lost[..., left], lost[..., right])
     assert 0 < lost.float().mean() < 0.5
+
+
+def test_a_limb_gone_is_lost_from_beginning_to_end(rays: Tensor) -> None:
+    lost = seen(rays, p_limb_gone=0.5)[..., 2] == 0
+    assert torch.equal(lost, lost[:, :1].expand_as(lost))
+    assert lost[:, 0].any(dim=1).float().mean().item() == pytest.approx(0.5, abs=0.1)
+    gone = {tuple(torch.nonzero(row).flatten().tolist()) for row in lost[:, 0] if row.any()}
+    assert gone == {tuple(sorted(limb)) for limb in LIMBS.values()}
+
+
+def test_a_share_of_clips_has_measured_errors(rays: Tensor) -> None:
+    keypoints = seen(rays, p_measured=0.3)
+    exact = relative_error(keypoints, rays).amax((1, 2)) < 1e-4
+    assert exact.float().mean().item() == pytest.approx(0.7, abs=0.1)
+    assert (keypoints[..., 2][~exact] > 0).all()
+    assert (keypoints[..., 2][exact] == 1).all()
 
 
 def test_flicker_comes_and_goes(rays: Tensor) -> None:

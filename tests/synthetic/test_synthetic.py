@@ -94,7 +94,7 @@ def test_targets_are_relative_to_the_pelvis_and_1_70_m_tall(data: SyntheticClips
 def test_the_target_is_what_the_camera_sees() -> None:
     """x/z and y/z of (target + root) times one focal factor are the rays; root and factor solve a linear
     system: f X + (f a) - x c = x Z, and the same for y, with root (a, b, c)."""
-    data = clips(replace(CONFIG, detection=CLEAN, short_clips=0.0))
+    data = clips(replace(CONFIG, camera=CameraConfig(), detection=CLEAN, short_clips=0.0))
     for step in range(3):
         batch = data[step]
         rays, target = batch.keypoints[..., :2].double(), batch.target.double()

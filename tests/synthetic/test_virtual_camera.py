@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from repose.skeleton import H36M_17, stature
 from repose.synthetic.procedural import ProceduralConfig, make_motion
-from repose.synthetic.virtual_camera import CameraConfig, sample_views, world_to_camera
+from repose.synthetic.virtual_camera import CameraConfig, cut_by_edge, sample_views, world_to_camera
 
 CONFIG = CameraConfig()
 TURN = 2 * math.pi
@@ -143,3 +143,64 @@ def test_the_generator_decides(joints: Tensor, views: tuple[Tensor, Tensor]) -> 
     assert all(torch.equal(one, other) for one, other in zip(views, again, strict=True))
     other = sample_views(joints, CONFIG, Generator().manual_seed(6))
     assert not torch.equal(views[0], other[0])
+
+
+def rolls_deg(config: CameraConfig) -> Tensor:
+    """By how much the picture of a vertical pole is rolled, of many level cameras."""
+    pole = torch.zeros(2000, 1, 17, 3)
+    pole[..., 2] = torch.arange(17)[None, None] / 10
+    _, camera = sample_views(pole, config, Generator().manual_seed(7))
+    up = camera[:, 0, -1] - camera[:, 0, 0]
+    return torch.rad2deg(torch.atan2(-up[:, 0], -up[:, 1]))
+
+
+def test_a_share_of_cameras_is_rolled() -> None:
+    level = CameraConfig(pitch_deg=(0.0, 0.0), roll_sigma_deg=1.0)
+    roll = rolls_deg(CameraConfig(pitch_deg=(0.0, 0.0), roll_sigma_deg=1.0, p_rolled=0.4))
+    turned = roll.abs() > 5
+    assert turned.float().mean().item() == pytest.approx(0.39, abs=0.04)
+    quarters = (roll.abs() - 90).abs().lt(5) | roll.abs().gt(175)
+    assert quarters.float().mean().item() == pytest.approx(0.21, abs=0.04)
+    assert (rolls_deg(level).abs() < 5).all()
+
+
+def test_a_share_of_cameras_stands_anywhere_near_or_far(joints: Tensor) -> None:
+    config = CameraConfig(p_any_distance=1.0, any_distance=(0.8, 30.0))
+    _, camera = sample_views(joints, config, Generator().manual_seed(5))
+    heights = camera.mean((1, 2)).norm(dim=-1) / stature(joints).mean(1)
+    assert 0.7 < heights.min() < 1.3
+    assert 20 < heights.max() < 31
+
+
+def test_a_wrong_lens_and_distortion_magnify_the_rays(joints: Tensor) -> None:
+    exact = CameraConfig(focal_sigma=0.0)
+    for config, low, high in (
+        (CameraConfig(focal_sigma=0.0, p_wrong_lens=1.0, wrong_lens=0.3), 0.7, 1.3),
+        (CameraConfig(focal_sigma=0.0, p_distorted=1.0, distortion=0.1), 0.8, 1.2),
+    ):
+        rays, camera = sample_views(joints, config, Generator().manual_seed(5))
+        plain, _ = sample_views(joints, exact, Generator().manual_seed(5))
+        ratio = rays.norm(dim=-1) / (camera[..., :2] / camera[..., 2:]).norm(dim=-1)
+        assert low - 1e-4 <= ratio.min() < 0.98
+        assert 1.02 < ratio.max() <= high + 1e-4
+        assert plain.shape == rays.shape
+        constant = ratio.amax((1, 2)) - ratio.amin((1, 2)) < 1e-3
+        assert constant.all() == bool(config.p_wrong_lens)  # distortion grows outward
+
+
+def test_an_edge_cuts_a_part_of_the_person_for_the_whole_clip(views: tuple[Tensor, Tensor]) -> None:
+    rays = views[0]
+    config = CameraConfig(p_cut=1.0, cut=(0.3, 0.7))
+    beyond = cut_by_edge(rays, config, Generator().manual_seed(1))
+    assert beyond.any(dim=2).any(dim=1).all()
+    assert not beyond.all(dim=2).all(dim=1).any()
+    sides = set()
+    for clip in range(len(rays)):
+        for axis in (0, 1):
+            inside, outside = rays[clip, ..., axis][~beyond[clip]], rays[clip, ..., axis][beyond[clip]]
+            if outside.min() > inside.max():
+                sides.add((axis, "high"))
+            elif outside.max() < inside.min():
+                sides.add((axis, "low"))
+    assert len(sides) == 4
+    assert not cut_by_edge(rays, CameraConfig(), Generator().manual_seed(1)).any()

@@ -18,10 +18,10 @@ import torch
 
 from repose.errors import UserError
 from repose.losses import LossWeights
-from repose.models import PoseModel, build, find_spec, load_checkpoint, register, registry
+from repose.models import PoseModel, build, find_spec, load_checkpoint, packaged_weights, register, registry
 from repose.synthetic.motions import Batch, SyntheticClips, SyntheticConfig
 from repose.synthetic.procedural import ProceduralConfig, make_motion
-from repose.training.loop import TrainConfig, Validation, schedule, train
+from repose.training.loop import TrainConfig, Validation, learning_rate, make_model, schedule, train
 
 pytest.importorskip("lightning_fabric")
 tensorboard = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
@@ -441,3 +441,19 @@ def test_the_rate_rises_linearly_and_falls_along_a_cosine() -> None:
     assert 0 < shares[-1] < 0.001
     assert all(a > b for a, b in pairwise(shares[10:]))
     assert schedule(0, 0, 5) == pytest.approx(1.0)
+
+
+def test_the_trapezoid_rises_stays_and_falls() -> None:
+    config = TrainConfig(schedule="trapezoid", learning_rate=2.0, warmup_steps=10, cooldown=0.4)
+    rates = [learning_rate(config, step, 100, step) for step in range(100)]
+    assert rates[0] == pytest.approx(0.2)
+    assert all(rate == pytest.approx(2.0) for rate in rates[9:61])
+    assert all(before > after for before, after in pairwise(rates[60:]))
+    assert rates[-1] == pytest.approx(2.0 / 40)
+
+
+def test_training_starts_from_packaged_weights() -> None:
+    model = make_model(TrainConfig(initial=Path("default")))
+    packaged = load_checkpoint(packaged_weights()["default"])
+    for name, tensor in packaged.state_dict().items():
+        torch.testing.assert_close(model.state_dict()[name], tensor.to(torch.float32))

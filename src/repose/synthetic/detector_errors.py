@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 
 from repose.errors import Within, check_ranges
 from repose.skeleton import H36M_17
+from repose.synthetic.measured_errors import measured_errors
 
 SIDES = torch.tensor(H36M_17.mirror)
 ARMS = H36M_17.indices(*(f"{s}_{j}" for s in ("left", "right") for j in ("shoulder", "elbow", "wrist")))
@@ -71,6 +72,11 @@ class DetectionConfig:
     """How far off these are, log-uniform over clips."""
     p_knows: Annotated[float, Within(0, 1)] = 0.7
     """Clips whose detector gives its guesses a lower confidence."""
+    p_limb_gone: Annotated[float, Within(0, 1)] = 0.0
+    """Clips in which a limb is lost from beginning to end."""
+    p_measured: Annotated[float, Within(0, 1)] = 0.0
+    """Clips with the errors that a real detector was measured to make (`measured_errors`) in place of these;
+    what is lost is lost in them, too."""
     p_unsure: Annotated[float, Within(0, 1)] = 0.8
     """Clips whose confidence goes with the error; in the others it is 1."""
 
@@ -161,6 +167,15 @@ def detect(
     trust = (trust + 0.15 * drift(shape, 12, generator)[..., 0]).clamp(0.05, 1)
     knows = wrong & chance(config.p_knows)[:, None, None]
     confidence = torch.where(knows, (confidence * trust).clamp(min=0.05), confidence)
+    if config.p_measured:
+        real = chance(config.p_measured) & messy
+        found = measured_errors(rays[real], height[real], generator, None if hidden is None else hidden[real])
+        seen[real], confidence[real] = found[..., :2], found[..., 2].clamp(min=1e-3)
+    if config.p_limb_gone:
+        gone = chance(config.p_limb_gone) & messy
+        drawn = torch.randint(len(LIMBS), (batch,), generator=generator)
+        for number, limb in enumerate(LIMBS.values()):
+            lost[:, :, limb] |= (gone & (drawn == number))[:, None, None]
     confidence = confidence * ~lost
     return torch.cat([seen * ~lost[..., None], confidence[..., None]], dim=-1)
 

@@ -24,7 +24,7 @@ from repose.synthetic.batch import Batch
 from repose.synthetic.detector_errors import DetectionConfig, detect
 from repose.synthetic.occlusion import self_occluded
 from repose.synthetic.procedural import ProceduralConfig, make_motion
-from repose.synthetic.virtual_camera import CameraConfig, sample_views
+from repose.synthetic.virtual_camera import CameraConfig, cut_by_edge, sample_views
 
 STATURE_M = 1.70
 """Targets are scaled to a person of this height, since one camera cannot know it."""
@@ -53,8 +53,10 @@ class SyntheticConfig:
     """How differently the joints of trunk and head are defined (`repose.synthetic.augment.shift_joints`)."""
     short_clips: Annotated[float, Within(0, 1)] = 0.15
     """Share of batches with clips of fewer frames than the window, down to a single one."""
-    camera: CameraConfig = field(default_factory=CameraConfig)
-    detection: DetectionConfig = field(default_factory=DetectionConfig)
+    camera: CameraConfig = CameraConfig(
+        p_steep=0.2, p_rolled=0.2, p_any_distance=0.25, p_wrong_lens=0.2, p_distorted=0.3, p_cut=0.12
+    )
+    detection: DetectionConfig = DetectionConfig(limb_lost_frames=(5, 120), p_limb_gone=0.12, p_measured=0.4)
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -167,6 +169,8 @@ def observe(
     height = stature(joints_m).mean(dim=1)
     hidden = self_occluded(joints)
     keypoints = detect(rays, height / joints[..., 2].mean(dim=(1, 2)), detection, generator, hidden)
+    if camera.p_cut:
+        keypoints = keypoints * ~cut_by_edge(rays, camera, generator)[..., None]
     relative = (joints - joints[:, :, :1]) * (STATURE_M / height)[:, None, None, None]
     return Batch(keypoints, relative)
 

@@ -109,20 +109,24 @@ def _clip(config: ProceduralConfig, rng: np.random.Generator) -> Float[np.ndarra
 
 def _body(rng: np.random.Generator) -> Float[np.ndarray, "joints 3"]:
     """Bone vectors in metres in the rest pose: Winter's segment lengths, each varied by some percent."""
-    stature = rng.normal(1.70, 0.09)
+    child = rng.random() < 0.2
+    stature = rng.uniform(1.1, 1.55) if child else float(np.clip(rng.normal(1.70, 0.1), 1.45, 2.1))
+    # At 1.1 m the head is a quarter larger in proportion, and legs are 7 % shorter.
+    young = max(0.0, 1.65 - stature) / 0.55
 
     def share(value: float, spread: float = 0.05) -> float:
         return stature * value * float(np.exp(rng.normal(0, spread)))
 
     hip, shoulder = share(0.065, 0.2), share(0.105, 0.12)
-    thigh, shank, upper, fore = share(0.245), share(0.246), share(0.172), share(0.150)
+    legs = 1 - 0.07 * young
+    thigh, shank, upper, fore = share(0.245 * legs), share(0.246 * legs), share(0.172), share(0.150)
     sink = share(0.01, 0.5)
     offsets: dict[str, tuple[float, float, float]] = {
         "spine": (-share(0.01, 0.5), 0, share(0.14)),
         "thorax": (0, 0, share(0.15)),
         "neck": (0, 0, 0),
         "nose": (share(0.03, 0.4), 0, share(0.065, 0.15)),
-        "head_top": (-share(0.015, 0.4), 0, share(0.115, 0.1)),
+        "head_top": (-share(0.015, 0.4), 0, share(0.115 * (1 + 0.25 * young), 0.1)),
     }
     for side, sign in (("left", 1), ("right", -1)):
         offsets |= {

@@ -20,7 +20,7 @@ from repose.datasets.clips import StoreClips, StoreConfig
 from repose.errors import UserError, Within, check_ranges, expected
 from repose.files.output import stage_file
 from repose.losses import LossWeights, projection_2d, total_loss
-from repose.models import ModelSpec, PoseModel, build, find_spec, load_checkpoint
+from repose.models import ModelSpec, PoseModel, build, find_spec, load_checkpoint, packaged_weights
 from repose.models.checkpoint import save_checkpoint
 from repose.models.recompute import recompute, release_memory
 from repose.skeleton import get_skeleton
@@ -51,7 +51,7 @@ class TrainConfig:
     """Name of a registered model (`repose models`): for motion, one that takes camera rays; for a store,
     any other."""
     initial: Path | None = None
-    """Checkpoint of this model to start from."""
+    """Checkpoint of this model to start from, or the name of packaged weights (`default`)."""
     frames: Annotated[int | None, Within(1, 10_000)] = None
     """Frames of a window, where they are to differ from the model's."""
     skeleton: str | None = None
@@ -73,10 +73,14 @@ class TrainConfig:
     weight_decay: Annotated[float, Within(0, 100)] = 0.01
     decay_vectors: bool = False
     """Let biases and normalisations decay, too, as the published programs do."""
-    schedule: Literal["cosine", "exponential"] = "cosine"
-    """Fall of the learning rate: to 0 along a cosine, or by a factor after each epoch."""
+    schedule: Literal["cosine", "trapezoid", "exponential"] = "cosine"
+    """Fall of the learning rate: to 0 along a cosine, in a line at the end, or by a factor after each
+    epoch."""
     warmup_steps: Annotated[int, Within(0, 10**9)] = 200
-    """Steps in which the rate rises linearly before it falls along a cosine."""
+    """Steps in which the rate rises linearly before it falls to 0."""
+    cooldown: Annotated[float, Within(0.01, 1)] = 0.4
+    """Last part of the steps, in which the trapezoid falls. What was learned before is kept as
+    `plateau.safetensors`, to go on from for longer (`initial`)."""
     epoch_decay: Annotated[float, Within(0, 1)] = 0.99
     """Factor of the exponential schedule."""
     clip_norm: Annotated[float | None, Within(0, 1e6)] = 1.0
@@ -203,6 +207,8 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False) -> Path:
                         factors = validation.deviation_factors(model, fabric.device)
                         spec = replace(spec, deviation_factors=factors)
                     save_checkpoint(folder / "model.safetensors", model, spec)
+            if fabric.is_global_zero and cooldown_begins(config, done, steps):
+                save_checkpoint(folder / "plateau.safetensors", model, trained(model, config, done, {}))
             if fabric.is_global_zero and (last or done % config.save_every == 0):
                 log.flush()
                 save_state(folder / STATE, model, optimizer, done, best)
@@ -253,7 +259,8 @@ def make_model(config: TrainConfig) -> PoseModel:
         spec = replace(spec, root_relative=config.root_relative)
     model = build(spec)
     if config.initial is not None:
-        initial = load_checkpoint(config.initial, config.model)
+        path = packaged_weights().get(str(config.initial), config.initial)
+        initial = load_checkpoint(path, config.model)
         if initial.spec.config != spec.config:
             changed = [name for name in spec.config if initial.spec.config.get(name) != spec.config[name]]
             expected(
@@ -305,7 +312,14 @@ def make_optimizer(model: PoseModel, config: TrainConfig) -> torch.optim.Optimiz
 def learning_rate(config: TrainConfig, step: int, steps: int, epoch: int) -> float:
     if config.schedule == "exponential":
         return config.learning_rate * config.epoch_decay**epoch
+    if config.schedule == "trapezoid":
+        rise = (step + 1) / max(1, config.warmup_steps)
+        return config.learning_rate * min(1.0, rise, (steps - step) / (config.cooldown * steps))
     return config.learning_rate * schedule(step, config.warmup_steps, steps)
+
+
+def cooldown_begins(config: TrainConfig, done: int, steps: int) -> bool:
+    return config.schedule == "trapezoid" and done == steps - round(config.cooldown * steps)
 
 
 def schedule(step: int, warmup: int, steps: int) -> float:

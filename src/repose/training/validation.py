@@ -1,6 +1,7 @@
 """What a model is scored on while it trains."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,10 +19,12 @@ from repose.synthetic.batch import Batch
 from repose.synthetic.detector_errors import DetectionConfig
 from repose.synthetic.motions import MotionBank, SyntheticClips, observe
 from repose.synthetic.procedural import ProceduralConfig, make_motion
+from repose.synthetic.virtual_camera import CameraConfig
 
 
 class Validation:
-    """A fixed set of validation clips, the same for every run: clean 2D and detector-like 2D."""
+    """A fixed set of validation clips, the same for every run: exact 2D, invented and measured errors of a
+    detector, exact 2D of rolled cameras and of training's own ones, and without a limb."""
 
     decides = "noisy_p_mpjpe_mm"
     """The score by which the best checkpoint is chosen."""
@@ -34,9 +37,15 @@ class Validation:
         self.clips, self.data, self.bank = clips, data, MotionBank.of(motions)
         joints = self._sample(generator)
         clean = DetectionConfig(p_clean=1.0, fast_noise=(1e-9, 1e-8), p_unsure=0.0)
+        noisy = DetectionConfig(p_clean=0.0)
+        usual = CameraConfig()
         self.batches = {
-            "clean": observe(joints, data.config.camera, clean, generator),
-            "noisy": observe(joints, data.config.camera, DetectionConfig(p_clean=0.0), generator),
+            "clean": observe(joints, usual, clean, generator),
+            "noisy": observe(joints, usual, noisy, generator),
+            "measured": observe(joints, usual, replace(noisy, p_measured=1.0), generator),
+            "rolled": observe(joints, replace(usual, p_rolled=1.0), clean, generator),
+            "anywhere": observe(joints, data.config.camera, clean, generator),
+            "gone": observe(joints, usual, replace(clean, p_clean=0.0, p_limb_gone=1.0), generator),
         }
 
     def _sample(self, generator: Generator) -> Float[Tensor, "clips frames joints 3"]:
