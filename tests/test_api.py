@@ -1,6 +1,9 @@
 """Names that others rely on: signatures, shapes, orders and defaults."""
 
+import ast
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +42,34 @@ def test_every_public_name_is_there() -> None:
         assert getattr(repose, name) is not None
     names = "estimate read_keypoints read_poses write_poses load Lifter Pose2D Pose3D losses metrics models"
     assert set(names.split()) <= set(repose.__all__)
+
+
+def test_type_checkers_are_told_of_the_names_that_come_when_used() -> None:
+    """`repose/__init__.py` lists its names for type checkers, for `__getattr__` and in `__all__`."""
+    tree = ast.parse(Path(repose.__file__).read_text())
+    (static,) = (node for node in tree.body if isinstance(node, ast.If))
+    told = {
+        alias.name: node.module
+        for node in static.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert sorted(told) == sorted(repose.__all__)
+    for name, home in told.items():
+        assert getattr(repose, name) is getattr(sys.modules[str(home)], name)
+    assert set(repose.__all__) <= set(dir(repose))
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = "import sys, repose; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert not {"torch", "numpy", "scipy", "av", "tyro"} & set(loaded.stdout.split())
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="estimte"):
+        repose.estimte  # noqa: B018
+    assert repose.sequence.interpolate is not None  # parts come when used, too
 
 
 def test_joints_come_in_the_published_order() -> None:

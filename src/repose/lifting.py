@@ -172,7 +172,7 @@ class Lifter:
             "flip_averaging": self.flip,
             "confidence_exponent": exponent,
             "seen_from_confidence": SEEN_CONFIDENCE,
-            "repose": version("repose"),
+            "repose": version("repose3d"),
         }
         coordinates: Coordinates = "camera-root-relative"
         if root:

@@ -76,7 +76,7 @@ def test_files_are_there_whole_or_not_at_all(
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(UserError, match="Matplotlib") as error:
         write_angles(tracks, tmp_path / "other")
-    assert "repose[data]" in error.value.hint
+    assert "repose3d[data]" in error.value.hint
     assert not (tmp_path / "other").exists()
 
 

@@ -140,4 +140,4 @@ def test_without_viser(result: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "viser", None)
     with pytest.raises(UserError, match="viser, which is not installed") as missing:
         view(result)
-    assert missing.value.hint == "pip install 'repose[view]'"
+    assert missing.value.hint == "pip install 'repose3d[view]'"

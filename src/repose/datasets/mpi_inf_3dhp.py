@@ -246,5 +246,5 @@ def _need_h5py() -> None:
     except ImportError:
         raise UserError(
             "the original test files of MPI-INF-3DHP need h5py, which is not installed",
-            "Install it with: pip install 'repose[data]'",
+            "Install it with: pip install 'repose3d[data]'",
         ) from None

@@ -125,7 +125,7 @@ def _prepare(
         target=source.target,
         licence=source.licence,
         sources=tuple(_describe(file, progress) for file in files),
-        made_by={"repose": version("repose"), "command": f"repose prepare {command}"},
+        made_by={"repose": version("repose3d"), "command": f"repose prepare {command}"},
         notes=source.notes,
     )
     return write_store(out, info, source.splits, force=force)

@@ -30,7 +30,7 @@ def draw_sheet(store: ClipStore, path: str | Path) -> None:
     except ImportError:
         raise UserError(
             "the sample sheet needs Matplotlib, which is not installed",
-            "Install it with: pip install 'repose[data]'",
+            "Install it with: pip install 'repose3d[data]'",
         ) from None
     samples = [(split, sequence) for split in store.splits.values() for sequence in _spread(split.sequences)]
     wanted = 1 if store.target_kind is None else 3  # panels for a sample

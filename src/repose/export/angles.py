@@ -60,7 +60,7 @@ def _draw(angles: JointAngles, path: Path) -> None:
     except ImportError:
         raise UserError(
             "the plot of the angles needs Matplotlib, which is not installed",
-            "Install it with: pip install 'repose[data]', or leave the plot out with --no-plot.",
+            "Install it with: pip install 'repose3d[data]', or leave the plot out with --no-plot.",
         ) from None
     kinds = [kind for kind in MEANINGS if any(name.endswith(kind) for name in angles.names)]
     rows = -(-len(kinds) // 2)

@@ -59,7 +59,7 @@ def _parse_hdf5(path: Path) -> Detections:
     except ImportError:
         raise UserError(
             f"{name}: HDF5 files need h5py, which is not installed",
-            "Install it with: pip install 'repose[data]', or export the file as CSV.",
+            "Install it with: pip install 'repose3d[data]', or export the file as CSV.",
         ) from None
     with h5py.File(path, "r") as file:
         held = set(file)

@@ -105,7 +105,7 @@ class Block(nn.Module):
         q, k = turn_in_time(q, turn), turn_in_time(k, turn)
         if self.training:
             # Written out: with PyTorch 2.13's fused attention a step in bfloat16 on CPU takes 1.7 times as
-            # long (benchmarks/training.py).
+            # long (perf/training.py).
             scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
             attended = scores.softmax(dim=-1).to(v.dtype) @ v
         else:

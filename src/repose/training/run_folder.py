@@ -170,7 +170,7 @@ def versions() -> dict[str, str]:
     except (OSError, subprocess.SubprocessError):
         commit = "unknown"
     return {
-        "repose": version("repose"),
+        "repose": version("repose3d"),
         "commit": commit,
         "torch": torch.__version__,
         "python": platform.python_version(),

@@ -29,7 +29,7 @@ def cv2() -> Any:
         import cv2 as module
     except ImportError:
         raise UserError(
-            "drawing needs OpenCV, which is not installed", "pip install 'repose[view]'"
+            "drawing needs OpenCV, which is not installed", "pip install 'repose3d[view]'"
         ) from None
     return module
 
@@ -255,7 +255,7 @@ def _font(size: int) -> Any:
     try:
         from PIL import ImageFont
     except ImportError:
-        raise UserError("text needs Pillow, which is not installed", "pip install 'repose[view]'") from None
+        raise UserError("text needs Pillow, which is not installed", "pip install 'repose3d[view]'") from None
     return ImageFont.load_default(size)
 
 

@@ -69,7 +69,7 @@ class Viewer:
             import viser
         except ImportError:
             raise UserError(
-                "the viewer needs viser, which is not installed", "pip install 'repose[view]'"
+                "the viewer needs viser, which is not installed", "pip install 'repose3d[view]'"
             ) from None
         self._viser: Any = viser
         self.scene = scene

@@ -1,8 +1,8 @@
 """What the relational losses do: the same backbone, data, cameras and seeds with and without them.
 
-    python benchmarks/experiment.py train RUNS --mocap MOCAP --backbone frameformer-small --steps 1000
-    python benchmarks/experiment.py train RUNS --mocap MOCAP --backbone frameformer --operations 2.5e13
-    python benchmarks/experiment.py report RUNS --motion MOCAP FOLDER... --figure docs/images/experiment.png
+    python scripts/experiment.py train RUNS --mocap MOCAP --backbone frameformer-small --steps 1000
+    python scripts/experiment.py train RUNS --mocap MOCAP --backbone frameformer --operations 2.5e13
+    python scripts/experiment.py report RUNS --motion MOCAP FOLDER... --figure docs/images/experiment.png
 
 `train` makes a run for every variant and seed, RUNS/BACKBONE/VARIANT/SEED; runs that are there already
 are kept, and one that was interrupted goes on, so the command may be stopped and given again. All runs of

@@ -1,6 +1,6 @@
 """The relational losses beside the published broadcast form: time, peak memory and agreement.
 
-    python benchmarks/relational_loss.py [--threads 2]
+    python perf/relational_loss.py [--threads 2]
 
 Forward and backward of both losses, float32, CPU. Each measurement has a process of its own, so that its
 peak memory is its own; "extra" is the peak above what stood before the first call. The time is the best of
@@ -9,12 +9,9 @@ all runs in some seconds, because a busy machine makes either form wait.
 
 import argparse
 import json
-import resource
-import subprocess
-import sys
-import time
 
 import torch
+from cost import best_in_turn, in_own_process, peak_mb
 from torch import Tensor
 
 from repose.losses import spatial_rank, temporal_rank
@@ -41,10 +38,6 @@ def broadcast(predicted: Tensor, target: Tensor) -> Tensor:
 FORMS = {form.__name__: form for form in (ours, broadcast)}
 
 
-def peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def measure(name: str, shape: tuple[int, ...], threads: int) -> None:
     """Print one form's best time, extra memory, value and gradient norm as JSON."""
     torch.set_num_threads(threads)
@@ -53,18 +46,19 @@ def measure(name: str, shape: tuple[int, ...], threads: int) -> None:
     predicted.requires_grad_()
     small = predicted[:, :2].detach().requires_grad_()
     FORMS[name](small, target[:, :2]).backward()
-    before, seconds = peak_mb(), []
-    while sum(seconds) < SECONDS:
+    before = peak_mb()
+
+    def step() -> Tensor:
         predicted.grad = None
-        start = time.perf_counter()
         loss = FORMS[name](predicted, target)
         loss.backward()
-        seconds.append(time.perf_counter() - start)
-    assert predicted.grad is not None
+        return loss
+
+    (seconds,) = best_in_turn([step], seconds=SECONDS)
     result = {
-        "seconds": min(seconds),
+        "seconds": seconds,
         "extra_mb": peak_mb() - before,
-        "value": loss.item(),
+        "value": step().item(),
         "gradient": predicted.grad.norm().item(),
     }
     print(json.dumps(result))
@@ -85,9 +79,7 @@ def main() -> None:
         for name in FORMS:
             if name == "broadcast" and shape[1] > 1000:  # its tables would take 7 GB each
                 continue
-            command = [sys.executable, __file__, "--threads", str(options.threads)]
-            command += ["--measure", name, json.dumps(shape)]
-            results[name] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+            results[name] = in_own_process("--threads", options.threads, "--measure", name, json.dumps(shape))
             print(
                 f"{shape!s:20} {name:10} {results[name]['seconds']:8.4f} s "
                 f"{results[name]['extra_mb']:8.1f} MB extra   value {results[name]['value']:.9f}"

@@ -1,6 +1,6 @@
 """The published architectures beside their published form: time and agreement.
 
-    python benchmarks/models.py [repose motionagformer-b ...] [--published DIR] [--compile]
+    python perf/models.py [repose motionagformer-b ...] [--published DIR] [--compile]
 
 One clip, float32, eager, CPU, both forms with the same weights, called in turn in one process. The reference
 form is written out below from the published formulas, in the published order of operations: attention as
@@ -12,12 +12,13 @@ MotionBERT and MotionAGFormer below DIR. `--compile` compares torch.compile's ou
 import argparse
 import importlib
 import sys
-import time
 import types
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
+from cost import best_in_turn
 from torch import Tensor, nn
 
 from repose.models import AGFormer, DSTformer, PoseModel, agformer, build, dstformer
@@ -138,22 +139,6 @@ def published(model: PoseModel, folder: Path) -> Form:
     return public.eval()
 
 
-def time_in_turn(forms: list[Form], clip: Tensor, seconds: float) -> list[float]:
-    """Best time of a call of each form, in seconds: a busy machine makes either form wait.
-
-    The forms take turns, so that both have the same chances.
-    """
-    spent: list[list[float]] = [[] for _ in forms]
-    for form in forms:
-        form(clip)
-    while len(spent[0]) < 5 or sum(map(sum, spent)) < seconds:
-        for form, times in zip(forms, spent, strict=True):
-            start = time.perf_counter()
-            form(clip)
-            times.append(time.perf_counter() - start)
-    return [min(times) for times in spent]
-
-
 @torch.no_grad()
 def main() -> None:
     parser = argparse.ArgumentParser(
@@ -175,8 +160,9 @@ def main() -> None:
             parameter.add_(0.02 * torch.randn_like(parameter))
         clip = torch.randn(1, model.spec.window_frames, 17, 3)
         other = published(model, options.published) if options.published else reference(model)
-        theirs, ours = time_in_turn([other, model], clip, options.seconds)
         apart = (other(clip) - model(clip)).abs()
+        calls = [partial(other, clip), partial(model, clip)]
+        theirs, ours = best_in_turn(calls, runs=5, seconds=options.seconds)
         print(
             f"{name} 1×{model.spec.window_frames}: {against} {theirs * 1e3:.1f} ms, "
             f"ours {ours * 1e3:.1f} ms, {theirs / ours:.2f} times as fast; "

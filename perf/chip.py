@@ -1,6 +1,6 @@
 """How much of the chip a training step of a published model uses, in float32, in bfloat16, and compiled.
 
-    python benchmarks/chip.py [--model repose] [--batch 32] [--frames 243] [--device cuda] [--peak-tflops 989]
+    python perf/chip.py [--model repose] [--batch 32] [--frames 243] [--device cuda] [--peak-tflops 989]
 
 The step is forward, relational and position losses, backward, AdamW. Its floating-point operations are
 counted by PyTorch (matrix products and attention, forward and backward). The chip's peak is `--peak-tflops`
@@ -8,11 +8,11 @@ where given (the data sheet's), and otherwise what a large matrix product reache
 """
 
 import argparse
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 
 import torch
+from cost import best_in_turn
 from torch.utils.flop_counter import FlopCounterMode
 
 from repose.losses import LossWeights, total_loss
@@ -89,14 +89,14 @@ def matrix_peak(device: torch.device, precision: str, size: int = 4096) -> float
 
 def best_time(work: Callable[[], object], device: torch.device, times: int) -> float:
     """Seconds of the quickest of several runs, after two that are not counted."""
-    seconds = []
-    for _ in range(times + 2):
-        started = time.perf_counter()
+
+    def finished() -> None:
         work()
         if device.type == "cuda":
             torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - started)
-    return min(seconds[2:])
+
+    best_in_turn([finished], runs=2)
+    return best_in_turn([finished], runs=times)[0]
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ The published way (MotionBERT's convert_h36m.py, written out here): read the who
 frame, cut windows of 243 frames, pickle each into a file of its own, and unpickle one file a clip. Clips a
 second are of CPU time, with every file in the system's cache: what else the machine does counts less so.
 
-    python benchmarks/store.py [--frames 300000] [--folder /tmp]
+    python perf/store.py [--frames 300000] [--folder /tmp]
 """
 
 import argparse
@@ -12,13 +12,12 @@ import copy
 import json
 import pickle
 import random
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+from cost import cost, in_own_process
 
 WINDOW, STRIDE = 243, 81
 FRAMES_PER_VIDEO = 2_500
@@ -83,13 +82,7 @@ def prepare_ours(source: Path, out: Path) -> None:
 
 def timed(way: str, source: Path, out: Path) -> dict[str, float]:
     """Prepare in a process of its own: seconds without imports, and peak memory above what imports need."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--way", way, "--source", source, "--out", out],
-        check=True,
-        stdout=subprocess.PIPE,
-    )
-    result: dict[str, float] = json.loads(done.stdout)
-    return result
+    return in_own_process("--way", way, "--source", source, "--out", out)
 
 
 def run_way(way: str, source: Path, out: Path) -> None:
@@ -98,9 +91,7 @@ def run_way(way: str, source: Path, out: Path) -> None:
     # What imports needed at most is forgotten; the peak counts from what they keep (Linux).
     Path("/proc/self/clear_refs").write_text("5")
     before = resident("VmRSS")
-    started = time.perf_counter()
-    {"published": prepare_published, "ours": prepare_ours}[way](source, out)
-    seconds = time.perf_counter() - started
+    seconds = cost(lambda: {"published": prepare_published, "ours": prepare_ours}[way](source, out)).elapsed_s
     print(json.dumps({"seconds": seconds, "peak_mb": resident("VmHWM") - before}))
 
 

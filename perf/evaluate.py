@@ -1,14 +1,13 @@
 """Time of scoring 90 000 predicted frames with every metric, as `repose evaluate` does.
 
-    python benchmarks/evaluate.py
+    python perf/evaluate.py
 
 Depth order over frame pairs, whose number grows with the square of a clip's length, stands apart. The time
 that matters is the elapsed one on an idle machine; the processor's time is what a busy one can tell.
 """
 
-import time
-
 import numpy as np
+from cost import cost
 
 from repose.evaluation.scores import Clip, Predictions, score
 from repose.skeleton import H36M_17
@@ -40,12 +39,10 @@ def main() -> None:
             H36M_17,
         )
         for frame_pairs in (False, True):
-            times = []
-            for _ in range(1 if frame_pairs else 3):
-                elapsed, used = time.perf_counter(), time.process_time()
-                score(predictions, frame_pairs=frame_pairs)
-                times.append((time.perf_counter() - elapsed, time.process_time() - used))
-            elapsed, used = min(times)
+            elapsed, used = min(
+                cost(lambda: score(predictions, frame_pairs=frame_pairs))  # noqa: B023
+                for _ in range(1 if frame_pairs else 3)
+            )
             print(f"{length:10} {'with' if frame_pairs else 'without':>12} {elapsed:10.2f} {used:12.2f}")
 
 

@@ -1,6 +1,6 @@
 """How fast results are drawn: `repose render --video` at 720p, and a plain form with Matplotlib beside it.
 
-    python benchmarks/render.py [--frames 288] [--plain-frames 20]
+    python perf/render.py [--frames 288] [--plain-frames 20]
 
 The plain form is that of the published demos: a figure a frame, the picture with the 2D joints on its left
 and 3D axes on its right, saved as PNG and read back for the video. Both draw the sample video, brought to
@@ -10,9 +10,7 @@ that it says the same on a busy machine.
 
 import argparse
 import io
-import resource
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -20,6 +18,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from cost import cost, peak_mb
 
 from repose.palette import side_colour
 from repose.pose import Pose3D
@@ -92,16 +91,14 @@ def main() -> None:
         print("                 frames   wall s  frames/s    CPU s  frames/CPU s")
         rates = []
         for name, frames in (("repose render", options.frames), ("Matplotlib", options.plain_frames)):
-            wall, cpu = time.perf_counter(), time.process_time()
             if name == "Matplotlib":
-                plain(pose, video, out, frames)
+                wall, cpu = cost(lambda: plain(pose, video, out, options.plain_frames))
             else:
-                render_video([pose], out, source=video, force=True)
-            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+                wall, cpu = cost(lambda: render_video([pose], out, source=video, force=True))
             rates.append(frames / cpu)
             print(f"{name:15} {frames:7d} {wall:8.2f} {frames / wall:9.1f} {cpu:8.2f} {frames / cpu:13.1f}")
             if name != "Matplotlib":
-                most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+                most = peak_mb()
         print(f"ratio of frames/CPU s: {rates[0] / rates[1]:.0f}")
         print(f"real time is {pose.fps:.0f} frames/s; most memory of repose render: {most:.0f} MB")
 

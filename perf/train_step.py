@@ -1,6 +1,6 @@
 """A training step of RePOSE, ours and the published loop written out: time, peak memory, share of the losses.
 
-    python benchmarks/train_step.py [--batch 4] [--frames 243] [--threads 2] [--steps 3] [--published DIR]
+    python perf/train_step.py [--batch 4] [--frames 243] [--threads 2] [--steps 3] [--published DIR]
 
 The published loop keeps every attention table, computes all seven position losses whatever their weights,
 and the relational losses over a table of all pairs; it is written down here from the papers. With
@@ -13,15 +13,14 @@ start from the same weights and see the same batch, and the losses are compared.
 
 import argparse
 import json
-import resource
 import statistics
-import subprocess
 import sys
 import time
 from functools import partial
 from pathlib import Path
 
 import torch
+from cost import in_own_process, peak_mb
 from torch import Tensor, nn
 
 FORMS = ("ours", "published")
@@ -146,7 +145,7 @@ def measure(form: str, options: argparse.Namespace) -> dict[str, float]:
         result["step_s"] = min(result["step_s"], time.perf_counter() - start)
         result["losses_s"] = min(result["losses_s"], end_losses - begin_losses)
         result[f"loss_{step}"] = loss.item()
-    result["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    result["peak_mb"] = peak_mb()
     return result
 
 
@@ -166,9 +165,7 @@ def main() -> None:
     peaks: dict[str, list[float]] = {form: [] for form in FORMS}
     for _ in range(TURNS):
         for form in FORMS:
-            command = [sys.executable, *sys.argv, "--form", form]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-            found = json.loads(done.stdout.splitlines()[-1])
+            found = in_own_process(*sys.argv[1:], "--form", form)
             peaks[form].append(found["peak_mb"])
             best[form] = {key: min(value, best.get(form, found)[key]) for key, value in found.items()}
     for form, found in best.items():

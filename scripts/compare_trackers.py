@@ -1,6 +1,6 @@
 """Our tracker against libraries, on synthetic people: how many are followed whole.
 
-    python benchmarks/tracking.py
+    python scripts/compare_trackers.py
 
 norfair, and trackers with its SORT, ByteTrack and OC-SORT, are measured where they are installed. Each scene
 is run at three frame rates with twenty seeds. A scene counts as right if every person has exactly one

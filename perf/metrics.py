@@ -1,14 +1,15 @@
 """Time of every metric on 90 000 frames of 17 joints, as one clip and as 45 videos of 2 000 frames.
 
-    python benchmarks/metrics.py
+    python perf/metrics.py
 
 Depth order over frame pairs grows with the square of a clip's length and stands apart.
 """
 
-import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
+from cost import best_in_turn
 
 from repose import metrics
 
@@ -46,7 +47,7 @@ def main() -> None:
             if apart and length == FRAMES:
                 row.append("")
                 continue
-            seconds = min(score(metric, predicted, target, length) for _ in range(3))
+            (seconds,) = best_in_turn([partial(score, metric, predicted, target, length)], runs=3)
             totals[length] += 0.0 if apart else seconds
             row.append(f"{seconds:.3f}")
         if apart:
@@ -54,11 +55,9 @@ def main() -> None:
         print(f"{name:20} {row[0]:>10} {row[1]:>10}")
 
 
-def score(metric: Callable, predicted: np.ndarray, target: np.ndarray, length: int) -> float:
-    start = time.perf_counter()
+def score(metric: Callable, predicted: np.ndarray, target: np.ndarray, length: int) -> None:
     for first in range(0, FRAMES, length):
         metric(predicted[first : first + length], target[first : first + length])
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What refining does to lifted motion: on motion capture that virtual cameras film, and on a real clip.
 
-    python benchmarks/refine.py FOLDER [--model default] [--seed 0] [--video CLIP]
+    python scripts/measure_refinement.py FOLDER [--model default] [--seed 0] [--video CLIP]
 
 Every clip of FOLDER (BVH, AMC, joint files), cut to 5 s, is filmed at its own rate (at most 60) by one still
 camera: yaw anyhow, pitch -10 to 40 degrees, roll 9 degrees (one sigma), 1.8 to 5 body heights away, the

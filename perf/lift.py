@@ -1,6 +1,6 @@
 """How fast tracks are lifted: the packaged model, and RePOSE's own network for comparison.
 
-    python benchmarks/lift.py [--frames 10000] [--threads 2] [--models default repose]
+    python perf/lift.py [--frames 10000] [--threads 2] [--models default repose]
 
 The whole of `Lifter.lift` is timed, from 2D points in pixels to joints in the camera frame: flip averaging,
 overlapping windows, scale and root. Input comes at the model's own rate. "CPU s" counts all threads together,
@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 import torch
+from cost import cost
 
 from repose.lifting import Lifter, load
 from repose.models import build, packaged_weights
@@ -44,9 +45,7 @@ def measure(lifter: Lifter, frames: int) -> None:
     pose = track(frames, lifter.spec.frame_rate_hz)
     lifter.lift(track(300, pose.fps))
     network_s = 0.0
-    wall, cpu = time.perf_counter(), time.process_time()
-    lifter.lift(pose)
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    wall, cpu = cost(lambda: lifter.lift(pose))
     print(
         f"{lifter.name:12} {frames:7d} {wall:8.2f} {frames / wall:9.0f} {cpu:7.2f} {frames / cpu:14.0f} "
         f"{network_s / cpu:8.0%}",
