@@ -64,7 +64,7 @@ def test_sheets_draw_joints_in_the_colour_of_their_side() -> None:
     """The doctor's sheet and the benchmark's pictures; left joints of this body are all on the right."""
     figure = pytest.importorskip("matplotlib.figure").Figure()
     colors = pytest.importorskip("matplotlib.colors")
-    from repose.datasets.sheet import draw_bones
+    from repose.datasets.gallery import draw_bones
 
     points = np.random.default_rng(0).uniform(0, 1, (17, 2))
     points[:, 0] += [2 if joint.startswith("left_") else 0 for joint in H36M_17.joints]

@@ -9,9 +9,9 @@ import pytest
 
 from repose.cli import main
 from repose.datasets.doctor import examine
+from repose.datasets.gallery import draw_sheet
 from repose.datasets.prepare import prepare_mocap, prepare_sample
 from repose.datasets.projected import ProjectionConfig
-from repose.datasets.sheet import draw_sheet
 from repose.datasets.store import ClipStore
 from repose.errors import UserError
 from repose.skeleton import H36M_17

@@ -9,8 +9,8 @@ import pytest
 from repose.cli import main
 from repose.datasets.clips import StoreClips, StoreConfig
 from repose.datasets.doctor import examine
+from repose.datasets.gallery import draw_sheet
 from repose.datasets.prepare import prepare_keypoints, prepare_sample
-from repose.datasets.sheet import draw_sheet
 from repose.datasets.store import ClipStore
 from repose.errors import UserError
 from repose.evaluation import evaluate, open_model

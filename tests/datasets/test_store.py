@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repose.datasets.store import ClipStore, Recording, StoreInfo, write_store
-from repose.datasets.windows import Sequence, Split, Window, stack
+from repose.datasets.windows import Split, StoredSequence, Window, stack
 from repose.errors import UserError
 from repose.skeleton import H36M_17, get_skeleton
 
@@ -40,7 +40,7 @@ def recording(name: str, frames: int, **changes: Any) -> Recording:
 def split_of(*lengths: int) -> Split:
     edges = np.cumsum([0, *lengths]).tolist()
     sequences = tuple(
-        Sequence(str(i), "S1", "Walking", "c", (1000, 1002), 50.0, start, stop)
+        StoredSequence(str(i), "S1", "Walking", "c", (1000, 1002), 50.0, start, stop)
         for i, (start, stop) in enumerate(pairwise(edges))
     )
     points = np.random.default_rng(0).random((edges[-1], 17, 3), dtype=np.float32)

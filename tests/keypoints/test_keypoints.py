@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from repose.errors import UserError
-from repose.keypoints.detections import KNOWN_LAYOUTS, LAYOUT_OF_COUNT, assume_size, tell_body_25
+from repose.keypoints.detections import KNOWN_LAYOUTS, LAYOUT_OF_COUNT, assume_size, recognise_body_25
 from repose.keypoints.reader import holds_keypoints, read_keypoints
 from repose.skeleton import SKELETONS
 
@@ -246,7 +246,7 @@ def test_body_25_and_body_25b_are_told_apart(shared: Path) -> None:
         for _ in range(20):
             rows = rng.integers(0, len(own), 10)
             lost = rng.random((10, 25)) < 0.4
-            told = tell_body_25(own.points_px[rows], np.where(lost, 0, own.confidence[rows]))
+            told = recognise_body_25(own.points_px[rows], np.where(lost, 0, own.confidence[rows]))
             assert told is SKELETONS[layout]
     (forced,) = read_keypoints(folder, skeleton="body-25")
     assert forced.skeleton is SKELETONS["body-25"]

@@ -9,7 +9,7 @@ import pytest
 
 from repose import estimate, read_keypoints
 from repose.errors import UserError
-from repose.keypoints.named_joints import joint_called
+from repose.keypoints.named_joints import joint_named
 from repose.keypoints.reader import holds_keypoints
 from repose.pose import Pose2D
 from repose.sample import load_sample_truth
@@ -143,7 +143,7 @@ TWO: dict[str, Writer] = {
     ],
 )  # fmt: skip
 def test_names_of_joints(part: str, joint: str | None) -> None:
-    assert joint_called(part) == joint
+    assert joint_named(part) == joint
 
 
 @pytest.mark.parametrize("kind", ONE)

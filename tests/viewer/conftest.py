@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from looking import FRAMES, Tab, cut
+from browser import FRAMES, Tab, cut
 
 from repose.export.results import write_poses
 from repose.pose import Pose3D

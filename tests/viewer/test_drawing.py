@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from looking import share_of
+from browser import share_of
 
 from repose import palette
 from repose.geometry.camera import Camera

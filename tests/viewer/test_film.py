@@ -12,7 +12,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from looking import FRAMES, share_of
+from browser import FRAMES, share_of
 
 from repose.errors import UserError
 from repose.export.results import write_poses

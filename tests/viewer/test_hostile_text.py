@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from looking import Tab, until
+from browser import Tab, until
 
 from repose.export.results import write_poses
 from repose.pose import Pose3D

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from looking import FRAMES, Tab, until
+from browser import FRAMES, Tab, until
 
 from repose.errors import UserError
 from repose.pose import Pose3D

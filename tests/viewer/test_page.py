@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from looking import FRAMES, Tab, share_of, until
+from browser import FRAMES, Tab, share_of, until
 
 from repose.errors import UserError
 from repose.palette import SIDES, rgb

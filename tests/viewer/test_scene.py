@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from looking import FRAMES, cut
+from browser import FRAMES, cut
 
 from repose.errors import UserError
 from repose.export.results import write_poses
@@ -61,16 +61,16 @@ def test_a_second_result_meets_its_partner(result: Path, second: Path, walker: P
     scene = make_scene([elsewhere, walker], second)
     compared = scene.figures[2]
     assert compared.compared
-    assert compared.partner == 1, "the nearest, not the first"
+    assert compared.counterpart == 1, "the nearest, not the first"
     assert [compared.row(frame) for frame in (0, 9, 10, 49, 50)] == [-1, -1, 0, 39, -1]
     assert scene.joints_m(2, 5) is None
     together, apart = scene.joints_m(2, 20), scene.joints_m(2, 20, together=False)
-    partner = scene.joints_m(1, 20)
+    counterpart = scene.joints_m(1, 20)
     assert together is not None
     assert apart is not None
-    assert partner is not None
-    np.testing.assert_allclose(together[compared.root], partner[compared.root])
-    assert np.linalg.norm(apart[compared.root] - partner[compared.root]) > 0.2
+    assert counterpart is not None
+    np.testing.assert_allclose(together[compared.root], counterpart[compared.root])
+    assert np.linalg.norm(apart[compared.root] - counterpart[compared.root]) > 0.2
 
 
 @pytest.mark.parametrize("relative", ["first", "second"])
@@ -119,7 +119,7 @@ def test_memory_is_in_proportion_to_what_is_there(walker: Pose3D, tmp_path: Path
         try:
             scene = write_page(poses, tmp_path / f"{people}.html")
             for frame in (0, len(scene.frames) // 2, len(scene.frames) - 1):
-                assert scene.around(frame, 0.1) != []
+                assert scene.present(frame, 0.1) != []
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
@@ -130,9 +130,9 @@ def test_memory_is_in_proportion_to_what_is_there(walker: Pose3D, tmp_path: Path
 
 def test_who_is_around(walker: Pose3D) -> None:
     scene = make_scene(crowd(walker, 5, frames=30))
-    assert scene.around(0, 1.5) == [0]
-    assert scene.around(70, 0) == [2]
-    assert scene.around(70, 0.5) == [1, 2]
+    assert scene.present(0, 1.5) == [0]
+    assert scene.present(70, 0) == [2]
+    assert scene.present(70, 0.5) == [1, 2]
 
 
 def test_the_view_follows_and_holds_everybody(walker: Pose3D) -> None:
@@ -149,9 +149,9 @@ def test_the_video_is_looked_for_beside_the_result(walker: Pose3D, tmp_path: Pat
     write_poses([moved], tmp_path / "out")
     scene = make_scene(tmp_path / "out")
     assert scene.video is None
-    assert scene.gone is not None
-    assert scene.gone.startswith("its video /nowhere/sample.mp4 is not beside it")
-    assert f"No picture: {scene.gone}." in scene.notes
+    assert scene.no_video_reason is not None
+    assert scene.no_video_reason.startswith("its video /nowhere/sample.mp4 is not beside it")
+    assert f"No picture: {scene.no_video_reason}." in scene.notes
     for place in (tmp_path / "out", tmp_path):
         copy = place / "sample.mp4"
         copy.write_bytes(sample_video().read_bytes())
@@ -205,9 +205,9 @@ def test_a_result_that_was_made_here_shows_its_video(walker: Pose3D, tmp_path: P
     write_poses([replace(walker, record=note_video(video))], folder)
     assert make_scene(folder).video == video
     video.write_bytes(sample_video().read_bytes() + b"\0")
-    assert "is no longer its video" in str(make_scene(folder).gone)
+    assert "is no longer its video" in str(make_scene(folder).no_video_reason)
     video.unlink()
-    assert make_scene(folder).gone == f"its video is no longer at {video}"
+    assert make_scene(folder).no_video_reason == f"its video is no longer at {video}"
 
 
 def test_another_user_has_another_key(
@@ -259,7 +259,7 @@ def test_what_is_wrong_is_said(walker: Pose3D, tmp_path: Path) -> None:
 
 def test_keypoints_have_no_video(walker: Pose3D) -> None:
     scene = make_scene([replace(walker, record={})])
-    assert (scene.video, scene.gone) == (None, None)
+    assert (scene.video, scene.no_video_reason) == (None, None)
     assert "No picture: made from keypoints." in scene.notes
 
 

@@ -186,7 +186,7 @@ class Doctor:
 
     def run(self) -> None:
         from repose.datasets.doctor import examine
-        from repose.datasets.sheet import draw_sheet
+        from repose.datasets.gallery import draw_sheet
         from repose.datasets.store import ClipStore
 
         store = ClipStore.open(self.store)

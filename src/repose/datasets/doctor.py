@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 
 from repose.datasets.source import count_progress
 from repose.datasets.store import ClipStore, Progress, Target
-from repose.datasets.windows import Sequence, Split
+from repose.datasets.windows import Split, StoredSequence
 from repose.skeleton import Skeleton
 
 Verdict = Literal["ok", "warning", "problem"]
@@ -45,7 +45,7 @@ class Finding:
 class _View:
     """A sequence with its arrays, in the units of the store."""
 
-    sequence: Sequence
+    sequence: StoredSequence
     skeleton: Skeleton
     kind: Target | None
     arrays: Mapping[str, np.ndarray]

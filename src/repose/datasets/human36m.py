@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from repose.datasets.source import Source, count_progress, numbers
+from repose.datasets.source import Source, count_progress, numeric_array
 from repose.datasets.store import Progress, Recording
 from repose.errors import expected, reads
 from repose.files.pickles import Mapped, map_pickle
@@ -106,15 +106,15 @@ def _check_rows(name: str, split: str, part: Mapping[str, Any]) -> _Rows:
     }
     for key, (rows, last) in shapes.items():
         if key in part:
-            array = numbers(f"{name}: {key}", part[key])
+            array = numeric_array(f"{name}: {key}", part[key])
             if array.ndim != 3 or array.shape[:2] != rows or array.shape[2] not in last:
                 wanted_shape = f"({count} frames, 17 joints, {' or '.join(map(str, last))})"
                 expected(f"{name}: {key}", wanted_shape, array.shape, "Only the 17-joint form is known.")
     if "confidence" in part:
-        array = numbers(f"{name}: confidence", part["confidence"])
+        array = numeric_array(f"{name}: confidence", part["confidence"])
         if array.shape not in ((count, 17), (count, 17, 1)):
             expected(f"{name}: confidence", f"({count} frames, 17 joints)", array.shape)
-    if "2.5d_factor" in part and numbers(f"{name}: 2.5d_factor", part["2.5d_factor"]).shape != (count,):
+    if "2.5d_factor" in part and numeric_array(f"{name}: 2.5d_factor", part["2.5d_factor"]).shape != (count,):
         expected(f"{name}: 2.5d_factor", f"{count} numbers", part["2.5d_factor"].shape)
     cameras = np.asarray(part["camera_name"])
     if cameras.shape != (count,):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from repose.datasets.source import Source, count_progress, numbers
+from repose.datasets.source import Source, count_progress, numeric_array
 from repose.datasets.store import Progress, Recording
 from repose.errors import UserError, expected, reading, reads
 from repose.files.matlab import load_h5, load_mat
@@ -150,7 +150,7 @@ def _read_npz(file: Path, unpack_to: Path, progress: Progress | None) -> tuple[s
             found = f"no {', '.join(missing)}" if isinstance(view, dict) else f"a {type(view).__name__}"
             expected(f"{file}: {name}", ", ".join(wanted), found)
         for key in wanted:
-            numbers(f"{file}: {name}: {key}", view[key])
+            numeric_array(f"{file}: {name}: {key}", view[key])
         if split == "test" and view["valid"].shape != view["data_3d"].shape[:1]:
             expected(f"{file}: {name}: valid", "a value a frame", view["valid"].shape)
     count = count_progress(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from repose.datasets.human36m import read_human36m
-from repose.datasets.keypoints import read_keypoint_files
+from repose.datasets.keypoint_files import read_keypoint_files
 from repose.datasets.mpi_inf_3dhp import read_mpi_inf_3dhp
 from repose.datasets.projected import ProjectionConfig, make_sample, read_projected_mocap
 from repose.datasets.source import Source

@@ -22,7 +22,7 @@ class Source:
     notes: tuple[str, ...] = ()
 
 
-def numbers(name: str, array: Any) -> np.ndarray:
+def numeric_array(name: str, array: Any) -> np.ndarray:
     """`array` if it is an array of numbers; raises UserError with `name` if not."""
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuf":
         expected(name, "an array of numbers", f"a {type(array).__name__}")

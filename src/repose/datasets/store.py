@@ -27,7 +27,7 @@ from typing import Annotated, Any, Literal, NoReturn
 import numpy as np
 from msgspec import Meta, Struct
 
-from repose.datasets.windows import Sequence, Split
+from repose.datasets.windows import Split, StoredSequence
 from repose.errors import UserError, expected, reads
 from repose.files.arrays import map_array
 from repose.files.numbers import check_numbers
@@ -71,7 +71,7 @@ class _Part(Struct):
 
     frames: Count
     arrays: list[Literal["keypoints_norm", "target", "truth_mm", "factor", "valid"]]
-    sequences: list[Sequence]
+    sequences: list[StoredSequence]
 
 
 class _Manifest(Struct):
@@ -261,7 +261,7 @@ def _write_split(
             start = writers["keypoints_norm"].rows
             for name, array in arrays.items():
                 writers[name].append(array)
-            sequence = Sequence(
+            sequence = StoredSequence(
                 recording.name,
                 recording.subject,
                 recording.action,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from repose.datasets.human36m import FPS, IMAGE_SIZES, LICENCE, TEST_SUBJECTS, TRAIN_SUBJECTS
-from repose.datasets.source import Source, count_progress, numbers
+from repose.datasets.source import Source, count_progress, numeric_array
 from repose.datasets.store import Progress, Recording
 from repose.errors import expected, reads
 from repose.files.pickles import map_npz, npz_keys
@@ -124,7 +124,7 @@ def _read_pair(path_3d: Path, path_2d: Path, unpack_to: Path, progress: Progress
             expected(f"{path_3d}: subject", f"one of {', '.join(_CAMERAS)}", repr(subject))
         for action, joints in actions.items():
             where = f"{subject}, {action}"
-            joints = numbers(f"{path_3d}: {where}", joints)
+            joints = numeric_array(f"{path_3d}: {where}", joints)
             if joints.shape[1:] != (len(_JOINTS_32), 3) or not len(joints):
                 expected(f"{path_3d}: {where}", "(frames, 32 joints, 3)", joints.shape)
             views = detections.get(subject, {}).get(action)
@@ -133,7 +133,7 @@ def _read_pair(path_3d: Path, path_2d: Path, unpack_to: Path, progress: Progress
             if len(views) != len(IMAGE_SIZES):
                 expected(f"{path_2d}: {where}", f"{len(IMAGE_SIZES)} cameras", len(views))
             for camera, view in zip(IMAGE_SIZES, views, strict=True):
-                view = numbers(f"{path_2d}: {where}, camera {camera}", view)
+                view = numeric_array(f"{path_2d}: {where}, camera {camera}", view)
                 if view.ndim != 3 or view.shape[1] != len(layout) or view.shape[2] not in (2, 3):
                     wanted = f"(frames, {len(layout)} joints, 2 or 3)"
                     expected(f"{path_2d}: {where}, camera {camera}", wanted, view.shape)

@@ -1,7 +1,6 @@
 """Reading a split of a store: its sequences, and windows of them, cut when they are read."""
 
-from collections.abc import Mapping
-from collections.abc import Sequence as Row
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Literal, NamedTuple, get_args
@@ -19,7 +18,7 @@ Tail = Literal["drop", "keep", "pad"]
 
 
 @dataclass(frozen=True)
-class Sequence:
+class StoredSequence:
     """One video, seen by one camera: rows `start` to `stop` of its split's arrays."""
 
     name: str
@@ -39,7 +38,7 @@ class Sequence:
 class Window(NamedTuple):
     """Frames that a model sees at once: rows `start` to `stop`, which may reach beyond the sequence."""
 
-    sequence: Sequence
+    sequence: StoredSequence
     start: int
     stop: int
 
@@ -56,7 +55,7 @@ class Split:
     """A part of a store: sequences, and arrays with one row a frame, memory-mapped and read-only."""
 
     name: str
-    sequences: tuple[Sequence, ...]
+    sequences: tuple[StoredSequence, ...]
     arrays: Mapping[str, np.ndarray]
     skeleton: Skeleton
 
@@ -103,7 +102,7 @@ class Split:
             return self.arrays[array][start:stop]
         return self.arrays[array][window.rows(frames)]
 
-    def keypoints_px(self, sequence: Sequence) -> Float[np.ndarray, "frames joints 3"]:
+    def keypoints_px(self, sequence: StoredSequence) -> Float[np.ndarray, "frames joints 3"]:
         """The 2D joints of a sequence in pixels, with confidence."""
         keypoints = self.arrays["keypoints_norm"][sequence.start : sequence.stop].copy()
         keypoints[..., :2] = from_screen(keypoints[..., :2].astype(np.float64), sequence.image_size)
@@ -111,9 +110,9 @@ class Split:
 
 
 def stack(
-    clips: Row[Float[np.ndarray, "frames joints 3"]],
+    clips: Sequence[Float[np.ndarray, "frames joints 3"]],
     skeleton: Skeleton,
-    mirrored: Row[bool] | Bool[np.ndarray, " clips"] | None = None,
+    mirrored: Sequence[bool] | Bool[np.ndarray, " clips"] | None = None,
 ) -> Float[np.ndarray, "clips frames joints 3"]:
     """Copies of some clips of equal length in one array.
 

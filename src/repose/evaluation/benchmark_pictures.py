@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from repose import palette
-from repose.datasets.sheet import draw_bones
+from repose.datasets.gallery import draw_bones
 from repose.evaluation import check_plot
 from repose.evaluation.benchmark_report import ClipError, OcclusionReport
 from repose.evaluation.conditions import CONDITIONS

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 
 from repose.datasets.store import ClipStore
-from repose.datasets.windows import Sequence, Split, Window, stack
+from repose.datasets.windows import Split, StoredSequence, Window, stack
 from repose.errors import UserError, expected
 from repose.evaluation.scores import Average, Clip, Predictions
 from repose.geometry.camera import ASSUMED_FOV_DEG
@@ -249,7 +249,7 @@ def _lift_picture(
 
 def _lift_metres(
     keypoints_px: Float[np.ndarray, "frames joints 3"],
-    sequence: Sequence,
+    sequence: StoredSequence,
     lifter: Lifter,
     fov_deg: float | None,
     *,
@@ -277,7 +277,7 @@ def _lift_metres(
 
 
 def _mm_per_unit(
-    split: Split, sequence: Sequence, rows: "slice | np.ndarray"
+    split: Split, sequence: StoredSequence, rows: "slice | np.ndarray"
 ) -> "float | Float[np.ndarray, 'frames 1 1']":
     """Millimetres per unit of the model's output.
 
@@ -293,7 +293,7 @@ def _valid(split: Split) -> Bool[np.ndarray, " frames"]:
     return split.arrays.get("valid", np.ones(len(split), bool))
 
 
-def _runs(split: Split, valid: Bool[np.ndarray, " frames"]) -> list[tuple[Sequence, int, int]]:
+def _runs(split: Split, valid: Bool[np.ndarray, " frames"]) -> list[tuple[StoredSequence, int, int]]:
     """Runs of valid frames, each within one sequence."""
     runs = []
     for sequence in split.sequences:
@@ -309,7 +309,7 @@ def _outcome(
     split: Split,
     lifter: Lifter,
     predicted_mm: Float[np.ndarray, "frames joints 3"],
-    clips: list[tuple[Sequence, int, int]],
+    clips: list[tuple[StoredSequence, int, int]],
     average: Average,
     words: list[str],
     done: Bool[np.ndarray, " frames"] | None = None,

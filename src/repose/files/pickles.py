@@ -24,7 +24,7 @@ import numpy as np
 
 from repose.errors import UserError, expected, reads
 from repose.files.arrays import check_archive, fits, read_header
-from repose.files.pickling import BoundedUnpickler
+from repose.files.unpickler import BoundedUnpickler
 
 _LARGE = 1 << 16
 """Bytes from which on an array stays in its file."""

@@ -70,7 +70,7 @@ def make_tracks(
     """
     points, scores = _stack(name, detections)
     given = points.shape[1]
-    layout, points, scores = lay_out(name, detections, points, scores, skeleton)
+    layout, points, scores = assign_layout(name, detections, points, scores, skeleton)
     image_size = image_size if image_size is not None else detections.image_size
     body = f"; the {len(layout)} body joints of {given}" if given > len(layout) else ""
     frames = np.asarray(detections.frames, dtype=np.int64)
@@ -79,7 +79,7 @@ def make_tracks(
     points, confidence, note = interpret(name, points, scores, detections.frames, image_size)
     there = (confidence > 0).any(axis=1)
     if not there.any():
-        raise nobody(name)
+        raise no_person(name)
     frames, points, confidence = frames[there], points[there], confidence[there]
     assumed = ["confidence"] if scores is None else []
     fps = fps if fps is not None else detections.fps
@@ -155,7 +155,7 @@ def assume_rate(name: str, frames: np.ndarray) -> float:
     return ASSUMED_FPS
 
 
-def nobody(name: str) -> UserError:
+def no_person(name: str) -> UserError:
     return UserError(f"{name}: nobody in it", "No frame has a single joint with a confidence above 0.")
 
 
@@ -179,7 +179,7 @@ def assume_size(points_px: np.ndarray, confidence: np.ndarray) -> tuple[int, int
 def _stack(name: str, detections: Detections) -> tuple[np.ndarray, np.ndarray | None]:
     """Points (rows, joints, 2) and scores (rows, joints), None without scores."""
     if not len(detections.keypoints):
-        raise nobody(name)
+        raise no_person(name)
     shapes = sorted({keypoints.shape for keypoints in detections.keypoints})
     if len(shapes) > 1:
         found = " and ".join(f"{joints} joints of {values} values" for joints, values in shapes[:3])
@@ -262,7 +262,7 @@ def _check_numbers(name: str, values: np.ndarray, frames: Sequence[int]) -> None
     )
 
 
-def lay_out(
+def assign_layout(
     name: str,
     detections: Detections,
     points: np.ndarray,
@@ -279,7 +279,7 @@ def lay_out(
         )
     layout = skeleton or SKELETONS[str(default)]
     if skeleton is None and detections.layout is None and count == 25:
-        layout = tell_body_25(points, np.ones(points.shape[:2]) if scores is None else scores)
+        layout = recognise_body_25(points, np.ones(points.shape[:2]) if scores is None else scores)
     body, kept = WHOLE_BODIES.get(count, (layout.name, tuple(range(count))))
     if body != layout.name or len(kept) != len(layout):
         expected(
@@ -291,7 +291,7 @@ def lay_out(
     return layout, points[:, list(kept)], None if scores is None else scores[:, list(kept)]
 
 
-def tell_body_25(points_px: np.ndarray, scores: np.ndarray) -> Skeleton:
+def recognise_body_25(points_px: np.ndarray, scores: np.ndarray) -> Skeleton:
     """BODY-25 or BODY-25B, by whose bones are shorter.
 
     Both have 25 joints, in different orders. Read with the other's order a body's bones run criss-cross
@@ -346,7 +346,7 @@ def read_points(name: str, value: Any) -> np.ndarray:
     A flat list is read in threes (x, y, confidence), or in twos where only that gives a known number of
     joints. Raises UserError for anything but numbers.
     """
-    values = numbers(name, "keypoints", value)
+    values = number_list(name, "keypoints", value)
     if values.ndim == 2 and values.shape[1] in (2, 3):
         return values
     if values.ndim == 1 and len(values):
@@ -361,7 +361,7 @@ def read_points(name: str, value: Any) -> np.ndarray:
     expected(f"{name}: keypoints", "x, y, confidence for each joint", f"{found} values")
 
 
-def numbers(name: str, what: str, value: Any) -> np.ndarray:
+def number_list(name: str, what: str, value: Any) -> np.ndarray:
     """A JSON list of numbers as a float64 array, null as NaN; raises UserError for anything else."""
     if isinstance(value, list) and None in value:
         width = next((len(inner) for inner in value if isinstance(inner, list)), None)
@@ -440,7 +440,7 @@ def frame_numbers(name: str, images: Sequence[Any]) -> list[int]:
     return [numbers_of[image] for image in images]
 
 
-def layout_called(name: str) -> str | None:
+def layout_named(name: str) -> str | None:
     """Skeleton for a data set's name as other programs write it ("halpe26", "Human3.6M"), if known."""
     plain = re.sub(r"[^a-z0-9]", "", name.lower())
     for skeleton in SKELETONS:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from repose.errors import expected
-from repose.keypoints.detections import Detections, identities, layout_called, numbers, whole_number
+from repose.keypoints.detections import Detections, identities, layout_named, number_list, whole_number
 
 
 def parse(name: str, content: Any) -> Detections | None:
@@ -20,7 +20,7 @@ def parse(name: str, content: Any) -> Detections | None:
     if isinstance(content, dict) and isinstance(content.get("instance_info"), list):
         meta = content.get("meta_info")
         if isinstance(meta, dict) and isinstance(meta.get("dataset_name"), str):
-            layout = layout_called(meta["dataset_name"])
+            layout = layout_named(meta["dataset_name"])
         content = content["instance_info"]
         if all(map(_is_frame, content)):
             first = 1 if min((frame["frame_id"] for frame in content), default=0) == 1 else 0
@@ -56,12 +56,12 @@ def parse_frame(name: str, content: Any) -> list[tuple[Any, np.ndarray]] | None:
 
 def read_instance(name: str, instance: dict[str, Any]) -> np.ndarray:
     """Keypoints (joints, 2) of an instance, with its scores (joints, 3) where it has them."""
-    points = numbers(name, "keypoints", instance["keypoints"])
+    points = number_list(name, "keypoints", instance["keypoints"])
     if points.ndim != 2 or points.shape[1] != 2:
         expected(f"{name}: keypoints", "x, y for each joint", " × ".join(map(str, points.shape)) + " values")
     if "keypoint_scores" not in instance:
         return points
-    scores = numbers(name, "keypoint_scores", instance["keypoint_scores"])
+    scores = number_list(name, "keypoint_scores", instance["keypoint_scores"])
     if scores.shape != points.shape[:1]:
         expected(f"{name}: keypoint_scores", f"{len(points)} scores", scores.size)
     return np.column_stack([points, scores])

@@ -26,7 +26,7 @@ _COCO, _HALPE = SKELETONS["coco-17"], SKELETONS["halpe-26"]
 _MIDLINE = Skeleton("midline", ("pelvis", "neck"), (-1, 0))
 
 
-def joint_called(part: str) -> str | None:
+def joint_named(part: str) -> str | None:
     """The joint of Halpe-26 that `part` names in any common spelling; None for any other word.
 
     The side may be a word of its own, first or last, or one letter. Words that leave the joint or the side
@@ -73,13 +73,13 @@ def name_joints(
         values: (rows, parts, 2 or 3): x and y in pixels, and the score; NaN where there is none.
         frames: frame of each row.
         people: who each row is, None where the file does not know.
-        meanings: what words mean in this format beside those of `joint_called`.
+        meanings: what words mean in this format beside those of `joint_named`.
         fps: the file's own rate in frames per second.
 
     Raises:
         UserError: two parts name one joint, or there are neither both hips nor both shoulders.
     """
-    joints = [(meanings or {}).get(part) or joint_called(part) for part in parts]
+    joints = [(meanings or {}).get(part) or joint_named(part) for part in parts]
     column: dict[str, int] = {}
     for index, joint in enumerate(joints):
         if joint in column:

@@ -11,10 +11,10 @@ from repose.errors import UserError, expected, reads
 from repose.files.arrays import NUMPY_STARTS, load_arrays
 from repose.keypoints import (
     alphapose,
-    arrays,
     coco,
     deeplabcut,
     mmpose,
+    numpy_arrays,
     openpose,
     sleap,
     sports2d,
@@ -93,8 +93,8 @@ def read_keypoints(
             f"{name}: expected 2D keypoints, found 3D poses of RePOSE", "Read them with repose.read_poses."
         )
     if "points_px" in content:
-        return arrays.parse_own(name, content, fps, image_size, layout, anew)
-    return make_tracks(name, arrays.parse(name, content), fps, image_size, layout, anew)
+        return numpy_arrays.parse_own(name, content, fps, image_size, layout, anew)
+    return make_tracks(name, numpy_arrays.parse(name, content), fps, image_size, layout, anew)
 
 
 def holds_keypoints(path: str | Path) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from repose.errors import expected
-from repose.keypoints.detections import numbers, whole_number
+from repose.keypoints.detections import number_list, whole_number
 
 _JOINTS = 17
 _BOX = 5
@@ -71,7 +71,7 @@ def _read_keypoints(name: str, value: Any) -> np.ndarray:
     if not (isinstance(value, dict) and "x" in value and "y" in value):
         expected(name, "keypoints with x and y for each detection", "one without", _USE_A_POSE_MODEL)
     keys = ["x", "y", "visible"] if value.get("visible") is not None else ["x", "y"]
-    columns = [numbers(name, f"keypoints: {key}", value[key]) for key in keys]
+    columns = [number_list(name, f"keypoints: {key}", value[key]) for key in keys]
     if any(column.ndim != 1 or len(column) != len(columns[0]) for column in columns):
         found = ", ".join(f"{key} {column.shape}" for key, column in zip(keys, columns, strict=True))
         expected(f"{name}: keypoints", f"lists of one length for {', '.join(keys)}", found)

@@ -10,7 +10,7 @@ import numpy as np
 
 from repose.errors import UserError, expected
 from repose.files.pickles import map_npz
-from repose.keypoints.detections import Detections, layout_called
+from repose.keypoints.detections import Detections, layout_named
 from repose.skeleton import SKELETONS, Skeleton
 
 
@@ -89,7 +89,7 @@ def _is_recording(array: Any) -> bool:
 def _layout(name: str, metadata: Mapping[Any, Any]) -> str:
     """Name of the layout that `layout_name` and `keypoints_symmetry` agree on."""
     called = metadata.get("layout_name")
-    said = [] if called is None else [layout_called(str(called))]
+    said = [] if called is None else [layout_named(str(called))]
     symmetry = metadata.get("keypoints_symmetry")
     if symmetry is not None:
         sides = [sorted(np.asarray(side).ravel().tolist()) for side in symmetry]

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from repose.errors import UserError, reads
 from repose.files.output import stage_file
-from repose.files.pickling import check_torch_file
+from repose.files.unpickler import check_torch_file
 from repose.models.registry import (
     ModelSpec,
     PoseModel,

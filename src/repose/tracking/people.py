@@ -23,7 +23,7 @@ LONGEST_FLIP_S = 0.3
 """How long a detector may take somebody for upside down; whoever is so for longer, is."""
 FLIP_DEG, SAME_DEG = 100.0, 60.0
 """How far the trunk turns at once when a flip begins and ends, and how alike it is before and after."""
-ROOM = 0.6
+HEADROOM = 0.6
 """Room that an upper body needs above the hips at least, in lengths of the legs; it has about 0.95."""
 FIRST_S = 1.0
 """Somebody who is found within this time from the start counts as in the first frame."""
@@ -171,7 +171,7 @@ def doubt_upper_body(track: Pose2D) -> Pose2D:
 
     A detector of whole bodies that is shown two legs squeezes the rest of a body between them and the upper
     edge of the picture, and is sure of it. Trunk and head are about as long as the legs; with less than
-    `ROOM` of that above upright legs there is nothing to be seen of them. Confidence is 0 there;
+    `HEADROOM` of that above upright legs there is nothing to be seen of them. Confidence is 0 there;
     `record["no_room_for_upper_body"]` has how many frames of the track that is. Half of the frames decide.
     """
     sides = [[f"{side}_{joint}" for joint in ("hip", "knee", "ankle")] for side in ("left", "right")]
@@ -183,7 +183,7 @@ def doubt_upper_body(track: Pose2D) -> Pose2D:
     length_px = np.linalg.norm(np.diff(legs, axis=2), axis=-1).sum(axis=2).max(axis=1)
     upright = ankles_y - hips_y > 0.7 * length_px
     found = (track.confidence[:, index] >= SEEN_CONFIDENCE).all(axis=(1, 2))
-    without = found & upright & (hips_y < ROOM * length_px)
+    without = found & upright & (hips_y < HEADROOM * length_px)
     if without.sum() <= len(track) / 2:
         return track
     below = ("hip", "knee", "ankle", "pelvis", "toe", "heel")

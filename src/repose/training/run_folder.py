@@ -17,8 +17,8 @@ from msgspec import Struct
 
 from repose.errors import UserError, expected, reading, reads
 from repose.files.output import stage_file
-from repose.files.pickling import check_torch_file
 from repose.files.structured import Count, convert, decode
+from repose.files.unpickler import check_torch_file
 from repose.models import PoseModel
 
 if TYPE_CHECKING:

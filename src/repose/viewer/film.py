@@ -41,9 +41,9 @@ def render_video(
     """
     check_file(path, force=force)
     scene = make_scene(result, compare, source=source)
-    if picture and scene.gone:
+    if picture and scene.no_video_reason:
         raise UserError(
-            f"no picture for this result: {scene.gone}",
+            f"no picture for this result: {scene.no_video_reason}",
             "Say where it is with --source, or leave it out with --no-picture.",
         )
     if scene.video and scene.video.resolve() == Path(path).resolve():

@@ -20,7 +20,7 @@ from repose.palette import PALE, mixed, rgb
 from repose.video import Seeker, open_video
 from repose.viewer.drawing import blank, draw_overlay
 from repose.viewer.scene import Figure, Result, Scene, make_scene
-from repose.viewer.viewpoint import FOV_DEG, VIEWS_DEG, stand
+from repose.viewer.viewpoint import FOV_DEG, VIEWS_DEG, place_viewpoint
 
 _BONE_M, _JOINT_M = 0.017, 0.023
 _TRAIL_S, _TRAIL_PIECES = 2.0, 40
@@ -114,11 +114,11 @@ class Viewer:
         show = {name: box.value for name, box in self._show.items()}
         with self._lock, self._server.atomic():
             self.frame = min(max(frame, 0), len(self.scene.frames) - 1)
-            around = self.scene.around(self.frame, _TRAIL_S)
+            present = self.scene.present(self.frame, _TRAIL_S)
             # A thousand people who come one after the other take no more of the browser than one.
-            for number in self._people.keys() - around:
+            for number in self._people.keys() - present:
                 self._people.pop(number).remove()
-            for number in around:
+            for number in present:
                 if number not in self._people:
                     self._people[number] = _Person(self._server.scene, self.scene, number)
                 self._people[number].update(self.frame, show)
@@ -173,14 +173,16 @@ class Viewer:
 
     def _place_camera(self) -> None:
         camera = self._server.initial_camera
-        camera.position, camera.look_at = stand(self.scene, "angle", 0)
+        camera.position, camera.look_at = place_viewpoint(self.scene, "angle", 0)
         camera.fov = float(np.radians(FOV_DEG))
 
     def _look(self, event: Any) -> None:
         """Move the one who pressed the button."""
         if event.client is not None:
             camera = event.client.camera
-            position, target = stand(self.scene, self._views.value.lower(), self.frame, camera.aspect)
+            position, target = place_viewpoint(
+                self.scene, self._views.value.lower(), self.frame, camera.aspect
+            )
             moved = np.asarray(self._world.position)
             camera.position, camera.look_at = position + moved, target + moved
 

@@ -136,7 +136,7 @@ def _figure(figure: Figure, frames: int, motion: _Motion) -> dict[str, Any]:
         "colours": figure.colours,
         "bones": pose.skeleton.bones,
         "root": figure.root,
-        "partner": figure.partner,
+        "partner": figure.counterpart,
         "runs": _runs(figure.places[rows]),
         "joints": motion.add(figure.joints_m[rows], 1e-3),
         "seen": motion.add_bytes(pose.seen[rows].astype(np.uint8)),

@@ -36,7 +36,7 @@ class Figure:
     """Where on the timeline each row is; of a second result some may lie before or behind it."""
     colour: str
     """Of what is neither left nor right."""
-    partner: int | None = None
+    counterpart: int | None = None
     """For a person of the second result: the number of the figure that they are compared with."""
 
     def row(self, frame: int) -> int:
@@ -47,7 +47,7 @@ class Figure:
     @property
     def compared(self) -> bool:
         """Whether this is somebody of the ground truth or second result."""
-        return self.partner is not None
+        return self.counterpart is not None
 
     @property
     def name(self) -> str:
@@ -81,7 +81,7 @@ class Scene:
     """The camera that filmed, in this world; None where nothing says where people stand before it."""
     image_size: tuple[int, int] | None
     video: Path | None
-    gone: str | None
+    no_video_reason: str | None
     """Why the video that the result names is not shown, in words; None for one of keypoints."""
     title: str
     notes: tuple[str, ...]
@@ -102,13 +102,13 @@ class Scene:
         if row < 0:
             return None
         joints = figure.joints_m[row]
-        if not together or figure.partner is None:
+        if not together or figure.counterpart is None:
             return joints
-        partner = self.figures[figure.partner]
-        there = partner.row(frame)
+        counterpart = self.figures[figure.counterpart]
+        there = counterpart.row(frame)
         if there < 0:
             return joints
-        return joints - joints[figure.root] + partner.joints_m[there, partner.root]
+        return joints - joints[figure.root] + counterpart.joints_m[there, counterpart.root]
 
     def trail_m(self, number: int, frame: int, seconds: float) -> Float[np.ndarray, "places 3"]:
         """Where the root of figure `number` was in the last `seconds`; the latest place comes last."""
@@ -117,7 +117,7 @@ class Scene:
         begin, end = np.searchsorted(figure.places, [first, frame + 1])
         return figure.joints_m[begin:end, figure.root]
 
-    def around(self, frame: int, seconds: float) -> list[int]:
+    def present(self, frame: int, seconds: float) -> list[int]:
         """Numbers of the figures that have come by a frame and had not gone for `seconds` before it."""
         first, last = self._stays
         since = np.searchsorted(self.times_s, self.times_s[frame] - seconds)
@@ -205,7 +205,7 @@ def make_scene(result: Result, compare: Result | None = None, *, source: str | P
         figures.append(Figure(pose, people, points, pose.frames - first, colour))
     for pose in second:
         figures.append(_compared(pose, T_cam_world, placed, figures[: len(poses)], frames))
-    video, gone = find_video(poses[0].record, folder, source)
+    video, no_video_reason = find_video(poses[0].record, folder, source)
     size = next((pose.image_size for pose in poses if pose.image_size is not None), None)
     if video:
         info = open_video(video).info
@@ -223,9 +223,9 @@ def make_scene(result: Result, compare: Result | None = None, *, source: str | P
         camera=camera,
         image_size=size,
         video=video,
-        gone=gone,
+        no_video_reason=no_video_reason,
         title=video.stem if video else folder.resolve().name if folder else "RePOSE",
-        notes=_notes(poses, placed, _why(video, gone)),
+        notes=_notes(poses, placed, _why(video, no_video_reason)),
     )
 
 
@@ -266,11 +266,11 @@ def _compared(
 
     number = min(range(len(figures)), key=lambda i: distance(figures[i]))
     if not placed:
-        partner = figures[number]
-        there = partner.joints_m[:, partner.root]
+        counterpart = figures[number]
+        there = counterpart.joints_m[:, counterpart.root]
         for axis in range(3):
-            joints[..., axis] += np.interp(pose.frames, partner.pose.frames, there[:, axis])[:, None]
-    return Figure(pose, joints, None, places, palette.COMPARED, partner=number)
+            joints[..., axis] += np.interp(pose.frames, counterpart.pose.frames, there[:, axis])[:, None]
+    return Figure(pose, joints, None, places, palette.COMPARED, counterpart=number)
 
 
 def _times_s(poses: list[Pose3D], frames: np.ndarray) -> Float[np.ndarray, " frames"]:
@@ -279,11 +279,11 @@ def _times_s(poses: list[Pose3D], frames: np.ndarray) -> Float[np.ndarray, " fra
     return np.interp(frames, known, np.concatenate([pose.times_s for pose in poses])[where])
 
 
-def _why(video: Path | None, gone: str | None) -> str:
+def _why(video: Path | None, no_video_reason: str | None) -> str:
     """Why there is no picture."""
     if video:
         return ""
-    return f"No picture: {gone}." if gone else "No picture: made from keypoints."
+    return f"No picture: {no_video_reason}." if no_video_reason else "No picture: made from keypoints."
 
 
 def _notes(poses: list[Pose3D], placed: bool, picture: str) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ def distance_m(radius_m: float, aspect: float = 1.0) -> float:
     return float(radius_m / np.sin(min(half, np.arctan(np.tan(half) * aspect))))
 
 
-def stand(
+def place_viewpoint(
     scene: Scene, name: str, frame: int, aspect: float = 1.0
 ) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
     """Where to stand and what to look at, in a frame, for a view `aspect` times as wide as high."""

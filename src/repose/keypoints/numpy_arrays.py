@@ -10,11 +10,11 @@ from repose.keypoints.detections import (
     ASSUMED_FPS,
     Detections,
     assemble,
+    assign_layout,
     assume_rate,
     assume_size,
     interpret,
-    lay_out,
-    nobody,
+    no_person,
 )
 from repose.pose import Pose2D
 from repose.skeleton import Skeleton, get_skeleton
@@ -138,12 +138,12 @@ def parse_own(
     )
     if scores is not None and scores.shape != points.shape[:2]:
         expected(f"{name}: confidence", f"the shape {points.shape[:2]}", scores.shape)
-    layout, points, scores = lay_out(name, own, points, scores, skeleton)
+    layout, points, scores = assign_layout(name, own, points, scores, skeleton)
     if image_size is None and "image_size" in arrays:
         image_size = _size(name, arrays["image_size"])
     points, confidence, note = interpret(name, points, scores, own.frames, image_size)
     if not (confidence > 0).any():
-        raise nobody(name)
+        raise no_person(name)
     ids = arrays.get("track_id", np.zeros(rows, dtype=np.int64))
     ids = _whole_numbers(name, "track_id", np.full(rows, ids) if ids.ndim == 0 else ids, rows)
     times = _numbers(name, arrays, "times_s", 1) if "times_s" in arrays and fps is None else None

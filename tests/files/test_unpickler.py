@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from repose.errors import UserError
-from repose.files.pickling import check_torch_file
+from repose.files.unpickler import check_torch_file
 
 BOMB = b"\x80\x02K\x01q\x00" + b"".join(
     b"h" + bytes([i]) + b"h" + bytes([i]) + b"\x86q" + bytes([i + 1]) for i in range(60)

@@ -7,7 +7,7 @@ import numpy as np
 
 from repose import palette
 from repose.datasets.store import ClipStore
-from repose.datasets.windows import Sequence, Split
+from repose.datasets.windows import Split, StoredSequence
 from repose.errors import UserError
 from repose.files.output import stage_file
 from repose.skeleton import Skeleton
@@ -47,12 +47,12 @@ def draw_sheet(store: ClipStore, path: str | Path) -> None:
         figure.savefig(partial, format="png", dpi=90)
 
 
-def _spread(sequences: tuple[Sequence, ...]) -> list[Sequence]:
+def _spread(sequences: tuple[StoredSequence, ...]) -> list[StoredSequence]:
     chosen = np.linspace(0, len(sequences) - 1, min(_SAMPLES, len(sequences))).round().astype(int)
     return [sequences[i] for i in chosen]
 
 
-def _draw_sample(store: ClipStore, split: Split, sequence: Sequence, row: Any) -> None:
+def _draw_sample(store: ClipStore, split: Split, sequence: StoredSequence, row: Any) -> None:
     frame = (sequence.start + sequence.stop) // 2
     width, height = sequence.image_size
     keypoints = split.keypoints_px(sequence)[frame - sequence.start]
