@@ -54,6 +54,63 @@ _LIMITS: dict[str, dict[str, tuple[float, float, float]]] = {
     "shoulder": {"flexion": (-0.8, 0.05, 2.9), "abduction": (-0.4, 0.15, 2.3), "twist": (-1.2, 0.0, 1.2)},
     "elbow": {"flexion": (0.05, 0.3, 2.45)},
 }
+_Range = tuple[float, float]
+# Postures as ranges of angles; what is not named stays as it is. `pitch` and `roll` are of the pelvis: pitch
+# is positive forward, the side of a roll is drawn.
+POSTURES: dict[str, dict[str, _Range]] = {
+    "on a chair": {
+        "pitch": (-0.2, 0.3), "hip flexion": (1.2, 1.7), "knee flexion": (0.9, 1.9),
+        "hip twist": (-0.2, 0.3),
+    },
+    "on the floor": {
+        "pitch": (-0.5, 0.4), "hip flexion": (1.2, 2.0), "hip abduction": (0.0, 0.8),
+        "knee flexion": (0.0, 2.4),
+    },
+    "squatting": {
+        "pitch": (0.0, 0.6), "hip flexion": (1.4, 2.0), "hip abduction": (0.1, 0.7),
+        "knee flexion": (1.5, 2.4),
+    },
+    "on the back": {"pitch": (-1.75, -1.2), "hip flexion": (-0.1, 1.4), "knee flexion": (0.0, 1.9)},
+    "on the belly": {"pitch": (1.2, 1.75), "hip flexion": (-0.3, 0.2), "knee flexion": (0.0, 1.2)},
+    "on the side": {
+        "pitch": (-0.4, 0.4), "roll": (1.2, 1.75), "hip flexion": (0.0, 1.7), "knee flexion": (0.0, 2.0),
+    },
+    "on hands and knees": {
+        "pitch": (1.1, 1.6), "trunk flexion": (-0.3, 0.3), "hip flexion": (1.1, 1.8),
+        "knee flexion": (1.2, 1.9),
+        "shoulder flexion": (1.2, 1.9), "shoulder abduction": (0.0, 0.3), "elbow flexion": (0.05, 0.5),
+    },
+    "pressing up": {
+        "pitch": (1.1, 1.6), "trunk flexion": (-0.2, 0.2), "hip flexion": (-0.1, 0.3),
+        "knee flexion": (0.0, 0.15),
+        "shoulder flexion": (0.9, 1.8), "shoulder abduction": (0.1, 0.8), "elbow flexion": (0.05, 1.6),
+    },
+    "hands on a table": {
+        "pitch": (0.1, 0.6), "trunk flexion": (0.2, 0.9), "hip flexion": (0.0, 0.6),
+        "knee flexion": (0.0, 0.4),
+        "shoulder flexion": (0.6, 1.5), "shoulder abduction": (0.0, 0.5), "elbow flexion": (0.05, 1.0),
+    },
+    "hands on the knees": {
+        "pitch": (0.3, 0.9), "trunk flexion": (0.2, 0.6), "hip flexion": (0.2, 0.9),
+        "knee flexion": (0.3, 0.9),
+        "shoulder flexion": (0.7, 1.2), "shoulder abduction": (0.1, 0.5), "elbow flexion": (0.05, 0.6),
+    },
+}  # fmt: skip
+# What one arm does that carries something in the hand, before the body, on the shoulder, or overhead.
+LOADS: dict[str, dict[str, _Range]] = {
+    "in the hand": {
+        "shoulder flexion": (-0.2, 0.3), "shoulder abduction": (0.05, 0.4), "elbow flexion": (0.05, 0.3),
+    },
+    "before the body": {
+        "shoulder flexion": (0.1, 1.2), "shoulder abduction": (-0.2, 0.3), "elbow flexion": (1.0, 2.0),
+    },
+    "on the shoulder": {
+        "shoulder flexion": (1.4, 2.5), "shoulder abduction": (0.0, 0.6), "elbow flexion": (1.8, 2.4),
+    },
+    "overhead": {
+        "shoulder flexion": (2.4, 2.9), "shoulder abduction": (0.0, 0.4), "elbow flexion": (0.05, 0.6),
+    },
+}  # fmt: skip
 _GROUPS: dict[str, tuple[str, ...]] = {
     "trunk": ("trunk",),
     "head": ("neck",),
@@ -71,7 +128,11 @@ class ProceduralConfig:
     p_gait: Annotated[float, Within(0, 1)] = 0.3
     """Clips that walk or run."""
     p_floor: Annotated[float, Within(0, 1)] = 0.08
-    """Clips with the trunk tilted anyhow: lying, crawling, tumbling."""
+    """Clips with the trunk tilted anyhow: tumbling."""
+    p_posture: Annotated[float, Within(0, 1)] = 0.2
+    """Clips in a posture that motion capture hardly has: sitting, lying, on hands and knees (`POSTURES`)."""
+    p_load: Annotated[float, Within(0, 1)] = 0.1
+    """Clips in which one arm carries something."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -101,6 +162,14 @@ def _clip(config: ProceduralConfig, rng: np.random.Generator) -> Float[np.ndarra
         "pitch": _keyed(time_s, rng, -lean, 0.0, lean, 1.0, slow=2.0),
         "roll": _keyed(time_s, rng, -lean, 0.0, lean, 1.0, slow=2.0),
     }
+    if not gait and not floor and rng.random() < config.p_posture:
+        floor = True
+        _take(POSTURES[str(rng.choice(list(POSTURES)))], ("left", "right"), angles, heading, rng)
+    if rng.random() < config.p_load:
+        side = str(rng.choice(["left", "right"]))
+        _take(LOADS[str(rng.choice(list(LOADS)))], (side,), angles, heading, rng)
+        away = -1.0 if side == "left" else 1.0
+        angles["trunk", "side"] = np.clip(angles["trunk", "side"] + away * rng.uniform(0, 0.3), -0.45, 0.45)
     rotations = _rotations(angles, heading, frames)
     offsets = _body(rng)
     joints, _ = forward_kinematics(rotations, offsets, _PARENTS, np.zeros((frames, 3)))
@@ -210,6 +279,33 @@ def _add_gait(
     for (joint, motion), angle in angles.items():
         low, _, high = _LIMITS[joint.removeprefix("left_").removeprefix("right_")][motion]
         np.clip(angle, low, high, out=angle)
+
+
+def _take(
+    posture: dict[str, _Range],
+    sides: tuple[str, ...],
+    angles: dict[tuple[str, str], np.ndarray],
+    heading: dict[str, np.ndarray],
+    rng: np.random.Generator,
+) -> None:
+    """Move the angles that a posture names into it; a quarter of the motion stays, about another middle.
+
+    Left and right are alike in half of the clips.
+    """
+    apart = rng.random() < 0.5
+    for name, (low, high) in posture.items():
+        if name in heading:
+            middle = rng.uniform(low, high) * (rng.choice([-1, 1]) if name == "roll" else 1)
+            heading[name] = middle + 0.5 * heading[name]
+            continue
+        joint, motion = name.split()
+        middle = rng.uniform(low, high)
+        for full in [f"{side}_{joint}" for side in sides] if joint != "trunk" else [joint]:
+            if apart:
+                middle = rng.uniform(low, high)
+            least, rest, most = _LIMITS[joint][motion]
+            angle = middle + 0.25 * (angles[full, motion] - rest)
+            angles[full, motion] = np.clip(angle, least, most)
 
 
 def _rotations(
