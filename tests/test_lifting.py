@@ -366,7 +366,7 @@ def test_a_far_stretch_without_a_single_joint_is_reported_as_empty() -> None:
 
 
 def test_nobody_at_all_is_an_error() -> None:
-    with pytest.raises(UserError, match="person 7: no joint was found in any of 5 frames"):
+    with pytest.raises(UserError, match="person 7: no joint is seen in any of 5 frames"):
         Lifter(Fake(body)).lift(filmed(walk(5), confidence=np.zeros((5, 17)), track_id=7))
 
 

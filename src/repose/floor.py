@@ -13,7 +13,7 @@ def floor_m(poses: Sequence[Pose3D], heights_m: Sequence[Float[np.ndarray, "_ _"
     """Height of the floor, from how high the joints of everybody are along up (frames, joints).
 
     It is where the lowest joint is in the middle of all frames (median), of those in which that joint was
-    seen, if there are any: legs guessed behind a table do not move it. Where the layout has no heels, ankles
+    seen, if there are any: legs inferred behind a table do not move it. Where the layout has no heels, ankles
     and wrists are as high above it as ankles are in an adult. At least one pose has a frame.
     """
     lowest, seen = zip(*(_lowest(*one) for one in zip(poses, heights_m, strict=True)), strict=True)

@@ -78,7 +78,7 @@ class _Segment:
     points_px: Float[np.ndarray, "frames joints 2"]
     """Gaps interpolated over time."""
     confidence: Float[np.ndarray, "frames joints"]
-    """0 where the joint was not observed."""
+    """0 where the joint is missing."""
 
 
 class Lifter:
@@ -124,7 +124,7 @@ class Lifter:
         `root=False`, or where no frame determines it, joints are relative to the pelvis. What was assumed
         is in `Pose3D.scale` and `Pose3D.record`. `on_progress` is told how many frames are done, of how many.
 
-        Raises UserError for a track without a single observed joint, a skeleton that cannot be converted,
+        Raises UserError for a track without a single joint seen, a skeleton that cannot be converted,
         and nonsensical camera, height or gap.
         """
         check_scene(intrinsics_px, fov_deg, height_m, max_gap_s)
@@ -133,8 +133,8 @@ class Lifter:
         pose = replace(pose, confidence=pose.confidence**exponent).to(self.skeleton)
         if not (pose.confidence > 0).any():
             raise UserError(
-                f"person {pose.track_id}: no joint was found in any of {len(pose)} frames",
-                "A joint that was found has a confidence above 0.",
+                f"person {pose.track_id}: no joint is seen in any of {len(pose)} frames",
+                "A joint that is seen has a confidence above 0.",
             )
         camera = (
             Camera.assumed(pose.image_size, fov_deg or ASSUMED_FOV_DEG)
@@ -360,7 +360,7 @@ def normalise(
 
     `rays`: x/z, y/z of the camera. `screen`: x from -1 to 1 over the width, y in the same unit (Human3.6M
     protocol). `pixel-scaled`: the shorter side spans -1 to 1 about the middle. `crop-scaled`: the larger
-    side of the box around all observed points spans -1 to 1, and points beyond are cut (both MotionBERT).
+    side of the box around all points seen spans -1 to 1, and points beyond are cut (both MotionBERT).
     """
     width, height = image_size
     match normalisation:
@@ -371,8 +371,8 @@ def normalise(
         case "pixel-scaled":
             return (points_px * 2 - (width, height)) / min(width, height)
         case "crop-scaled":
-            observed = points_px[confidence > 0]
-            low, high = observed.min(axis=0), observed.max(axis=0)
+            seen = points_px[confidence > 0]
+            low, high = seen.min(axis=0), seen.max(axis=0)
             side = max(float((high - low).max()), 1e-6)
             return np.clip((points_px - (low + high) / 2) / side * 2, -1, 1)
     raise UserError(
@@ -410,12 +410,12 @@ def _segments(pose: Pose2D, max_gap_s: float) -> Iterator[_Segment]:
 
 
 def fill_missing(
-    points: Float[np.ndarray, "frames joints 2"], observed: Bool[np.ndarray, "frames joints"]
+    points: Float[np.ndarray, "frames joints 2"], seen: Bool[np.ndarray, "frames joints"]
 ) -> Float[np.ndarray, "frames joints 2"]:
-    """Missing joints interpolated over time; one never observed is put at the mean of the others."""
-    filled = fill_gaps(torch.from_numpy(points)[None], torch.from_numpy(observed)[None])[0].numpy()
-    known = observed.any(axis=0)
-    filled[:, ~known] = filled[:, known].mean(axis=1, keepdims=True)
+    """Missing joints interpolated over time; one never seen is put at the mean of the others."""
+    filled = fill_gaps(torch.from_numpy(points)[None], torch.from_numpy(seen)[None])[0].numpy()
+    ever_seen = seen.any(axis=0)
+    filled[:, ~ever_seen] = filled[:, ever_seen].mean(axis=1, keepdims=True)
     return filled
 
 
@@ -443,7 +443,7 @@ def to_rate(
     sources = np.interp(step_times_s, times_s, at)
     if steps < count - 1:
         points = low_pass(points, steps / (count - 1))
-    # A joint counts as observed where the nearest frame has it.
+    # A joint counts as seen where the nearest frame has it.
     nearest = np.round(sources).astype(int)
     return (
         interpolate(points, sources),

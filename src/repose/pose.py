@@ -33,7 +33,7 @@ SEEN_CONFIDENCE = 0.3
 class Pose2D:
     """The 2D keypoints of one person over the frames in which a detector saw them.
 
-    Frames without a detection are simply absent from `frames`; a joint that was not found has
+    Frames without a detection are simply absent from `frames`; a missing joint has
     confidence 0, and its coordinates then mean nothing. Construction validates: wrong shapes, NaN or
     infinite numbers, negative, duplicate or unsorted frames and unknown skeletons raise `UserError`.
     """
@@ -41,7 +41,7 @@ class Pose2D:
     points_px: Float[np.ndarray, "frames joints 2"]
     """Pixels of the upright image: x right, y down, origin at the top left corner."""
     confidence: Float[np.ndarray, "frames joints"]
-    """The detector's own certainty, 0 (not found) to 1."""
+    """The detector's own certainty, 0 (missing) to 1."""
     frames: Int[np.ndarray, " frames"]
     """0-based frame numbers of the source, strictly increasing."""
     fps: float

@@ -6,7 +6,7 @@ subject's own.
 A joint that a layout does not have is derived from those it has (`DERIVATIONS`). Each derivation is a
 weighted mean whose weights sum to one, so it commutes with translation, scale and rotation and serves
 2D and 3D points alike; a derived joint's confidence is the mean over its ingredients. Where one of them
-was not found the next derivation is tried, and without another the joint is missing (confidence 0).
+is missing, the next derivation is tried, and without another the joint is missing (confidence 0).
 """
 
 from collections.abc import Iterator, Mapping
@@ -249,7 +249,7 @@ def get_skeleton(name: "str | Skeleton") -> Skeleton:
 def conversion_matrix(
     source: Skeleton, target: Skeleton
 ) -> Shaped[np.ndarray, "target_joints source_joints"]:
-    """Matrix that makes `target` joints from `source` joints where all of them were found.
+    """Matrix that makes `target` joints from `source` joints where all of them are seen.
 
     Raises UserError where one cannot be made.
     """
@@ -307,16 +307,16 @@ def convert(
     """Points and confidence of `source` joints as `target` joints, in the units they came in.
 
     A joint that both layouts have is passed on untouched. A derived joint is made in the first way whose
-    ingredients were all found in that frame, and has their mean confidence; where there is none it has
+    ingredients are all seen in that frame, and has their mean confidence; where there is none it has
     confidence 0.
     """
-    found = confidence > 0
+    seen = confidence > 0
     made = np.zeros((len(points), len(target), points.shape[-1]), dtype=points.dtype)
     sureness = np.zeros((len(points), len(target)), dtype=confidence.dtype)
     for joint, ways in enumerate(_recipes(source, target)):
         # From the last way to the first, so that the best is what remains.
         for way in [*ways[:0:-1], ways[0]]:
-            complete = found[:, way != 0].all(axis=1)
+            complete = seen[:, way != 0].all(axis=1)
             share = np.abs(way) / np.abs(way).sum()
             sureness[complete, joint] = confidence[complete].astype(np.float64) @ share
             if way is ways[0]:

@@ -146,11 +146,11 @@ def test_a_clip_that_tells_nothing_of_up_stays_as_it_is() -> None:
 # Gaps
 
 
-def fill_naively(points: np.ndarray, observed: np.ndarray) -> np.ndarray:
+def fill_naively(points: np.ndarray, seen: np.ndarray) -> np.ndarray:
     filled = np.zeros_like(points)
     frames = np.arange(points.shape[1])
     for clip, joint in np.ndindex(points.shape[0], points.shape[2]):
-        known = observed[clip, :, joint]
+        known = seen[clip, :, joint]
         if known.any():
             for axis in range(points.shape[3]):
                 filled[clip, :, joint, axis] = np.interp(
@@ -161,14 +161,14 @@ def fill_naively(points: np.ndarray, observed: np.ndarray) -> np.ndarray:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    observed=hnp.arrays(bool, st.tuples(st.integers(1, 3), st.integers(1, 12), st.integers(1, 4))),
+    seen=hnp.arrays(bool, st.tuples(st.integers(1, 3), st.integers(1, 12), st.integers(1, 4))),
     seed=st.integers(0, 1000),
 )
-def test_gaps_are_filled_linearly_and_held_at_the_ends(observed: np.ndarray, seed: int) -> None:
-    points = np.random.default_rng(seed).normal(size=(*observed.shape, 2))
-    filled = fill_gaps(torch.from_numpy(points), torch.from_numpy(observed))
-    np.testing.assert_allclose(filled.numpy(), fill_naively(points, observed), atol=1e-12)
-    np.testing.assert_array_equal(filled.numpy()[observed], points[observed])
+def test_gaps_are_filled_linearly_and_held_at_the_ends(seen: np.ndarray, seed: int) -> None:
+    points = np.random.default_rng(seed).normal(size=(*seen.shape, 2))
+    filled = fill_gaps(torch.from_numpy(points), torch.from_numpy(seen))
+    np.testing.assert_allclose(filled.numpy(), fill_naively(points, seen), atol=1e-12)
+    np.testing.assert_array_equal(filled.numpy()[seen], points[seen])
 
 
 def test_a_joint_never_seen_stands_at_the_centre(keypoints: Tensor) -> None:

@@ -281,18 +281,18 @@ def crop(
 ) -> Float[Tensor, "batch frames joints 3"]:
     """Cut a square around the middle of each clip's joints and map it to [-1, 1].
 
-    Its side is `share` of the larger side of the box around all observed joints; what lies outside
-    comes to lie on its edge. Unobserved joints become 0, and so does a clip with fewer than four
-    observed joints or none apart from another.
+    Its side is `share` of the larger side of the box around all joints seen; what lies outside
+    comes to lie on its edge. Missing joints become 0, and so does a clip with fewer than four
+    joints seen or none apart from another.
     """
-    observed = keypoints[..., 2:] != 0
+    seen = keypoints[..., 2:] != 0
     points = keypoints[..., :2]
-    low = torch.where(observed, points, torch.inf).amin((1, 2))
-    high = torch.where(observed, points, -torch.inf).amax((1, 2))
+    low = torch.where(seen, points, torch.inf).amin((1, 2))
+    high = torch.where(seen, points, -torch.inf).amax((1, 2))
     side = (high - low).amax(-1) * share
-    usable = (observed.sum((1, 2, 3)) >= 4) & (side > 0)
+    usable = (seen.sum((1, 2, 3)) >= 4) & (side > 0)
     middle = torch.where(usable[:, None], (low + high) / 2, torch.zeros_like(low))
     side = torch.where(usable, side, torch.ones_like(side))
     points = (points - middle[:, None, None]) / side[:, None, None, None] * 2
     cropped = torch.cat([points, keypoints[..., 2:]], dim=-1).clamp(-1, 1)
-    return cropped * (observed & usable[:, None, None, None])
+    return cropped * (seen & usable[:, None, None, None])

@@ -27,7 +27,7 @@ def read_keypoint_files(
     """The tracks of keypoint files, one recording for each person and stretch without a long gap.
 
     Every file is one video, in any format that `read_keypoints` knows, whose options the others are. Joints
-    become those of `h36m-17`. In a frame in which the person was not found all confidences are 0.
+    become those of `h36m-17`. In a frame without the person all confidences are 0.
 
     Files are read twice: all of them before the first recording is made, so that what is wrong in one is
     said at once. Raises UserError as `read_keypoints` does.

@@ -180,13 +180,13 @@ def _views(
     generator = Generator().manual_seed(seed)
     world = torch.from_numpy(joints_m).expand(config.cameras, -1, -1, -1)
     rays, joints = sample_views(world, config.camera, generator)
-    seen = torch.cat([rays, torch.ones_like(rays[..., :1])], dim=-1)
+    keypoints = torch.cat([rays, torch.ones_like(rays[..., :1])], dim=-1)
     if config.detector_noise:
         height = stature(world).mean(dim=1) / joints[..., 2].mean(dim=(1, 2))
-        seen = detect(rays, height, config.detection, generator)
-    lost = seen[..., 2:] == 0
-    pixels = (seen[..., :2] * config.focal_px + _SIDE_PX / 2).masked_fill(lost, 0.0)
-    keypoints = torch.cat([pixels, seen[..., 2:]], dim=-1)
+        keypoints = detect(rays, height, config.detection, generator)
+    missing = keypoints[..., 2:] == 0
+    pixels = (keypoints[..., :2] * config.focal_px + _SIDE_PX / 2).masked_fill(missing, 0.0)
+    keypoints = torch.cat([pixels, keypoints[..., 2:]], dim=-1)
     yield from zip(keypoints.numpy(), joints.numpy(), strict=True)
 
 

@@ -26,13 +26,13 @@ class Detector(Protocol):
     """Finds people in the frames of one video."""
 
     skeleton: Skeleton
-    """Layout of the joints that are found."""
+    """Layout of the joints."""
 
     def detect(self, frames: Iterable[VideoFrame], info: VideoInfo) -> list[Pose2D]:
         """One track for each person, in pixels of the upright frames.
 
-        Frames arrive once, in order, with gaps where a frame could not be decoded. A frame in which a
-        person was not found is absent from the person's track; a joint that was not found has
+        Frames arrive once, in order, with gaps where a frame could not be decoded. A frame without the
+        person is absent from the track; a missing joint has
         confidence 0. `TrackRecorder` turns detections of single frames into such tracks. A video with
         nobody in it gives an empty list.
         """

@@ -86,8 +86,8 @@ def _draw(benchmark: OcclusionBenchmark, clip_error: ClipError, path: Path) -> N
         picture, front, side = column
         keypoints = observation.keypoints[frame].numpy()
         draw_bones(picture, H36M_17, keypoints[:, :2], keypoints[:, 2])
-        lost = view.rays[frame].numpy()[hidden[frame]]
-        picture.plot(*lost.T, "x", color=palette.COMPARED, markersize=5)
+        hidden_points = view.rays[frame].numpy()[hidden[frame]]
+        picture.plot(*hidden_points.T, "x", color=palette.COMPARED, markersize=5)
         _frame(picture, view.rays[frame].numpy())
         picture.set_title(f"frame {frame}: what the detector says", fontsize=9)
         for panel, axes in ((front, [0, 1]), (side, [2, 1])):

@@ -213,19 +213,19 @@ def interpret(
             picture whose size nobody has said.
     """
     values = points if scores is None else np.concatenate([points, scores[..., None]], axis=-1)
-    found = ~np.isnan(values).any(axis=-1)
-    _check_numbers(name, np.where(found[..., None], values, 0), frames)
-    found &= (points != 0).any(axis=-1)
+    seen = ~np.isnan(values).any(axis=-1)
+    _check_numbers(name, np.where(seen[..., None], values, 0), frames)
+    seen &= (points != 0).any(axis=-1)
     if scores is None:
-        confidence, note = np.ones(found.shape), ""
+        confidence, note = np.ones(seen.shape), ""
     else:
-        confidence, note = np.zeros(found.shape), ""
-        if found.any():
-            confidence[found], note = read_confidence(name, scores[found])
-    confidence = np.where(found, confidence, 0)
+        confidence, note = np.zeros(seen.shape), ""
+        if seen.any():
+            confidence[seen], note = read_confidence(name, scores[seen])
+    confidence = np.where(seen, confidence, 0)
     points = np.nan_to_num(points, nan=0.0)
     sure = confidence >= min(0.3, confidence.max(initial=0))
-    if found.any() and _are_shares(name, points[found & sure]):
+    if seen.any() and _are_shares(name, points[seen & sure]):
         if image_size is None:
             raise UserError(
                 f"{name}: expected pixels, found points between 0 and 1",
@@ -300,10 +300,10 @@ def recognise_body_25(points_px: np.ndarray, scores: np.ndarray) -> Skeleton:
 
     def bone_length(skeleton: Skeleton) -> float:
         child, parent = np.array(skeleton.bones).T
-        found = (scores[:, child] > 0) & (scores[:, parent] > 0)
+        seen = (scores[:, child] > 0) & (scores[:, parent] > 0)
         with np.errstate(over="ignore", invalid="ignore"):  # `interpret` refuses numbers so large
             lengths = np.linalg.norm(points_px[:, child] - points_px[:, parent], axis=-1)
-            return float(lengths[found].mean()) if found.any() else np.inf
+            return float(lengths[seen].mean()) if seen.any() else np.inf
 
     return min((SKELETONS["body-25"], SKELETONS["body-25b"]), key=bone_length)
 

@@ -99,7 +99,7 @@ def _people_first(values: np.ndarray) -> np.ndarray:
 
 
 def _step(values: np.ndarray) -> float:
-    """Median way that joints found twice in a row make from one entry of the first axis to the next."""
+    """Median way that joints seen twice in a row make from one entry of the first axis to the next."""
     points = values[..., :2]
     found = (points != 0).any(axis=-1) & ~np.isnan(points).any(axis=-1)
     with np.errstate(over="ignore", invalid="ignore"):  # `interpret` refuses numbers so large

@@ -51,7 +51,7 @@ def read_keypoints(
     of `repose.export`; nothing pickled is run).
     People without ids get theirs from `repose.tracking.tracker`, and so do all with `track="anew"`; ids that
     change from frame to frame are not used, and of two detections of one person in a frame the surer counts
-    (`Pose2D.record` says so). A frame in which a person was not found is absent from the track.
+    (`Pose2D.record` says so). A frame without the person is absent from the track.
 
     A file says its layout by its number of joints: 17 are COCO-17 in JSON and H36M-17 in an array, and
     BODY-25 and BODY-25B are told apart by the lengths of the bones. `skeleton` overrides it. What the

@@ -54,12 +54,12 @@ def perspective_crop(keypoints: Float[Tensor, "batch frames joints 3"]) -> Persp
     missing joint. A joint missing for a while is interpolated over time, one that is missing for the
     whole clip stands at the person's centre.
     """
-    observed = keypoints[..., 2] > 0
-    points = fill_gaps(keypoints[..., :2], observed)
-    known = observed.any(dim=1, keepdim=True)  # batch 1 joints
-    trunk = torch.zeros_like(known)
-    trunk[..., TRUNK] = known[..., TRUNK]
-    anchor = torch.where(trunk.any(dim=-1, keepdim=True), trunk, known).to(points.dtype)[..., None]
+    seen = keypoints[..., 2] > 0
+    points = fill_gaps(keypoints[..., :2], seen)
+    ever_seen = seen.any(dim=1, keepdim=True)  # batch 1 joints
+    trunk = torch.zeros_like(ever_seen)
+    trunk[..., TRUNK] = ever_seen[..., TRUNK]
+    anchor = torch.where(trunk.any(dim=-1, keepdim=True), trunk, ever_seen).to(points.dtype)[..., None]
     centre = (points * anchor).sum(dim=2) / anchor.sum(dim=2).clamp(min=1)  # batch frames 2
 
     x, y = centre.unbind(-1)
@@ -73,11 +73,11 @@ def perspective_crop(keypoints: Float[Tensor, "batch frames joints 3"]) -> Persp
 
     rays = rotate(T_camera_view.transpose(-1, -2), F.pad(points, (0, 1), value=1.0))
     points = rays[..., :2] / rays[..., 2:].clamp(min=0.1)
-    points = torch.where(known[..., None], points, torch.zeros_like(points))
-    upright = upright_roll(points, known)
+    points = torch.where(ever_seen[..., None], points, torch.zeros_like(points))
+    upright = upright_roll(points, ever_seen)
     points = roll(points, upright)
     T_camera_view = torch.cat([roll(T_camera_view[..., :2], upright), T_camera_view[..., 2:]], dim=-1)
-    weight = observed.to(points.dtype)
+    weight = seen.to(points.dtype)
     square = (points.square().sum(-1) * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1)
     size = square.sqrt().clamp(min=1e-4)[:, None]
     track = (centre - centre.mean(dim=1, keepdim=True)) / size[..., None]
@@ -85,15 +85,15 @@ def perspective_crop(keypoints: Float[Tensor, "batch frames joints 3"]) -> Persp
 
 
 def upright_roll(
-    points: Float[Tensor, "batch frames joints 2"], known: Bool[Tensor, "batch 1 joints"]
+    points: Float[Tensor, "batch frames joints 2"], ever_seen: Bool[Tensor, "batch 1 joints"]
 ) -> Float[Tensor, "batch 2"]:
     """Cosine and sine of the multiple of 90 degrees by which `roll` brings up in the body up in the picture.
 
     `points` have y down. Up is where those joints are that are high in somebody who stands: the covariance of
-    place and standing height over the known joints and all frames. Where that says nothing, it is no roll.
+    place and standing height over the joints ever seen and all frames; without any it is no roll.
     """
     heights = _HEIGHTS.to(points)
-    weight = known[:, 0, _TELLING].to(points.dtype)
+    weight = ever_seen[:, 0, _TELLING].to(points.dtype)
     mean = (weight * heights).sum(-1, keepdim=True) / weight.sum(-1, keepdim=True).clamp(min=1)
     x, y = ((weight * (heights - mean))[..., None] * points[:, :, _TELLING].mean(dim=1)).sum(dim=1).unbind(-1)
     aside = x.abs() > y.abs()
@@ -112,24 +112,24 @@ def roll(
 
 
 def fill_gaps(
-    points: Float[Tensor, "batch frames joints axes"], observed: Bool[Tensor, "batch frames joints"]
+    points: Float[Tensor, "batch frames joints axes"], seen: Bool[Tensor, "batch frames joints"]
 ) -> Float[Tensor, "batch frames joints axes"]:
-    """Interpolate each joint linearly over time where it is not observed; hold it at the ends.
+    """Interpolate each joint linearly over time where it is not seen; hold it at the ends.
 
-    A joint that is never observed becomes 0.
+    A joint that is never seen becomes 0.
     """
     frames = points.shape[1]
-    time = torch.arange(frames, device=points.device)[None, :, None].expand(observed.shape)
-    before = torch.where(observed, time, -1).cummax(dim=1).values
-    after = torch.where(observed, time, frames).flip(1).cummin(dim=1).values.flip(1)
-    known = (before >= 0) | (after < frames)
+    time = torch.arange(frames, device=points.device)[None, :, None].expand(seen.shape)
+    before = torch.where(seen, time, -1).cummax(dim=1).values
+    after = torch.where(seen, time, frames).flip(1).cummin(dim=1).values.flip(1)
+    ever_seen = (before >= 0) | (after < frames)
     first = torch.where(before >= 0, before, after).clamp(max=frames - 1)
     last = torch.where(after < frames, after, before).clamp(min=0)
     span = (last - first).clamp(min=1)
     share = ((time - first).to(points.dtype) / span)[..., None]
     index = [i[..., None].expand(points.shape) for i in (first, last)]
     filled = torch.lerp(points.gather(1, index[0]), points.gather(1, index[1]), share)
-    return torch.where(known[..., None], filled, torch.zeros_like(filled))
+    return torch.where(ever_seen[..., None], filled, torch.zeros_like(filled))
 
 
 def rotate(

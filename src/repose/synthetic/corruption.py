@@ -20,12 +20,12 @@ Keypoints = Float[Tensor, "batch frames joints 3"]
 KEY_FRAMES = 27
 """Errors are drawn at so many moments of a clip and interpolated: a detector errs for a while."""
 UNIFORM_RANGE = 0.06
-"""Width of the square in which a joint lies that the detector has lost."""
+"""Width of the square in which the wrong place of a missing joint lies."""
 JITTER = 0.002
 """Standard deviation of the error that is new in every frame."""
 
 # How Stacked Hourglass detections lie about the truth on Human3.6M, as MotionBERT measured it, in 1/1000:
-# mean of x and y, standard deviation of x and y, and the share that is not lost.
+# mean of x and y, standard deviation of x and y, and the share that is not missing.
 _ERRORS: dict[str, tuple[float, float, float, float, float]] = {
     "pelvis": (0.8, 0.2, 3.7, 3.6, 0.999),
     "right_hip": (-0.1, 2.0, 7.1, 5.1, 0.967),

@@ -1,4 +1,4 @@
-"""A detector's errors on perfect 2D: noise, outliers, exchanged sides, lost joints, and its confidence."""
+"""A detector's errors on perfect 2D: noise, outliers, exchanged sides, missing joints, and its confidence."""
 
 import math
 from dataclasses import dataclass
@@ -65,18 +65,18 @@ class DetectionConfig:
     wrong_place: Annotated[tuple[float, float], Within(1e-12, 1, rising=True)] = (0.03, 0.4)
     """How far off such guesses are, log-uniform over clips."""
     together: Annotated[float, Within(0, 10)] = 0.7
-    """Error that all guessed joints have in common, in parts of each guess's own."""
+    """Error that all misplaced joints share, as a fraction of each one's own."""
     p_self_occlusion: Annotated[float, Within(0, 1)] = 0.6
-    """Clips in which joints behind the person's own body are guessed, too."""
+    """Clips in which joints hidden by the person's own body are misplaced, too."""
     self_occlusion: Annotated[tuple[float, float], Within(1e-12, 1, rising=True)] = (0.004, 0.06)
     """How far off these are, log-uniform over clips."""
     p_knows: Annotated[float, Within(0, 1)] = 0.7
     """Clips whose detector gives its guesses a lower confidence."""
     p_limb_gone: Annotated[float, Within(0, 1)] = 0.0
-    """Clips in which a limb is lost from beginning to end."""
+    """Clips in which a limb is missing from beginning to end."""
     p_measured: Annotated[float, Within(0, 1)] = 0.0
     """Clips with the errors that a real detector was measured to make (`measured_errors`) in place of these;
-    what is lost is lost in them, too."""
+    what is missing is missing in them, too."""
     p_unsure: Annotated[float, Within(0, 1)] = 0.8
     """Clips whose confidence goes with the error; in the others it is 1."""
 
@@ -91,10 +91,10 @@ def detect(
     generator: Generator,
     hidden: Bool[Tensor, "batch frames joints"] | None = None,
 ) -> Float[Tensor, "batch frames joints 3"]:
-    """What a detector makes of true `rays`: x, y and confidence, which is 0 where a joint is lost.
+    """What a detector makes of true `rays`: x, y and confidence, which is 0 where a joint is missing.
 
     `height` is the person's apparent height in the rays' unit; `hidden` joints are those that the
-    person's own body is in front of. A lost joint's x and y are 0.
+    person's own body is in front of. A missing joint's x and y are 0.
     """
     batch, frames, joints = rays.shape[:3]
     shape = (batch, frames, joints)
@@ -110,7 +110,7 @@ def detect(
     mess = messy[:, None, None, None].to(rays.dtype)
     unit = height[:, None, None, None]
 
-    seen = rays
+    points = rays
     for p, which in (
         (config.p_swap_legs, LEGS),
         (config.p_swap_arms, ARMS),
@@ -119,7 +119,7 @@ def detect(
         swapped = episodes(chance(p, batch, 1) & messy[:, None], frames, config.swap_frames, generator)
         affected = torch.zeros(joints, dtype=torch.bool)
         affected[which] = True
-        seen = torch.where((swapped & affected)[..., None], seen[:, :, SIDES], seen)
+        points = torch.where((swapped & affected)[..., None], points[:, :, SIDES], points)
 
     low, high = config.fast_noise
     amount = low + mess * (log_uniform(low, high) - low)
@@ -134,18 +134,18 @@ def detect(
     error = error + astray[..., None] * away
 
     touched = chance(config.p_joint_lost, batch, joints) & messy[:, None]
-    lost = episodes(touched, frames, config.joint_lost_frames, generator)
+    missing = episodes(touched, frames, config.joint_lost_frames, generator)
     flicker = 0.3 * torch.rand(batch, 1, 1, generator=generator)
     flicker = flicker * (chance(config.p_flicker) & messy)[:, None, None]
-    lost = lost | (torch.rand(shape, generator=generator) < flicker)
+    missing = missing | (torch.rand(shape, generator=generator) < flicker)
     touched = chance(config.p_frames_lost, batch, 1) & messy[:, None]
-    lost = lost | episodes(touched, frames, config.frames_lost, generator)
+    missing = missing | episodes(touched, frames, config.frames_lost, generator)
     wrong = torch.zeros(shape, dtype=torch.bool)
     for limb in LIMBS.values():
-        for p, into in ((config.p_limb_lost, lost), (config.p_wrong_place, wrong)):
+        for p, into in ((config.p_limb_lost, missing), (config.p_wrong_place, wrong)):
             when = episodes(chance(p, batch, 1) & messy[:, None], frames, config.limb_lost_frames, generator)
             into[:, :, limb] |= when
-    # A guess drifts about a place of its own, and what hangs on a guessed joint goes with it.
+    # A wrong place drifts about its own centre, and what hangs on a misplaced joint goes with it.
     guess = torch.randn(batch, 1, joints, 2, generator=generator) + 0.8 * drift(shape, 12, generator)
     guess[:, :, OUTER] += guess[:, :, INNER]
     if config.together:
@@ -153,10 +153,10 @@ def detect(
         guess = guess + config.together * (whole + 0.5 * drift((batch, frames, 1), 12, generator))
     off = wrong[..., None] * log_uniform(*config.wrong_place)
     if hidden is not None:
-        guessed = hidden & (chance(config.p_self_occlusion) & messy)[:, None, None]
-        wrong = wrong | guessed
-        off = torch.maximum(off, guessed[..., None] * log_uniform(*config.self_occlusion))
-    seen = seen + unit * (error + off * guess)
+        misplaced = hidden & (chance(config.p_self_occlusion) & messy)[:, None, None]
+        wrong = wrong | misplaced
+        off = torch.maximum(off, misplaced[..., None] * log_uniform(*config.self_occlusion))
+    points = points + unit * (error + off * guess)
 
     size = error.norm(dim=-1)
     slope = torch.rand(batch, 1, 1, generator=generator) * 12
@@ -170,14 +170,14 @@ def detect(
     if config.p_measured:
         real = chance(config.p_measured) & messy
         found = measured_errors(rays[real], height[real], generator, None if hidden is None else hidden[real])
-        seen[real], confidence[real] = found[..., :2], found[..., 2].clamp(min=1e-3)
+        points[real], confidence[real] = found[..., :2], found[..., 2].clamp(min=1e-3)
     if config.p_limb_gone:
         gone = chance(config.p_limb_gone) & messy
         drawn = torch.randint(len(LIMBS), (batch,), generator=generator)
         for number, limb in enumerate(LIMBS.values()):
-            lost[:, :, limb] |= (gone & (drawn == number))[:, None, None]
-    confidence = confidence * ~lost
-    return torch.cat([seen * ~lost[..., None], confidence[..., None]], dim=-1)
+            missing[:, :, limb] |= (gone & (drawn == number))[:, None, None]
+    confidence = confidence * ~missing
+    return torch.cat([points * ~missing[..., None], confidence[..., None]], dim=-1)
 
 
 def episodes(

@@ -26,7 +26,7 @@ FLIP_DEG, SAME_DEG = 100.0, 60.0
 HEADROOM = 0.6
 """Room that an upper body needs above the hips at least, in lengths of the legs; it has about 0.95."""
 FIRST_S = 1.0
-"""Somebody who is found within this time from the start counts as in the first frame."""
+"""Somebody who appears within this time from the start counts as in the first frame."""
 
 
 @dataclass(frozen=True)
@@ -182,8 +182,8 @@ def doubt_upper_body(track: Pose2D) -> Pose2D:
     hips_y, ankles_y = legs[:, :, 0, 1].mean(axis=1), legs[:, :, 2, 1].mean(axis=1)
     length_px = np.linalg.norm(np.diff(legs, axis=2), axis=-1).sum(axis=2).max(axis=1)
     upright = ankles_y - hips_y > 0.7 * length_px
-    found = (track.confidence[:, index] >= SEEN_CONFIDENCE).all(axis=(1, 2))
-    without = found & upright & (hips_y < HEADROOM * length_px)
+    seen = (track.confidence[:, index] >= SEEN_CONFIDENCE).all(axis=(1, 2))
+    without = seen & upright & (hips_y < HEADROOM * length_px)
     if without.sum() <= len(track) / 2:
         return track
     below = ("hip", "knee", "ankle", "pelvis", "toe", "heel")

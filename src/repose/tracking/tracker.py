@@ -32,7 +32,7 @@ class _Person:
     track_id: int
     time_s: float
     points_px: Float[np.ndarray, "joints 2"]
-    found: Bool[np.ndarray, " joints"]
+    seen: Bool[np.ndarray, " joints"]
     size_px: float
     velocity_px_s: Float[np.ndarray, " 2"]
 
@@ -41,22 +41,22 @@ class _Person:
         coasting_s = _COASTING_S * (1 - np.exp(-(time_s - self.time_s) / _COASTING_S))
         return self.points_px + self.velocity_px_s * coasting_s
 
-    def move(self, time_s: float, points_px: np.ndarray, found: np.ndarray, mirror: np.ndarray) -> None:
+    def move(self, time_s: float, points_px: np.ndarray, seen: np.ndarray, mirror: np.ndarray) -> None:
         """Take a detection as the person's newest."""
         passed_s = time_s - self.time_s
-        _, step_px = _compare(self.points_px, self.found, points_px, found, mirror)
+        _, step_px = _compare(self.points_px, self.seen, points_px, seen, mirror)
         share = 1 - np.exp(-passed_s / _VELOCITY_S)
         self.velocity_px_s = self.velocity_px_s + share * (step_px / passed_s - self.velocity_px_s)
-        self.size_px = max(_size_px(points_px, found), self.size_px * float(np.exp(-passed_s)))
-        self.time_s, self.points_px, self.found = time_s, points_px, found
+        self.size_px = max(_size_px(points_px, seen), self.size_px * float(np.exp(-passed_s)))
+        self.time_s, self.points_px, self.seen = time_s, points_px, seen
 
 
 class Tracker:
     """Gives the people of each frame the identities they had in earlier frames.
 
     Each person is expected where their motion leads. A detection's distance from there is the median
-    over the joints found in both, in sizes of the person (the longer side of the box around the joints
-    found); with fewer than three such joints it is the distance of the box centres. The median keeps
+    over the joints seen in both, in sizes of the person (the longer side of the box around the joints
+    seen); with fewer than three such joints it is the distance of the box centres. The median keeps
     hold of a person who loses a limb, and the mirrored person counts as well as the straight one, because
     detectors exchange left and right. People and detections are joined so that the sum of what is left
     of their reach is largest (Hungarian algorithm), first those seen a moment ago. A detection that is
@@ -79,25 +79,25 @@ class Tracker:
     ) -> list[int]:
         """Track ids of the people found in the frame at `time_s`; times must increase.
 
-        A joint with confidence 0 was not found and does not count. New people get the next free id,
+        A joint with confidence 0 is missing and does not count. New people get the next free id,
         from 0 on, in the order of the detections; what is nobody of its own gets `NOBODY`.
         """
         # A hair more, because times are rounded.
         self._people = [p for p in self._people if time_s - p.time_s <= self.away_s * 1.001 + 1e-6]
-        points_px, found = points_px.astype(np.float64), confidence > 0
-        claimed = self._claim(time_s, points_px, found)
+        points_px, seen = points_px.astype(np.float64), confidence > 0
+        claimed = self._claim(time_s, points_px, seen)
         ids, bodies = [NOBODY] * len(points_px), list(claimed)
         score = confidence.sum(axis=1)
-        open_rows = [i for i in range(len(points_px)) if i not in claimed and found[i].any()]
+        open_rows = [i for i in range(len(points_px)) if i not in claimed and seen[i].any()]
         twin_of: dict[int, int] = {}
 
         def same_body(i: int, j: int) -> bool:
-            others = [(points_px[j], found[j])]
+            others = [(points_px[j], seen[j])]
             if j in claimed:
-                others.append((claimed[j].expected_px(time_s), claimed[j].found))
-            size_px = max(_size_px(points_px[row], found[row]) for row in (i, j))
+                others.append((claimed[j].expected_px(time_s), claimed[j].seen))
+            size_px = max(_size_px(points_px[row], seen[row]) for row in (i, j))
             return any(
-                _compare(*other, points_px[i], found[i], self._mirror)[0] <= SAME_BODY * size_px
+                _compare(*other, points_px[i], seen[i], self._mirror)[0] <= SAME_BODY * size_px
                 for other in others
             )
 
@@ -111,16 +111,16 @@ class Tracker:
             best = twin_of.get(i, i)
             person = claimed.get(i)
             if person is None:
-                size_px = _size_px(points_px[i], found[i])
-                person = _Person(self._next_id, time_s, points_px[i], found[i], size_px, np.zeros(2))
+                size_px = _size_px(points_px[i], seen[i])
+                person = _Person(self._next_id, time_s, points_px[i], seen[i], size_px, np.zeros(2))
                 self._people.append(person)
                 self._next_id += 1
             else:
-                person.move(time_s, points_px[best], found[best], self._mirror)
+                person.move(time_s, points_px[best], seen[best], self._mirror)
             ids[best] = person.track_id
         return ids
 
-    def _claim(self, time_s: float, points_px: np.ndarray, found: np.ndarray) -> dict[int, _Person]:
+    def _claim(self, time_s: float, points_px: np.ndarray, seen: np.ndarray) -> dict[int, _Person]:
         """Which detection is whose, of the people known."""
         claimed: dict[int, _Person] = {}
         current = [person for person in self._people if time_s - person.time_s <= _CURRENT_S]
@@ -134,8 +134,8 @@ class Tracker:
                 reach = REACH + REACH_PER_S * (time_s - person.time_s)
                 expected_px = person.expected_px(time_s)
                 for column, i in enumerate(rows):
-                    size_px = max(person.size_px, _size_px(points_px[i], found[i]))
-                    off_px, _ = _compare(expected_px, person.found, points_px[i], found[i], self._mirror)
+                    size_px = max(person.size_px, _size_px(points_px[i], seen[i]))
+                    off_px, _ = _compare(expected_px, person.seen, points_px[i], seen[i], self._mirror)
                     left[number, column] = max(0.0, 1 - off_px / size_px / reach)
             for number, column in zip(*linear_sum_assignment(left, maximize=True), strict=True):
                 if left[number, column] > 0:
@@ -231,14 +231,14 @@ def changes_of_id(
         if given[i] == given[j] and frames[i] < frames[j]:
             following[i], preceding[j] = j, i
     mirrored = np.array(mirror)
-    found = confidence > 0
+    seen = confidence > 0
 
     def goes_on(i: int, j: int) -> bool:
         if NOBODY in (i, j):
             return False
-        off_px, _ = _compare(points_px[i], found[i], points_px[j], found[j], mirrored)
+        off_px, _ = _compare(points_px[i], seen[i], points_px[j], seen[j], mirrored)
         reach = REACH + REACH_PER_S * (frames[j] - frames[i]) / fps
-        return bool(off_px <= reach * max(_size_px(points_px[row], found[row]) for row in (i, j)))
+        return bool(off_px <= reach * max(_size_px(points_px[row], seen[row]) for row in (i, j)))
 
     changes = []
     order = np.lexsort((frames, tracked))
@@ -260,8 +260,8 @@ def _compare(
     if not (here.any() and there.any()):
         return float("inf"), np.zeros(2)
     best, step_px = float("inf"), np.zeros(2)
-    for points_px, found in ((there_px, there), (there_px[mirror], there[mirror])):
-        both = here & found
+    for points_px, seen in ((there_px, there), (there_px[mirror], there[mirror])):
+        both = here & seen
         if both.sum() < 3:
             continue
         steps_px = points_px[both] - here_px[both]
@@ -275,6 +275,6 @@ def _compare(
     return best, step_px
 
 
-def _size_px(points_px: np.ndarray, found: np.ndarray) -> float:
-    """The longer side of the box around the joints found, at least a pixel."""
-    return max(float(np.ptp(points_px[found], axis=0).max()), 1.0) if found.any() else 1.0
+def _size_px(points_px: np.ndarray, seen: np.ndarray) -> float:
+    """The longer side of the box around the joints seen, at least a pixel."""
+    return max(float(np.ptp(points_px[seen], axis=0).max()), 1.0) if seen.any() else 1.0

@@ -64,7 +64,7 @@ class Validation:
             yield observe(joints, config.camera, config.detection, generator)
 
     def score(self, model: PoseModel, device: torch.device) -> dict[str, float]:
-        """Errors in millimetres of a person 1.70 m tall; lost joints apart for the noisy clips."""
+        """Errors in millimetres of a person 1.70 m tall; missing joints apart for the noisy clips."""
         model.eval()
         scores: dict[str, float] = {}
         for name, batch in self.batches.items():
@@ -75,9 +75,9 @@ class Validation:
             scores[f"{name}_mpjpe_mm"] = 1000 * float(mpjpe(poses, truth).mean())
             scores[f"{name}_p_mpjpe_mm"] = 1000 * float(p_mpjpe(poses, truth).mean())
             error = np.linalg.norm(predicted - target, axis=-1)
-            lost = batch.keypoints[..., 2].numpy() == 0
-            if lost.any():
-                scores[f"{name}_lost_mpjpe_mm"] = 1000 * float(error[lost].mean())
+            missing = batch.keypoints[..., 2].numpy() == 0
+            if missing.any():
+                scores[f"{name}_lost_mpjpe_mm"] = 1000 * float(error[missing].mean())
             if output.shape[-1] == 4:
                 moving = error > 0  # the root is not
                 deviations = error[moving] / np.exp(output[..., 3][moving])
