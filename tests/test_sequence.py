@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repose.sequence import interpolate, interpolate_positive, low_pass
+from repose.sequence import (
+    fill_gaps,
+    interpolate,
+    interpolate_linear,
+    interpolate_positive,
+    low_pass,
+    missing,
+    runs,
+    stretches,
+)
 
 SHAPE = (4, 2)
 
@@ -65,3 +74,50 @@ def test_what_is_positive_grows_by_equal_factors() -> None:
     np.testing.assert_allclose(found, [1, 2, 4, 16])
     found = interpolate_positive(np.array([0.0, 0.0, 3.0]), np.array([0, 0.5, 2]))
     np.testing.assert_allclose(found, [0, 0, 3])
+
+
+def test_runs_stretches_and_gaps_name_the_same_rows() -> None:
+    there = np.array([True, True, False, False, True, False, True])
+    assert runs(there) == [(0, 2), (4, 5), (6, 7)]
+    assert runs(~there) == [(2, 4), (5, 6)]
+    assert runs(np.zeros(3, dtype=bool)) == []
+    frames = np.flatnonzero(there)
+    assert stretches(np.diff(frames) > 1) == [slice(0, 2), slice(2, 3), slice(3, 4)]
+    assert missing(frames) == [(2, 3), (5, 5)]
+    assert stretches(np.zeros(0, dtype=bool)) == [slice(0, 1)]
+
+
+@given(st.integers(1, 25), st.integers(0, 999))
+def test_gaps_are_filled_straight_in_time_and_held_at_the_ends(frames: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    values, known = rng.normal(size=(frames, 3, 2)), rng.random((frames, 3)) < 0.5
+    times_s = np.cumsum(rng.uniform(0.1, 1, frames))
+    for times, given_times in ((np.arange(frames), None), (times_s, times_s)):
+        filled = fill_gaps(values, known, times_s=given_times)
+        for joint in range(3):
+            there = known[:, joint]
+            for axis in range(2):
+                path = values[:, joint, axis]
+                if there.any():
+                    path = np.interp(times, times[there], path[there])
+                np.testing.assert_allclose(filled[:, joint, axis], path, atol=1e-12)
+
+
+def test_long_gaps_and_those_at_the_ends_stay() -> None:
+    known = np.array([False, True, False, True, False, False, True, False])
+    values = np.where(known, np.arange(8.0), np.nan)
+    filled = fill_gaps(values, known, longest=1)
+    np.testing.assert_array_equal(filled, [np.nan, 1, 2, 3, np.nan, np.nan, 6, np.nan])
+    filled = fill_gaps(values, known, longest=2)
+    np.testing.assert_allclose(filled, [np.nan, 1, 2, 3, 4, 5, 6, np.nan])
+
+
+def test_linear_interpolation_is_that_of_each_column() -> None:
+    rng = np.random.default_rng(3)
+    values, places = rng.normal(size=(6, 3, 2)), np.array([2, 3, 5, 9, 10, 20])
+    at = rng.uniform(0, 22, 40)
+    found = interpolate_linear(values, places, at)
+    for joint, axis in np.ndindex(3, 2):
+        np.testing.assert_allclose(
+            found[:, joint, axis], np.interp(at, places, values[:, joint, axis]), atol=1e-12
+        )

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -16,9 +15,16 @@ from torch import Tensor
 from repose.errors import UserError, expected
 from repose.geometry.camera import ASSUMED_FOV_DEG, Camera, solve_root, to_screen
 from repose.models import ModelSpec, PoseModel, load_checkpoint, packaged_weights
-from repose.models.perspective_crop import fill_gaps
 from repose.pose import SEEN_CONFIDENCE, Coordinates, Pose2D, Pose3D
-from repose.sequence import interpolate, interpolate_positive, low_pass
+from repose.sequence import (
+    fill_gaps,
+    interpolate,
+    interpolate_positive,
+    low_pass,
+    missing,
+    stretches,
+    to_rate,
+)
 from repose.skeleton import H36M_17, conversion_matrix, get_skeleton, stature
 
 ASSUMED_HEIGHT_M = 1.70
@@ -167,7 +173,7 @@ class Lifter:
             "source": pose.source,
             "frames_in": len(pose),
             "frames_filled": int((~np.isin(frames, pose.frames)).sum()),
-            "gaps_left_empty": _gaps(frames, pose.frames),
+            "gaps_left_empty": _left_empty(frames, pose),
             "model_frame_rate_hz": self.spec.frame_rate_hz,
             "flip_averaging": self.flip,
             "confidence_exponent": exponent,
@@ -178,8 +184,7 @@ class Lifter:
         if root:
             place, found = solve_root(joints, camera.rays(points), confidence)
             if found.any():
-                place = np.stack([np.interp(times, times[found], axis[found]) for axis in place.T], axis=-1)
-                joints += place[:, None]
+                joints += fill_gaps(place, found, times_s=times)[:, None]
                 coordinates = "camera"
                 record["frames_with_interpolated_root"] = int((~found).sum())
         lens_matters = coordinates == "camera" or self.spec.normalisation == "rays"
@@ -395,8 +400,7 @@ def _segments(pose: Pose2D, max_gap_s: float) -> Iterator[_Segment]:
     longest = max_gap_s + 1.001 / pose.fps
     steps_s = np.diff(pose.times_s)
     # Between neighbouring frames nothing is missing, unless the times say that the source stood still.
-    cuts = np.flatnonzero((steps_s > longest) & ((np.diff(pose.frames) > 1) | (steps_s > LONGEST_GAP_S))) + 1
-    for rows in np.split(np.arange(len(pose)), cuts):
+    for rows in stretches((steps_s > longest) & ((np.diff(pose.frames) > 1) | (steps_s > LONGEST_GAP_S))):
         if not (pose.confidence[rows] > 0).any():
             continue
         known = pose.frames[rows]
@@ -413,49 +417,16 @@ def fill_missing(
     points: Float[np.ndarray, "frames joints 2"], seen: Bool[np.ndarray, "frames joints"]
 ) -> Float[np.ndarray, "frames joints 2"]:
     """Missing joints interpolated over time; one never seen is put at the mean of the others."""
-    filled = fill_gaps(torch.from_numpy(points)[None], torch.from_numpy(seen)[None])[0].numpy()
+    filled = fill_gaps(points, seen)
     ever_seen = seen.any(axis=0)
     filled[:, ~ever_seen] = filled[:, ever_seen].mean(axis=1, keepdims=True)
     return filled
 
 
-def to_rate(
-    points: Float[np.ndarray, "frames joints 2"],
-    confidence: Float[np.ndarray, "frames joints"],
-    times_s: Float[np.ndarray, " frames"],
-    rate_hz: float,
-) -> tuple[
-    Float[np.ndarray, "steps joints 2"], Float[np.ndarray, "steps joints"], Float[np.ndarray, " frames"]
-]:
-    """Points and confidence at the model's rate, and where among those steps the frames lie.
-
-    Frames that have the rate already, to 2 %, and come evenly, to a tenth of a frame, stay untouched.
-    """
-    count = len(times_s)
-    span = (times_s[-1] - times_s[0]) * rate_hz
-    at = np.arange(count, dtype=np.float64)
-    uneven = np.abs((times_s - times_s[0]) * rate_hz - at / max(count - 1, 1) * span).max()
-    if count == 1 or (abs(span / (count - 1) - 1) < 0.02 and uneven < 0.1):
-        return points, confidence, at
-    # A whole number of steps from the first frame to the last, so that nothing is extrapolated.
-    steps = max(round(span), 1)
-    step_times_s = np.linspace(times_s[0], times_s[-1], steps + 1)
-    sources = np.interp(step_times_s, times_s, at)
-    if steps < count - 1:
-        points = low_pass(points, steps / (count - 1))
-    # A joint counts as seen where the nearest frame has it.
-    nearest = np.round(sources).astype(int)
-    return (
-        interpolate(points, sources),
-        confidence[nearest],
-        (times_s - times_s[0]) / (times_s[-1] - times_s[0]) * steps,
-    )
-
-
-def _gaps(frames: Int[np.ndarray, " frames"], given: Int[np.ndarray, " given"]) -> list[list[int]]:
-    """First and last number of every run that is missing from `frames`, between the ends of `given`."""
-    edges = np.concatenate([[given[0] - 1], frames, [given[-1] + 1]])
-    return [[int(a) + 1, int(b) - 1] for a, b in pairwise(edges) if b > a + 1]
+def _left_empty(frames: Int[np.ndarray, " frames"], pose: Pose2D) -> list[list[int]]:
+    """First and last number of every gap in `frames` between the ends of the track."""
+    edges = np.concatenate([pose.frames[:1] - 1, frames, pose.frames[-1:] + 1])
+    return [list(gap) for gap in missing(edges)]
 
 
 def _groups(items: list[int], size: int) -> Iterator[list[int]]:

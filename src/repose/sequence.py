@@ -1,39 +1,83 @@
-"""Motion between frames: smooth interpolation over time, and what must go before a rate is lowered."""
+"""Values over time: gaps and runs of frames, interpolation, and what must go before a rate is lowered.
+
+The only place for these, for NumPy arrays whose first axis is time. The networks' own form of `fill_gaps`,
+for tensors, is in `repose.models.perspective_crop`.
+"""
+
+from itertools import pairwise
 
 import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+
+Values = Float[np.ndarray, "frames *axes"]
 
 
-def low_pass(values: np.ndarray, ratio: float) -> np.ndarray:
-    """Keep frequencies below `ratio` of half the rate: a windowed sinc; ends continue point-mirrored."""
-    half = min(int(np.ceil(4 / ratio)), len(values) - 1)
-    if half < 1:
-        return values
-    taps = np.arange(-half, half + 1)
-    kernel = np.sinc(taps * ratio) * np.cos(np.pi * taps / (2 * half + 2)) ** 2
-    kernel /= kernel.sum()
-    before = 2 * values[0] - values[half:0:-1]
-    after = 2 * values[-1] - values[-2 : -2 - half : -1]
-    padded = np.concatenate([before, values, after])
-    return sum(weight * padded[i : i + len(values)] for i, weight in enumerate(kernel))
+def runs(there: Bool[np.ndarray, " frames"]) -> list[tuple[int, int]]:
+    """First row, and the one after the last, of each run of rows that are `there`."""
+    edges = np.flatnonzero(np.diff(np.pad(there.astype(np.int8), 1)))
+    return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
 
 
-def interpolate(values: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Values (frames, ...) at fractional frames `at`; a cubic through the four frames around."""
+def stretches(apart: Bool[np.ndarray, " steps"]) -> list[slice]:
+    """Rows between gaps, in order; together they are all rows. `apart[i]`: row i and the next are apart."""
+    edges = [0, *(np.flatnonzero(apart) + 1).tolist(), len(apart) + 1]
+    return [slice(start, stop) for start, stop in pairwise(edges)]
+
+
+def missing(frames: Int[np.ndarray, " frames"]) -> list[tuple[int, int]]:
+    """First and last number of each gap between increasing frame numbers."""
+    before = np.flatnonzero(np.diff(frames) > 1)
+    return [(int(frames[i]) + 1, int(frames[i + 1]) - 1) for i in before]
+
+
+def fill_gaps(
+    values: Values,
+    known: Bool[np.ndarray, "frames *some"],
+    *,
+    times_s: Float[np.ndarray, " frames"] | None = None,
+    longest: int | None = None,
+) -> Values:
+    """Values that are not known, straight in time between those around; held at the ends.
+
+    `known` has the first axes of `values`. What is never known stays as it is. Times are even unless given.
+    With `longest`, only gaps of at most so many frames are filled, and none at the ends.
+    """
+    frame = np.arange(len(values)).reshape(-1, *[1] * (known.ndim - 1))
+    before = np.maximum.accumulate(np.where(known, frame, -1))
+    after = np.minimum.accumulate(np.where(known, frame, len(values))[::-1])[::-1]
+    fill = ~known & known.any(axis=0)
+    if longest is not None:
+        fill &= (before >= 0) & (after < len(values)) & (after - before <= longest + 1)
+    first = np.where(before >= 0, before, after).clip(max=len(values) - 1)
+    last = np.where(after < len(values), after, before).clip(min=0)
+    times = np.arange(len(values), dtype=np.float64) if times_s is None else times_s
+    span = times[last] - times[first]
+    share = (times[frame] - times[first]) / np.where(span > 0, span, 1)
+    share, fill, first, last = (
+        part.reshape(*part.shape, *[1] * (values.ndim - part.ndim)) for part in (share, fill, first, last)
+    )
+    start, end = (np.take_along_axis(values, rows, axis=0) for rows in (first, last))
+    return np.where(fill, start + share * (end - start), values)
+
+
+def interpolate(values: Values, at: Float[np.ndarray, " places"]) -> Float[np.ndarray, "places *axes"]:
+    """Values at fractional frames `at`; a cubic through the four frames around (Catmull–Rom).
+
+    Beyond the ends a parabola goes on, so a quadratic motion comes out exact.
+    """
     if len(values) < 3:
         before, after, share = _around(values, at)
         return before * (1 - share) + after * share
-    # One frame more at either end, continued as a parabola.
-    first = 3 * values[0] - 3 * values[1] + values[2]
-    last = 3 * values[-1] - 3 * values[-2] + values[-3]
-    padded = np.concatenate([first[None], values, last[None]])
-    low = np.minimum(at.astype(int), len(values) - 2)
-    t = (at - low).reshape(-1, *[1] * (values.ndim - 1))
-    a, b, c, d = (padded[low + i] for i in range(4))
-    return b + t / 2 * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
+    from scipy.interpolate import CubicHermiteSpline
+
+    slopes = np.gradient(values, axis=0, edge_order=2)
+    return CubicHermiteSpline(np.arange(len(values)), values, slopes)(at)
 
 
-def interpolate_positive(values: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Sizes or deviations, 0 or more (frames, ...), at fractional frames `at`: straight in their logarithms.
+def interpolate_positive(
+    values: Values, at: Float[np.ndarray, " places"]
+) -> Float[np.ndarray, "places *axes"]:
+    """Sizes or deviations, 0 or more, at fractional frames `at`: straight in their logarithms.
 
     They never leave the range of the two frames around. The cubic of `interpolate` does, to below 0 even.
     """
@@ -41,7 +85,71 @@ def interpolate_positive(values: np.ndarray, at: np.ndarray) -> np.ndarray:
     return before ** (1 - share) * after**share
 
 
-def _around(values: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def interpolate_linear(
+    values: Values, places: Shaped[np.ndarray, " frames"], at: Shaped[np.ndarray, " places"]
+) -> Float[np.ndarray, "places *axes"]:
+    """Values that are known at increasing `places`, in between; held beyond the ends."""
+    before, after, share = _around(values, np.interp(at, places, np.arange(len(places))))
+    return before + share * (after - before)
+
+
+def low_pass(values: Values, ratio: float) -> Values:
+    """Keep frequencies below `ratio` of half the rate: a windowed sinc; ends continue point-mirrored."""
+    half = min(int(np.ceil(4 / ratio)), len(values) - 1)
+    if half < 1:
+        return values
+    from scipy.ndimage import convolve1d
+
+    taps = np.arange(-half, half + 1)
+    kernel = np.sinc(taps * ratio) * np.cos(np.pi * taps / (2 * half + 2)) ** 2
+    around = [(half, half), *[(0, 0)] * (values.ndim - 1)]
+    padded = np.pad(values, around, "reflect", reflect_type="odd")
+    return convolve1d(padded, kernel / kernel.sum(), axis=0)[half:-half]
+
+
+def resample(
+    values: Values, at: Float[np.ndarray, " places"], ratio: float
+) -> Float[np.ndarray, "places *axes"]:
+    """Values at fractional frames `at`, which have `ratio` times the rate.
+
+    What a lower rate cannot show, above half of it, is filtered out first, without delay.
+    """
+    return interpolate(low_pass(values, ratio) if ratio < 1 else values, at)
+
+
+def to_rate(
+    points: Float[np.ndarray, "frames joints 2"],
+    confidence: Float[np.ndarray, "frames joints"],
+    times_s: Float[np.ndarray, " frames"],
+    rate_hz: float,
+) -> tuple[
+    Float[np.ndarray, "steps joints 2"], Float[np.ndarray, "steps joints"], Float[np.ndarray, " frames"]
+]:
+    """Points and confidence at a model's rate, and where among those steps the frames lie.
+
+    Frames that have the rate already, to 2 %, and come evenly, to a tenth of a frame, stay untouched.
+    """
+    count = len(times_s)
+    span = (times_s[-1] - times_s[0]) * rate_hz
+    at = np.arange(count, dtype=np.float64)
+    uneven = np.abs((times_s - times_s[0]) * rate_hz - at / max(count - 1, 1) * span).max()
+    if count == 1 or (abs(span / (count - 1) - 1) < 0.02 and uneven < 0.1):
+        return points, confidence, at
+    # A whole number of steps from the first frame to the last, so that nothing is extrapolated.
+    steps = max(round(span), 1)
+    sources = np.interp(np.linspace(times_s[0], times_s[-1], steps + 1), times_s, at)
+    # A joint counts as seen where the nearest frame has it.
+    nearest = np.round(sources).astype(int)
+    return (
+        resample(points, sources, steps / (count - 1)),
+        confidence[nearest],
+        (times_s - times_s[0]) / (times_s[-1] - times_s[0]) * steps,
+    )
+
+
+def _around(
+    values: Values, at: Float[np.ndarray, " places"]
+) -> tuple[Float[np.ndarray, "places *axes"], Float[np.ndarray, "places *axes"], np.ndarray]:
     """Values of the frames before and after `at`, and how far from the one to the other it is."""
     low = np.minimum(at.astype(int), max(len(values) - 2, 0))
     share = (at - low).reshape(-1, *[1] * (values.ndim - 1))

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from repose.export.upright import at_constant_rate, gaps, presence, to_world, y_up
+from repose.export.upright import at_constant_rate, presence, to_world, y_up
 from repose.pose import Pose3D
 from repose.sample import load_sample_truth
+from repose.sequence import missing
 
 
 def test_a_level_camera_s_person_stands_on_the_ground_above_the_origin(walker: Pose3D) -> None:
@@ -68,8 +69,8 @@ def test_y_up_is_right_handed() -> None:
 def test_a_constant_rate_is_left_alone(walker: Pose3D, halting: Pose3D) -> None:
     assert at_constant_rate(walker) is walker
     assert at_constant_rate(halting) is halting
-    assert gaps(walker) == []
-    assert gaps(halting) == [(80, 99)]
+    assert missing(walker.frames) == []
+    assert missing(halting.frames) == [(80, 99)]
 
 
 def test_people_come_and_go(walker: Pose3D, halting: Pose3D) -> None:
@@ -91,7 +92,7 @@ def test_a_varying_rate_is_evened_out(halting: Pose3D) -> None:
     even = at_constant_rate(varying)
     np.testing.assert_allclose(even.times_s, times_s[0] + (even.frames - 60) / 30)
     np.testing.assert_allclose(even.joints_m, motion(even.times_s), atol=0.01)
-    ((first, last),) = gaps(even)
+    ((first, last),) = missing(even.frames)
     assert (abs(first - 80) <= 1, abs(last - 99) <= 1) == (True, True)
     assert even.deviation_m is not None
     assert set(even.frames) <= set(range(60, 151))

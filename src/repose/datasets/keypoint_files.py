@@ -10,6 +10,7 @@ from repose.datasets.source import Source, count_progress
 from repose.datasets.store import Progress, Recording
 from repose.keypoints.reader import read_keypoints
 from repose.pose import Pose2D
+from repose.sequence import stretches
 from repose.skeleton import H36M_17
 
 LONGEST_GAP_S = 1.0
@@ -57,7 +58,7 @@ def read_keypoint_files(
             for track in tracks(path):
                 for part, rows in enumerate(_stretches(track), start=1):
                     yield _recording(name, part, track, rows)
-                    count(len(rows))
+                    count(rows.stop - rows.start)
 
     notes = [f"2D alone; a recording ends where the person is away for more than {LONGEST_GAP_S:g} s"]
     if layouts:
@@ -73,15 +74,14 @@ def read_keypoint_files(
     )
 
 
-def _stretches(track: Pose2D) -> list[np.ndarray]:
+def _stretches(track: Pose2D) -> list[slice]:
     """Rows of the track between gaps that are too long."""
-    cuts = np.flatnonzero(np.diff(track.frames) - 1 > LONGEST_GAP_S * track.fps) + 1
-    return np.split(np.arange(len(track)), cuts)
+    return stretches(np.diff(track.frames) - 1 > LONGEST_GAP_S * track.fps)
 
 
-def _recording(file: str, part: int, track: Pose2D, rows: np.ndarray) -> Recording:
+def _recording(file: str, part: int, track: Pose2D, rows: slice) -> Recording:
     pose = track.to(H36M_17)
-    frames = pose.frames[rows] - pose.frames[rows[0]]
+    frames = pose.frames[rows] - pose.frames[rows.start]
     keypoints = np.zeros((frames[-1] + 1, len(H36M_17), 3), np.float32)
     keypoints[frames, :, :2] = pose.points_px[rows]
     keypoints[frames, :, 2] = pose.confidence[rows]

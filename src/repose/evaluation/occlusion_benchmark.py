@@ -18,8 +18,9 @@ from repose.evaluation.benchmark_scores import Bootstrap, Sums, measure, pool
 from repose.evaluation.conditions import CONDITIONS, Condition, Observation
 from repose.evaluation.views import CAMERAS, FPS, CamerasName, View, choose, project_clips, read_motion
 from repose.lifting import Device, Lifter, load
-from repose.models.perspective_crop import fill_gaps, perspective_crop
+from repose.models.perspective_crop import perspective_crop
 from repose.pipeline import Progress, estimate
+from repose.sequence import fill_gaps
 from repose.skeleton import H36M_17, conversion_matrix, stature
 from repose.synthetic.motions import STATURE_M
 
@@ -219,7 +220,7 @@ def interpolate_mm(
     gaps = hidden & ~never
     if not gaps.any():
         return None
-    return fill_gaps(torch.from_numpy(joints_mm)[None], torch.from_numpy(~gaps)[None])[0].numpy()
+    return fill_gaps(joints_mm, ~gaps)
 
 
 def load_models(models: Sequence[str | Path | Lifter], device: Device) -> dict[str, Lifter]:

@@ -15,11 +15,11 @@ from repose.datasets.windows import Split, StoredSequence, Window, stack
 from repose.errors import UserError, expected
 from repose.evaluation.scores import Average, Clip, Predictions
 from repose.geometry.camera import ASSUMED_FOV_DEG
-from repose.lifting import ASSUMED_HEIGHT_M, Device, Lifter, fill_missing, load, to_rate
+from repose.lifting import ASSUMED_HEIGHT_M, Device, Lifter, fill_missing, load
 from repose.models import packaged_weights
 from repose.models.checkpoint import read_spec
 from repose.pose import Pose2D
-from repose.sequence import interpolate
+from repose.sequence import interpolate, runs, to_rate
 from repose.skeleton import get_skeleton
 
 Protocol = Literal["published", "full"]
@@ -295,13 +295,11 @@ def _valid(split: Split) -> Bool[np.ndarray, " frames"]:
 
 def _runs(split: Split, valid: Bool[np.ndarray, " frames"]) -> list[tuple[StoredSequence, int, int]]:
     """Runs of valid frames, each within one sequence."""
-    runs = []
-    for sequence in split.sequences:
-        edges = np.flatnonzero(np.diff(np.pad(valid[sequence.start : sequence.stop].astype(np.int8), 1)))
-        runs += [
-            (sequence, sequence.start + int(a), sequence.start + int(b)) for a, b in edges.reshape(-1, 2)
-        ]
-    return runs
+    return [
+        (sequence, sequence.start + start, sequence.start + stop)
+        for sequence in split.sequences
+        for start, stop in runs(valid[sequence.start : sequence.stop])
+    ]
 
 
 def _outcome(

@@ -10,6 +10,7 @@ from repose.export.rig import Rig, fit_rig
 from repose.export.upright import at_constant_rate, y_up
 from repose.geometry.rotation import matrix_to_euler
 from repose.pose import Pose3D
+from repose.sequence import interpolate_linear
 
 Unit = Literal["cm", "m"]
 
@@ -30,9 +31,8 @@ def write_bvh(pose: Pose3D, path: Path, unit: Unit = "cm") -> None:
     """
     pose = at_constant_rate(pose)
     slots = np.arange(pose.frames[0], pose.frames[-1] + 1)
-    flat = y_up(pose.joints_m).reshape(len(pose), -1)
-    filled = np.column_stack([np.interp(slots, pose.frames, column) for column in flat.T])
-    rig = fit_rig(filled.reshape(len(slots), -1, 3), pose.skeleton, pose.fps)
+    filled = interpolate_linear(y_up(pose.joints_m), pose.frames, slots)
+    rig = fit_rig(filled, pose.skeleton, pose.fps)
     columns = [rig.root_m * _PER_METRE[unit]]
     for node, name in enumerate(rig.names):
         turns = matrix_to_euler(rig.rotations[:, node], _turning_order(name))

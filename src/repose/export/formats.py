@@ -14,10 +14,11 @@ from repose.export.opensim import MODEL, opensim_files, write_opensim
 from repose.export.parquet import write_parquet
 from repose.export.results import FRAMES, write_csv, write_json
 from repose.export.trc import write_trc
-from repose.export.upright import at_constant_rate, gaps, to_world
+from repose.export.upright import at_constant_rate, to_world
 from repose.export.usd import write_usd
 from repose.files.output import check_absent, stage
 from repose.pose import Pose3D, check_span
+from repose.sequence import missing
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def _notes(poses: Sequence[Pose3D], form: _Format) -> list[str]:
     scales = list(dict.fromkeys(pose.scale for pose in poses))
     notes = [f"y is up. {' '.join(worlds)}", f"Scale: {'; '.join(scales)}."]
     for pose in poses:
-        if empty := [f"{first}–{last}" for first, last in gaps(pose)]:
+        if empty := [f"{first}–{last}" for first, last in missing(pose.frames)]:
             notes.append(f"Person {pose.track_id} has no pose in frames {', '.join(empty)}: {form.missing}.")
         if not form.own_times and at_constant_rate(pose) is not pose:
             notes.append(f"Person {pose.track_id}: the frame rate varies; interpolated at {pose.fps:g} Hz.")

@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from repose.floor import floor_m
 from repose.pose import Pose3D
+from repose.sequence import stretches
 
 # Takes the axes of a level camera (x right, y down, z forward) to a world with z up, y away from the camera.
 _R_WORLD_CAM = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
@@ -78,24 +79,15 @@ def at_constant_rate(pose: Pose3D) -> Pose3D:
     )
 
 
-def gaps(pose: Pose3D) -> list[tuple[int, int]]:
-    """First and last frame of each stretch between the pose's own frames that it lacks."""
-    ends = np.flatnonzero(np.diff(pose.frames) > 1)
-    return [(int(pose.frames[i]) + 1, int(pose.frames[i + 1]) - 1) for i in ends]
-
-
 def presence(pose: Pose3D, start_s: float, end_s: float) -> list[tuple[float, bool]]:
     """Times between start and end at which the person comes (True) or is gone (False), from the start on.
 
     A frame lasts until the next one is due. Empty for somebody who is always there.
     """
     frame_s, times_s = 1 / pose.fps, pose.times_s
-    ends = np.flatnonzero(np.diff(pose.frames) > 1)
-    coming = [float(times_s[0]), *times_s[ends + 1].tolist()]
-    leaving = [*(times_s[ends] + frame_s).tolist(), float(times_s[-1]) + frame_s]
-    changes = [(start_s, False)] if coming[0] > start_s else []
-    for comes_s, leaves_s in zip(coming, leaving, strict=True):
-        changes += [(comes_s, True), (leaves_s, False)]
+    changes = [(start_s, False)] if times_s[0] > start_s else []
+    for rows in stretches(np.diff(pose.frames) > 1):
+        changes += [(float(times_s[rows.start]), True), (float(times_s[rows.stop - 1]) + frame_s, False)]
     changes = [change for change in changes if change[0] <= end_s]
     return changes if len(changes) > 1 else []
 

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from repose.errors import expected
 from repose.mocap.body import upright_axis, z_up
 from repose.mocap.joint_map import NEEDED, JointMap, centre_pelvis, match_synonyms, pick
 from repose.mocap.markers import MarkerMotion
 from repose.mocap.plug_in_gait import MARKERS, joint_centres
+from repose.sequence import fill_gaps, runs
 from repose.skeleton import H36M_17
 
 _LONGEST_GAP_S = 0.2
@@ -68,34 +69,8 @@ def _complete(joints: Float[np.ndarray, "frames 17 3"], notes: list[str]) -> Flo
 
 
 def _pieces(joints: np.ndarray, fps: float) -> list[tuple[int, np.ndarray]]:
-    filled = fill_gaps(joints, int(_LONGEST_GAP_S * fps))
+    filled = fill_gaps(joints, np.isfinite(joints).all(axis=-1), longest=int(_LONGEST_GAP_S * fps))
     centre_pelvis(filled)
     there = np.isfinite(filled).all(axis=(1, 2))
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], there, [False]]).astype(np.int8))).reshape(-1, 2)
     shortest = 1 if there.all() else _SHORTEST_S * fps
-    return [(int(start), filled[start:stop]) for start, stop in edges if stop - start >= shortest]
-
-
-def fill_gaps(
-    places: Float[np.ndarray, "frames points 3"], longest: int
-) -> Float[np.ndarray, "frames points 3"]:
-    """Places that are NaN for at most `longest` frames in a row, interpolated between their neighbours."""
-    filled = places.copy()
-    frames = np.arange(len(places))
-    for point in range(places.shape[1]):
-        there = np.isfinite(places[:, point]).all(axis=-1)
-        short = ~there & _short(~there, longest)
-        if short.any() and there.any():
-            for axis in range(3):
-                values = np.interp(frames[short], frames[there], places[there, point, axis])
-                filled[short, point, axis] = values
-    return filled
-
-
-def _short(missing: Bool[np.ndarray, " frames"], longest: int) -> Bool[np.ndarray, " frames"]:
-    """Where a run of missing frames is at most `longest` and lies between two that are there."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], missing, [False]]).astype(np.int8)))
-    short = np.zeros(len(missing), dtype=bool)
-    for start, stop in edges.reshape(-1, 2):
-        short[start:stop] = start > 0 and stop < len(missing) and stop - start <= longest
-    return short
+    return [(start, filled[start:stop]) for start, stop in runs(there) if stop - start >= shortest]

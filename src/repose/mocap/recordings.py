@@ -9,12 +9,12 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
+from repose import sequence
 from repose.errors import UserError, expected, reads
 from repose.files.arrays import load_arrays
 from repose.files.text import beginning
@@ -26,7 +26,7 @@ from repose.mocap.joint_map import JointMap, centre_pelvis, pick, read_joint_map
 from repose.mocap.marker_body import read_marker_body
 from repose.mocap.markers import MarkerMotion
 from repose.mocap.trc import read_trc
-from repose.sequence import interpolate, low_pass
+from repose.sequence import stretches
 from repose.skeleton import SKELETONS
 
 H36M = SKELETONS["h36m-17"]
@@ -182,14 +182,13 @@ def split_at_jumps(
     A clip without jumps comes back as it is; a piece's name is `<clip>#<its first frame>`.
     """
     steps = np.linalg.norm(np.diff(clip.joints_m, axis=0), axis=-1) * clip.fps
-    cuts = np.flatnonzero((steps > fastest_m_s).any(axis=1)) + 1
-    if not len(cuts):
+    jumps = (steps > fastest_m_s).any(axis=1)
+    if not jumps.any():
         return [clip]
-    edges = [0, *cuts.tolist(), len(clip)]
     return [
-        replace(clip, name=f"{clip.name}#{start}", joints_m=clip.joints_m[start:stop])
-        for start, stop in pairwise(edges)
-        if stop - start >= shortest_s * clip.fps
+        replace(clip, name=f"{clip.name}#{rows.start}", joints_m=clip.joints_m[rows])
+        for rows in stretches(jumps)
+        if rows.stop - rows.start >= shortest_s * clip.fps
     ]
 
 
@@ -203,13 +202,11 @@ def resample(clip: MocapClip, fps: float) -> MocapClip:
         raise UserError(f"fps: expected a positive number of frames per second, found {fps:g}")
     if fps == clip.fps:
         return clip
-    joints = clip.joints_m.astype(np.float64)
-    if fps < clip.fps:
-        joints = low_pass(joints, fps / clip.fps)
     # A hair's breadth beyond the end, so that rounding never costs the last frame.
-    count = int((len(joints) - 1) / clip.fps * fps + 1e-6) + 1
-    at = np.minimum(np.arange(count) * (clip.fps / fps), len(joints) - 1)
-    return replace(clip, joints_m=interpolate(joints, at).astype(np.float32), fps=float(fps))
+    count = int((len(clip) - 1) / clip.fps * fps + 1e-6) + 1
+    at = np.minimum(np.arange(count) * (clip.fps / fps), len(clip) - 1)
+    joints = sequence.resample(clip.joints_m.astype(np.float64), at, fps / clip.fps)
+    return replace(clip, joints_m=joints.astype(np.float32), fps=float(fps))
 
 
 @reads("motion capture")

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from repose.pose import Pose2D
+from repose.sequence import runs, stretches
 from repose.skeleton import Skeleton
 
 LIMBS = {"arms": ("shoulder", "elbow", "wrist"), "legs": ("hip", "knee", "ankle")}
@@ -57,7 +58,8 @@ def undo_swaps(pose: Pose2D) -> tuple[Pose2D, dict[str, list[tuple[int, int]]]]:
     index = np.array([[skeleton.indices(*side) for side in pair] for pair in sides.values()])
     complete = np.flatnonzero((pose.confidence[:, index.ravel()] > 0).all(axis=1))
     exchanged = np.zeros((len(pose), len(LIMBS)), dtype=bool)
-    for rows in np.split(complete, np.flatnonzero(np.diff(pose.times_s[complete]) > LONGEST_GAP_S) + 1):
+    for stretch in stretches(np.diff(pose.times_s[complete]) > LONGEST_GAP_S):
+        rows = complete[stretch]
         if len(rows) > 2:
             points = pose.points_px[rows].astype(np.float64)
             limbs = points[:, index] / _apparent_size(points[:, index.ravel()])
@@ -69,7 +71,9 @@ def undo_swaps(pose: Pose2D) -> tuple[Pose2D, dict[str, list[tuple[int, int]]]]:
         for joint in _joints(limb, skeleton):
             order[rows, joint] = skeleton.mirror[joint]
     touched = {
-        limb: _runs(rows, pose.frames) for limb, rows in zip(LIMBS, exchanged.T, strict=True) if rows.any()
+        limb: [(int(pose.frames[start]), int(pose.frames[stop - 1])) for start, stop in runs(rows)]
+        for limb, rows in zip(LIMBS, exchanged.T, strict=True)
+        if rows.any()
     }
     frame = np.arange(len(pose))[:, None]
     return replace(
@@ -154,14 +158,6 @@ def _joints(limb: str, skeleton: Skeleton) -> list[int]:
         for i, joint in enumerate(skeleton.joints)
         if skeleton.mirror[i] != i
         and (joint.partition("_")[2] in LIMBS[limb] or any(word in joint for word in ATTACHED[limb]))
-    ]
-
-
-def _runs(rows: Bool[np.ndarray, " frames"], frames: np.ndarray) -> list[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], rows.astype(int), [0]])))
-    return [
-        (int(frames[first]), int(frames[stop - 1]))
-        for first, stop in zip(edges[::2], edges[1::2], strict=True)
     ]
 
 

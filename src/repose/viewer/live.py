@@ -17,6 +17,7 @@ from repose import palette
 from repose.errors import UserError
 from repose.geometry.rotation import matrix_to_quaternion, shortest_arc
 from repose.palette import PALE, mixed, rgb
+from repose.sequence import interpolate_linear
 from repose.video import Seeker, open_video
 from repose.viewer.drawing import blank, draw_overlay
 from repose.viewer.scene import Figure, Result, Scene, make_scene
@@ -394,7 +395,7 @@ class _Person:
         if len(way) < 2:
             return np.zeros((_TRAIL_PIECES, 2, 3), dtype=np.float32)
         at = np.linspace(0, len(way) - 1, _TRAIL_PIECES + 1)
-        places = np.stack([np.interp(at, np.arange(len(way)), way[:, axis]) for axis in range(3)], axis=-1)
+        places = interpolate_linear(way, np.arange(len(way)), at)
         return np.stack([places[:-1], places[1:]], axis=1).astype(np.float32)
 
 

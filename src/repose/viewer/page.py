@@ -19,6 +19,7 @@ from jaxtyping import Float, UInt8
 
 from repose import palette
 from repose.files.output import check_file, stage_file
+from repose.sequence import runs
 from repose.video import open_video, write_video
 from repose.viewer.film import Progress
 from repose.viewer.scene import Figure, Result, Scene, make_scene
@@ -130,6 +131,8 @@ def _figure(figure: Figure, frames: int, motion: _Motion) -> dict[str, Any]:
     pose = figure.pose
     # The rows that are on the timeline: another result may go beyond it.
     rows = np.flatnonzero((figure.places >= 0) & (figure.places < frames))
+    there = np.zeros(frames, dtype=bool)
+    there[figure.places[rows]] = True
     return {
         "name": figure.name,
         "colour": figure.colour,
@@ -137,18 +140,12 @@ def _figure(figure: Figure, frames: int, motion: _Motion) -> dict[str, Any]:
         "bones": pose.skeleton.bones,
         "root": figure.root,
         "partner": figure.counterpart,
-        "runs": _runs(figure.places[rows]),
+        "runs": [(start, stop - start) for start, stop in runs(there)],
         "joints": motion.add(figure.joints_m[rows], 1e-3),
         "seen": motion.add_bytes(pose.seen[rows].astype(np.uint8)),
         "points": None if figure.points_px is None else motion.add(figure.points_px[rows], 0.25),
         "deviation": None if pose.deviation_m is None else motion.add(pose.deviation_m[rows], 1e-3),
     }
-
-
-def _runs(frames: np.ndarray) -> list[tuple[int, int]]:
-    """Frames of the timeline as (first, number) of those without a gap."""
-    pieces = np.split(frames, np.flatnonzero(np.diff(frames) > 1) + 1)
-    return [(int(piece[0]), len(piece)) for piece in pieces if len(piece)]
 
 
 def _film(scene: Scene, step: int, progress: Progress | None) -> bytes:

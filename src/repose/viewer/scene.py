@@ -15,7 +15,7 @@ from repose.export.upright import to_world, up_note
 from repose.floor import floor_m
 from repose.geometry.camera import Camera
 from repose.pose import Pose3D, check_span
-from repose.sequence import low_pass
+from repose.sequence import interpolate_linear, low_pass
 from repose.video import camera_note, open_video
 from repose.video.origin import find_video
 
@@ -142,10 +142,8 @@ class Scene:
         """The middle of everybody in each frame, moving smoothly: what to look at."""
         low, high = self.boxes_m
         there = np.flatnonzero(np.isfinite(low[:, 0]))
-        middle = (low[there] + high[there]) / 2
-        index = np.arange(len(self.frames))
-        filled = np.stack([np.interp(index, there, middle[:, axis]) for axis in range(3)], axis=-1)
-        return low_pass(filled, min(1.0, 1.0 / self.fps))
+        middle = interpolate_linear((low[there] + high[there]) / 2, there, np.arange(len(self.frames)))
+        return low_pass(middle, min(1.0, 1.0 / self.fps))
 
     @cached_property
     def radius_m(self) -> float:
@@ -268,8 +266,7 @@ def _compared(
     if not placed:
         counterpart = figures[number]
         there = counterpart.joints_m[:, counterpart.root]
-        for axis in range(3):
-            joints[..., axis] += np.interp(pose.frames, counterpart.pose.frames, there[:, axis])[:, None]
+        joints += interpolate_linear(there, counterpart.pose.frames, pose.frames)[:, None]
     return Figure(pose, joints, None, places, palette.COMPARED, counterpart=number)
 
 
