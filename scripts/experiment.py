@@ -40,6 +40,7 @@ from repose.models import PoseModel, build, find_spec
 from repose.skeleton import Skeleton
 from repose.synthetic.detector_errors import DetectionConfig
 from repose.synthetic.motions import SyntheticConfig
+from repose.synthetic.virtual_camera import CameraConfig
 from repose.training.loop import TrainConfig, train
 
 
@@ -89,7 +90,7 @@ def configure(backbone: str, variant: str, seed: int, steps: int, batch: int, mo
     return TrainConfig(
         model=backbone,
         # Networks with a fixed window take no shorter clips.
-        data=SyntheticConfig(mocap=mocap, short_clips=0.0, detection=DETECTION),
+        data=SyntheticConfig(mocap=mocap, short_clips=0.0, camera=CameraConfig(), detection=DETECTION),
         losses=LossWeights(
             position=1.0,
             scale=0.5,

@@ -23,8 +23,8 @@ class BenchmarkOcclusion:
     model: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Name of packaged weights (`repose models`) or path of a checkpoint; may be given several times. The
     first one is what the others are compared with."""
-    cameras: Literal["ordinary", "hard"] = "ordinary"
-    """Where virtual cameras stand: as somebody films a person, or as in training."""
+    cameras: Literal["ordinary", "hard", "sideways", "upside-down"] = "ordinary"
+    """Where virtual cameras stand: as somebody films a person, nearer and steeper, or rolled."""
     quick: bool = False
     """Some 2500 frames of the motion from one side each: a minute for a small model."""
     conditions: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -30,15 +30,19 @@ _PROCEDURAL = ProceduralConfig(clips=48, seconds=6.0, fps=FPS)
 _PROCEDURAL_SEED = 20_250_101
 """Motion that no run trains on."""
 
-CamerasName = Literal["ordinary", "hard"]
+CamerasName = Literal["ordinary", "hard", "sideways", "upside-down"]
+# Somebody films a person: from the hand, a tripod, a balcony at most, about level, the whole body in the
+# picture, with a lens that is known to a tenth.
+_ORDINARY = CameraConfig(
+    pitch_deg=(-5.0, 30.0), roll_sigma_deg=3.0, distance=(2.5, 6.0), off_axis_deg=15.0, focal_sigma=0.1
+)
 CAMERAS: dict[CamerasName, CameraConfig] = {
-    # Somebody films a person: from the hand, a tripod, a balcony at most, about level, the whole body in the
-    # picture, with a lens that is known to a tenth.
-    "ordinary": CameraConfig(
-        pitch_deg=(-5.0, 30.0), roll_sigma_deg=3.0, distance=(2.5, 6.0), off_axis_deg=15.0, focal_sigma=0.1
-    ),
-    # What models are trained on, and more than most films ask.
+    "ordinary": _ORDINARY,
+    # Nearer, steeper and more tilted than most films.
     "hard": CameraConfig(),
+    # The ordinary cameras, turned about their axis: the same views, and the same 3D.
+    "sideways": replace(_ORDINARY, roll_deg=90.0),
+    "upside-down": replace(_ORDINARY, roll_deg=180.0),
 }
 """Where the benchmark's cameras stand."""
 

@@ -24,6 +24,8 @@ class CameraConfig:
     """Looking down is positive."""
     roll_sigma_deg: Annotated[float, Within(0, 90)] = 9.0
     """Normal, cut at 30 degrees."""
+    roll_deg: Annotated[float, Within(-180, 180)] = 0.0
+    """By this every camera is turned about its axis in the end: the same view, rolled."""
     distance: Annotated[tuple[float, float], Within(0.5, 100, rising=True)] = (1.4, 6.0)
     """From camera to person in body heights, log-uniform."""
     off_axis_deg: Annotated[float, Within(0, 60)] = 22.0
@@ -99,11 +101,18 @@ def sample_views(
     # Someone who walks around must not walk through the camera.
     depth = torch.maximum(depth, 0.41 * size_m - joints[..., 2].amin(dim=(1, 2)))
     joints = joints + (depth[:, None] * ray)[:, None, None]
+    joints = joints @ rolled(math.radians(config.roll_deg)).T
     rays = joints[..., :2] / joints[..., 2:]
     # Radial distortion turns back far from the axis; nothing is filmed there.
     radius2 = rays.square().sum(dim=-1, keepdim=True).clamp(max=2.0)
     rays = rays * (1 + bent[:, None, None, None] * radius2)
     return rays * focal[:, None, None, None], joints
+
+
+def rolled(roll: float) -> Float[Tensor, "3 3"]:
+    """Rotation of camera coordinates when the camera turns clockwise, seen from behind, by `roll` radians."""
+    sine, cosine = math.sin(roll), math.cos(roll)
+    return torch.tensor([[cosine, sine, 0.0], [-sine, cosine, 0.0], [0.0, 0.0, 1.0]])
 
 
 def cut_by_edge(

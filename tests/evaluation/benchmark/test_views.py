@@ -72,6 +72,17 @@ def test_the_seed_alone_decides_where_cameras_stand(motion: Path) -> None:
     assert not torch.allclose(rays[0], rays[2])
 
 
+def test_rolled_cameras_show_the_same_views(motion: Path) -> None:
+    clips = read_motion([motion])[:1]
+    upright, sideways, upside_down = (
+        project_clips(clips, CAMERAS[name], 1, 0)[0][0] for name in ("ordinary", "sideways", "upside-down")
+    )
+    x, y = upright.rays.unbind(-1)
+    torch.testing.assert_close(sideways.rays, torch.stack([y, -x], dim=-1), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(upside_down.rays, -upright.rays, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(sideways.joints_m[..., 2], upright.joints_m[..., 2])
+
+
 def test_everybody_is_as_tall_and_in_the_picture(views: list[list[View]]) -> None:
     assert [len(clip) for clip in views] == [2] * 4
     for view in (view for clip in views for view in clip):
