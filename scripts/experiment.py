@@ -105,7 +105,7 @@ def configure(backbone: str, variant: str, seed: int, steps: int, batch: int, mo
         seed=seed,
         validate_every=steps,
         save_every=max(steps // 4, 1),
-        precision="bf16-mixed" if find_spec(backbone).architecture == "frameformer" else "32-true",
+        precision="bfloat16" if find_spec(backbone).architecture == "frameformer" else "float32",
         workers=0,
     )
 

@@ -100,7 +100,7 @@ def test_what_is_within_passes() -> None:
     [
         "refine a --out b --cutoff 1e300",
         "refine a --out b --camera-pitch 1e9 --camera-roll 0",
-        "render a --video b.mp4 --height 1000000000",
+        "render a --video b.mp4 --height-px 1000000000",
         "render a --sheet b.png --count 1000000000",
         "view a --port 1000000",
         "benchmark occlusion --seed -1",

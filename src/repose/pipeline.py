@@ -34,7 +34,7 @@ class EstimateOptions:
     """How poses are estimated; the defaults are those of the command line."""
 
     model: str = "default"
-    """Name of packaged weights (`repose models`) or path of a checkpoint, ours or a published one."""
+    """Model: name of packaged weights (`repose models`) or path of a checkpoint, ours or a published one."""
     architecture: str | None = None
     """Model that a published checkpoint holds, where its tensors cannot tell."""
     detector: str = "mediapipe"
@@ -50,7 +50,7 @@ class EstimateOptions:
     size: tuple[int, int] | None = None
     """Width and height in pixels, for a keypoint file that does not say it; else assumed from the points."""
     person: int | str | None = None
-    """The one person to lift: largest, central, an id, or x,y, a point on them in the first frame. Everybody
+    """The one person meant: largest, central, an id, or x,y, a point on them in the first frame. Everybody
     unless given. A detector that follows one person at a time follows this one."""
     track: Literal["file", "anew"] = "file"
     """Who is who in a keypoint file: by the ids that it has, or anew."""
@@ -74,6 +74,7 @@ class EstimateOptions:
     """Average with the lifted mirror image."""
     device: Device = "auto"
     precision: Precision = "float32"
+    """Numbers to compute with; sums and weights stay float32 with bfloat16."""
 
 
 def estimate(

@@ -144,7 +144,7 @@ def test_a_model_in_training_trains_on(tiny_store, small_model):
 
 
 def test_files(tiny_store, checkpoint, tmp_path, capsys):
-    files = {kind: tmp_path / f"out.{kind}" for kind in ("json", "csv", "latex", "plot", "predictions")}
+    files = {kind: tmp_path / f"out.{kind}" for kind in ("json", "csv", "latex", "figure", "predictions")}
     pytest.importorskip("matplotlib")
     options = [word for kind, path in files.items() for word in (f"--{kind}", str(path))]
     main(["evaluate", str(tiny_store.path), "--model", str(checkpoint), *options])
@@ -160,7 +160,7 @@ def test_files(tiny_store, checkpoint, tmp_path, capsys):
     mean = next(row for row in rows if (row["metric"], row["over"]) == ("mpjpe_mm", "mean"))
     assert float(mean["value"]) == content["mpjpe_mm"]["mean"]
     assert f"& {content['mpjpe_mm']['mean']:.1f} \\\\" in files["latex"].read_text()
-    assert files["plot"].read_bytes().startswith(b"\x89PNG")
+    assert files["figure"].read_bytes().startswith(b"\x89PNG")
     with np.load(files["predictions"]) as arrays:
         error = np.linalg.norm(arrays["predicted_mm"] - arrays["truth_mm"], axis=-1).mean(axis=-1)
         assert error[arrays["rows"] < 40].mean() == pytest.approx(

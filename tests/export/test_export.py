@@ -98,7 +98,7 @@ def test_the_command_line_says_what_it_did(
     said = capsys.readouterr().out
     assert f"Written: {tmp_path / 'walk.bvh'}" in said
     assert "frames 80–99: passed through in a straight line" in said
-    main(["export", str(result), str(tmp_path / "for-opensim"), "--to", "opensim", "--model", "mine.osim"])
+    main(["export", str(result), str(tmp_path / "for-opensim"), "--to", "opensim", "--osim", "mine.osim"])
     assert "person_7_ik.xml" in capsys.readouterr().out
     assert len(list((tmp_path / "for-opensim").iterdir())) == 7
 

@@ -308,7 +308,7 @@ def test_a_store_of_another_skeleton_is_refused_or_learned(config: TrainConfig, 
     config = replace(config, data=StoreConfig(store=store), epochs=1)
     with pytest.raises(UserError, match="skeleton: expected the model's, h36m-17, found mpi-17") as refusal:
         train(config, tmp_path / "run")
-    assert "--skeleton mpi-17" in refusal.value.hint
+    assert "--target-skeleton mpi-17" in refusal.value.hint
     assert not (tmp_path / "run").exists()
     train(replace(config, skeleton="mpi-17"), tmp_path / "run")
     assert load_checkpoint(tmp_path / "run" / "model.safetensors").spec.skeleton == "mpi-17"

@@ -23,7 +23,8 @@ def test_a_page_a_video_and_a_sheet(
 ) -> None:
     page, film, sheet = (tmp_path / name for name in ("walk.html", "walk.mp4", "walk.png"))
     assert run("view", result, "--html", page, "--compare", second) == 0
-    assert run("render", result, "--video", film, "--sheet", sheet, "--height", 240, "--frames", 3, 40) == 0
+    options = ["--video", film, "--sheet", sheet, "--height-px", 240, "--sheet-frames", 3, 40]
+    assert run("render", result, *options) == 0
     said = capsys.readouterr()
     assert f"Written: {page} (0." in said.out
     assert f"Written: {film} (" in said.out
@@ -80,7 +81,7 @@ def test_a_full_disk_leaves_nothing(
     for command, option, name in (("view", "--html", "a.html"), ("render", "--sheet", "a.png")):
         assert run(command, result, option, tmp_path / name, "--no-picture") == 2
         assert "cannot be written: No space left on device" in capsys.readouterr().err
-    assert run("render", result, "--video", tmp_path / "a.mp4", "--height", 120) == 2
+    assert run("render", result, "--video", tmp_path / "a.mp4", "--height-px", 120) == 2
     assert "cannot be written: No space left on device" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 

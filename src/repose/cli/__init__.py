@@ -3,24 +3,39 @@
 import math
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
+from importlib import import_module
 from typing import Any
 
 import tyro
 from rich.markup import escape
 
-from repose.cli.benchmark import Benchmark
-from repose.cli.datasets import Doctor, Evaluate, Prepare
-from repose.cli.export import Export
-from repose.cli.poses import Demo, Estimate, Models
-from repose.cli.refine import Angles, Refine
+from repose.cli.renamed import understand_former_names
 from repose.cli.terminal import Interrupted, console, error_console, terminal
-from repose.cli.training import Compare, train_command
-from repose.cli.view import Render, View
 from repose.errors import UserError, expected
 from repose.files.output import forget_placed, placed
 
-__all__ = ["console", "main"]
+__all__ = ["COMMANDS", "console", "load_command", "main"]
+
+COMMANDS = {
+    "estimate": ("poses.Estimate", "Turn a video, or the 2D keypoints of any detector, into 3D poses."),
+    "demo": ("poses.Demo", "Run the main job on a sample video, and compare with the truth."),
+    "refine": ("refine.Refine", "Clean the motion of a result: no jitter, constant bones, upright."),
+    "angles": ("refine.Angles", "Write the joint angles of a result: a table, and a plot for each person."),
+    "view": ("view.View", "Look at a result: in the browser, or as one page to send to somebody."),
+    "render": ("view.Render", "Draw a result: a video beside the 3D view, or a sheet of poses."),
+    "export": ("export.Export", "Write a result for other programs: Blender, OpenSim, spreadsheets, ..."),
+    "models": ("poses.Models", "List the weights that come with the package, and the architectures."),
+    "prepare": ("datasets.Prepare", "Make a clip store of a data set, to train on and to evaluate with."),
+    "doctor": ("datasets.Doctor", "Check a clip store, and draw a sheet of samples to look at."),
+    "train": ("training.train_command", "Train a model from a preset; every value of it can be overridden."),
+    "evaluate": ("datasets.Evaluate", "Score a model on a prepared data set."),
+    "benchmark": ("benchmark.Benchmark", "Measure models where joints are hidden."),
+    "compare": ("training.Compare", "Compare training runs."),
+}
+"""Where each command is, and what `repose --help` says of it. It is imported when it is called: the help of
+all commands needs none of them."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -49,32 +64,42 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(arguments: list[str]) -> None:
-    commands: dict[str, Any] = {
-        "estimate": Estimate,
-        "demo": Demo,
-        "refine": Refine,
-        "angles": Angles,
-        "view": View,
-        "render": Render,
-        "export": Export,
-        "models": Models,
-        "prepare": Prepare,
-        "doctor": Doctor,
-        "evaluate": Evaluate,
-        "benchmark": Benchmark,
-        "compare": Compare,
-    }
-    if not arguments or arguments[0] not in commands:
-        commands["train"] = train_command()
-    command = tyro.extras.subcommand_cli_from_dict(
-        commands,
+    config = (tyro.conf.CascadeSubcommandArgs,)
+    if arguments and arguments[0] in COMMANDS:
+        name = arguments[0]
+        command: Any = tyro.cli(
+            load_command(name),
+            args=understand_former_names(name, arguments[1:]),
+            prog=f"repose {name}",
+            config=config,
+        )
+        _check_finite(command)
+        command.run()
+        return
+    whole = any(argument.startswith("--tyro-") for argument in arguments)  # completions of the shell
+    tyro.extras.subcommand_cli_from_dict(
+        {name: load_command(name) if whole else _summary(text) for name, (_, text) in COMMANDS.items()},
         args=arguments,
         prog="repose",
         description="3D human poses from video that stay right where joints are hidden.",
-        config=(tyro.conf.CascadeSubcommandArgs,),
+        config=config,
     )
-    _check_finite(command)
-    command.run()
+
+
+def load_command(name: str) -> type:
+    """Return the class of a command, of which tyro makes the options."""
+    module, _, attribute = COMMANDS[name][0].partition(".")
+    found = getattr(import_module(f"repose.cli.{module}"), attribute)
+    return found if isinstance(found, type) else found()
+
+
+def _summary(text: str) -> Callable[[], None]:
+    """A stand-in for a command, with its summary alone."""
+
+    def command() -> None: ...
+
+    command.__doc__ = text
+    return command
 
 
 def _check_finite(value: Any, name: str = "") -> None:

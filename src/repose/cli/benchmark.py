@@ -21,8 +21,8 @@ class BenchmarkOcclusion:
     motion: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
     """BVH, ASF/AMC, C3D, TRC or joint files, folders of them, or prepared stores; else procedural motion."""
     model: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """Name of packaged weights (`repose models`) or path of a checkpoint; may be given several times. The
-    first one is what the others are compared with."""
+    """Model: name of packaged weights (`repose models`) or path of a checkpoint; may be given several times.
+    The first one is what the others are compared with."""
     cameras: Literal["ordinary", "hard", "sideways", "upside-down"] = "ordinary"
     """Where virtual cameras stand: as somebody films a person, nearer and steeper, or rolled."""
     quick: bool = False
@@ -32,10 +32,11 @@ class BenchmarkOcclusion:
     joint_map: Path | None = None
     """JSON file that says which joints of a BVH skeleton are which, where names do not (docs/training.md)."""
     undo_swaps: bool = True
-    """Put exchanged sides back before lifting, as `repose estimate` does."""
+    """Find and undo exchanges of left and right by the detector, as `repose estimate` does."""
     seed: Annotated[int, Within(0, 2**32 - 1)] = 0
+    """Seed: another one gives other cameras and other errors of the detector."""
     json: Path | None = None
-    """File for all numbers and the protocol in words."""
+    """File for all numbers (JSON), and the protocol in words."""
     figure: Path | None = None
     """File for a figure (PNG)."""
     worst: Path | None = None
@@ -94,11 +95,12 @@ class BenchmarkVideo:
     folder: Input
     """Folder with gt_*.npz, a video of each camera, and MediaPipe's results (docs/benchmark.md)."""
     model: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """Name of packaged weights (`repose models`) or path of a checkpoint; may be given several times."""
+    """Model: name of packaged weights (`repose models`) or path of a checkpoint; may be given several
+    times."""
     keypoints: Literal["video", "stored"] = "video"
     """Detect them in the video as `repose estimate` does, or take MediaPipe's that lie beside it."""
     json: Path | None = None
-    """File for all numbers."""
+    """File for all numbers (JSON)."""
     device: Device = "auto"
     imports: Modules = ()
     """Modules that register models of your own; they are looked for in this folder, too."""

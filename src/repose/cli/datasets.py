@@ -35,11 +35,11 @@ class PrepareHuman36m:
     file: Input
     """The .pkl, or one .npz of the pair."""
     out: Folder
-    """Folder for the store."""
+    """Folder for the results: the store."""
     file_2d: Annotated[Path | None, tyro.conf.Positional] = None
     """The other .npz of the pair."""
     force: bool = False
-    """Replace a store that is there."""
+    """Overwrite what is there."""
 
     def prepare(self, progress: "Report") -> "ClipStore":
         from repose.datasets.prepare import prepare_human36m
@@ -54,9 +54,9 @@ class PrepareMpiInf3dhp:
     path: Input
     """The folder with these files, or one .npz."""
     out: Folder
-    """Folder for the store."""
+    """Folder for the results: the store."""
     force: bool = False
-    """Replace a store that is there."""
+    """Overwrite what is there."""
 
     def prepare(self, progress: "Report") -> "ClipStore":
         from repose.datasets.prepare import prepare_mpi_inf_3dhp
@@ -71,24 +71,24 @@ class PrepareMocap:
     folder: Input
     """Folder of motion capture."""
     out: Folder
-    """Folder for the store."""
-    cameras: int = 4
+    """Folder for the results: the store."""
+    views: int = 4
     """Virtual cameras for every clip."""
     seed: int = 0
-    """Of the cameras' places and the detector's errors."""
+    """Seed: another one gives other places of the cameras and other errors of the detector."""
     detector_noise: bool = False
     """Give the 2D joints a detector's errors and confidence."""
     joint_map: Path | None = None
     """JSON file that says which joints of a BVH skeleton are which, where names do not (docs/training.md)."""
     force: bool = False
-    """Replace a store that is there."""
+    """Overwrite what is there."""
 
     def prepare(self, progress: "Report") -> "ClipStore":
         from repose.datasets.prepare import prepare_mocap
         from repose.datasets.projected import ProjectionConfig
 
         config = ProjectionConfig(
-            cameras=self.cameras,
+            cameras=self.views,
             seed=self.seed,
             detector_noise=self.detector_noise,
             joint_map=self.joint_map,
@@ -103,15 +103,15 @@ class PrepareKeypoints:
     files: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Keypoint files, or folders with one JSON file a frame."""
     out: Folder
-    """Folder for the store."""
+    """Folder for the results: the store."""
     fps: float | None = None
-    """Frames per second, where files do not say."""
+    """Frame rate of a keypoint file that does not say it; 30 is assumed."""
     size: tuple[int, int] | None = None
-    """Width and height of the pictures, where files do not say."""
+    """Width and height in pixels, for a keypoint file that does not say it; else assumed from the points."""
     skeleton: str | None = None
-    """Layout of the joints, where their number does not tell."""
+    """Joint layout of a keypoint file that does not say it."""
     force: bool = False
-    """Replace a store that is there."""
+    """Overwrite what is there."""
 
     def prepare(self, progress: "Report") -> "ClipStore":
         from repose.datasets.prepare import prepare_keypoints
@@ -134,11 +134,11 @@ class PrepareSample:
     """A small store of procedural motion in the form of Human3.6M, to try everything that needs one."""
 
     out: Folder
-    """Folder for the store."""
+    """Folder for the results: the store."""
     seed: int = 0
-    """Another seed, other motion."""
+    """Seed: another one gives other motion."""
     force: bool = False
-    """Replace a store that is there."""
+    """Overwrite what is there."""
 
     def prepare(self, progress: "Report") -> "ClipStore":
         from repose.datasets.prepare import prepare_sample
@@ -182,7 +182,7 @@ class Doctor:
     store: Input
     """Folder of the store."""
     sheet: Path | None = None
-    """Where to draw the sheet (PNG); sheet.png in the store by default."""
+    """File for a sheet (PNG); sheet.png in the store unless given."""
 
     def run(self) -> None:
         from repose.datasets.doctor import examine
@@ -215,7 +215,7 @@ class Evaluate:
     store: Input
     """Folder of the store (`repose prepare`)."""
     model: str = "default"
-    """Name of packaged weights (`repose models`) or path of a checkpoint, ours or a published one."""
+    """Model: name of packaged weights (`repose models`) or path of a checkpoint, ours or a published one."""
     protocol: Literal["published", "full"] | None = None
     """As the papers score the data set, or every frame as users lift it; for models in image units the
     first, for others the second, unless given."""
@@ -224,17 +224,17 @@ class Evaluate:
     architecture: str | None = None
     """Model that a published checkpoint holds, where its tensors cannot tell."""
     root_relative: bool | None = None
-    """Whether the model was trained on joints relative to the root, where its tensors cannot tell."""
+    """Whether joints are relative to the root, where the tensors of the model cannot tell."""
     fov_deg: Annotated[float | None, tyro.conf.arg(name="fov")] = None
-    """Field of view of the cameras across the diagonal in degrees, for models of camera rays."""
+    """The camera's field of view across the diagonal, in degrees; for models of camera rays."""
     json: Path | None = None
-    """File for all numbers and the protocol in words."""
+    """File for all numbers (JSON), and the protocol in words."""
     csv: Path | None = None
     """File for all numbers, one a row."""
     latex: Path | None = None
     """File for the rows of a table: MPJPE and P-MPJPE per action."""
-    plot: Path | None = None
-    """File for a plot (PNG) of the error against the detector's confidence."""
+    figure: Path | None = None
+    """File for a figure (PNG) of the error against the detector's confidence."""
     predictions: Path | None = None
     """File (npz) for every predicted frame."""
     device: Device = "auto"
@@ -246,10 +246,10 @@ class Evaluate:
         from repose.evaluation import check_plot, evaluate, open_model
 
         import_modules(self.imports)
-        files = (self.json, self.csv, self.latex, self.plot, self.predictions)
+        files = (self.json, self.csv, self.latex, self.figure, self.predictions)
         for path in filter(None, files):
             check_file(path)
-        if self.plot:
+        if self.figure:
             check_plot()
         store = ClipStore.open(self.store)
         lifter = open_model(

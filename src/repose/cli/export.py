@@ -25,14 +25,14 @@ class Export:
     """The file to write; with --to opensim the folder."""
     to: Literal["opensim"] | None = None
     """Write the folder that OpenSim's scaling and inverse kinematics ask for."""
-    model: str = "Rajagopal2016.osim"
+    osim: str = "Rajagopal2016.osim"
     """With --to opensim: the generic model to scale, as seen from the folder. It comes with OpenSim."""
     person: int | str | None = None
-    """Write this person alone: largest, central, an id, or x,y, a point on them in the first frame."""
+    """The one person meant: largest, central, an id, or x,y, a point on them in the first frame."""
     unit: Literal["cm", "m"] | None = None
     """Unit of a BVH file, which cannot say it: centimetres unless given."""
     force: bool = False
-    """Overwrite files that are there."""
+    """Overwrite what is there."""
 
     def run(self) -> None:
         from repose.export.formats import export_opensim, export_poses
@@ -41,7 +41,7 @@ class Export:
         if self.person is not None:
             poses = [choose(poses, self.person)]
         if self.to == "opensim":
-            export = export_opensim(poses, self.out, model=self.model, force=self.force)
+            export = export_opensim(poses, self.out, model=self.osim, force=self.force)
         else:
             export = export_poses(poses, self.out, unit=self.unit, force=self.force)
         for note in export.notes:

@@ -29,7 +29,7 @@ class Estimate:
     refine: bool = False
     """Clean the motion, too, as `repose refine` does by default."""
     force: bool = False
-    """Overwrite results that are there."""
+    """Overwrite what is there."""
 
     def run(self) -> None:
         check_output(self.out, FILES, force=self.force)

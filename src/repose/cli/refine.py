@@ -35,10 +35,10 @@ class Refine:
     result: Result
     """Folder of a result, or its poses.npz."""
     out: Folder
-    """Folder for the refined result: poses.npz, poses.json, poses.csv."""
+    """Folder for the results: poses.npz, poses.json, poses.csv."""
     steps: tyro.conf.OmitArgPrefixes[RefineConfig] = field(default_factory=RefineConfig)
     force: bool = False
-    """Overwrite results that are there."""
+    """Overwrite what is there."""
 
     def run(self) -> None:
         check_output(self.out, FILES, force=self.force)
@@ -59,11 +59,11 @@ class Angles:
     result: Result
     """Folder of a result, or its poses.npz."""
     out: Annotated[Path | None, tyro.conf.arg(aliases=("-o",))] = None
-    """Folder for angles.csv and angles-PERSON.png; that of the result unless given."""
+    """Folder for the results: angles.csv, angles-PERSON.png; that of the poses unless given."""
     plot: bool = True
     """Draw the angles over time."""
     force: bool = False
-    """Overwrite files that are there."""
+    """Overwrite what is there."""
 
     def run(self) -> None:
         from repose.angles import joint_angles

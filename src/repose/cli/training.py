@@ -38,7 +38,7 @@ def train_command() -> type:
 
         config: Annotated[presets, tyro.conf.arg(name="", help="Preset to start from.")]  # type: ignore[valid-type]
         out: Folder
-        """Folder of the run: configuration, curves, checkpoints."""
+        """Folder for the results: configuration, curves, checkpoints."""
         resume: bool = False
         """Continue the run in this folder."""
         imports: Modules = ()
@@ -65,7 +65,7 @@ class Compare:
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Folders of runs. The first one's row is what the others are compared with, seed by seed."""
     json: Path | None = None
-    """Write the table to this file, too."""
+    """File for all numbers (JSON)."""
 
     def run(self) -> None:
         from repose.training.comparison import compare

@@ -29,9 +29,9 @@ class View:
     html: Path | None = None
     """Write this one page instead, which needs no server and no network."""
     source: Path | None = None
-    """The video, where it is no longer at its place."""
+    """The video that the result was made from, where it is no longer at its place."""
     picture: bool = True
-    """Put a small copy of the video into the page."""
+    """Show the frames of the video: a small copy of them is put into the page."""
     browser: bool = True
     """Open the browser; without, only its address is said."""
     host: str = "127.0.0.1"
@@ -39,7 +39,7 @@ class View:
     port: Annotated[int, Within(1, 65_535)] = 8080
     """Port to serve at; the next free one where it is taken."""
     force: bool = False
-    """Overwrite a page that is there."""
+    """Overwrite what is there."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -81,23 +81,23 @@ class Render:
     result: Result
     """Folder of a result, or its poses.npz."""
     video: Path | None = None
-    """Write this video (.mp4, .mov, .mkv), with the sound of the source."""
+    """File for a video (.mp4, .mov, .mkv), with the sound of the source."""
     sheet: Path | None = None
-    """Write this sheet (.png)."""
+    """File for a sheet (PNG)."""
     compare: Compared = None
     """A second result of the same video, or the ground truth, to be shown beside the first."""
     source: Path | None = None
     """The video that the result was made from, where it is no longer at its place."""
-    height: Annotated[int, Within(64, 4320)] = 720
-    """Of the video in pixels; a source that is lower keeps its own."""
-    frames: Annotated[tuple[int, ...], Within(0, 10**9)] = ()
+    height_px: Annotated[int, Within(64, 4320)] = 720
+    """Height of the video in pixels; a source that is lower keeps its own."""
+    sheet_frames: Annotated[tuple[int, ...], Within(0, 10**9)] = ()
     """Frames of the sheet, by number; evenly spread unless given."""
     count: Annotated[int, Within(1, 100)] = 6
     """Number of frames of the sheet."""
     picture: bool = True
-    """Draw on the frames of the source."""
+    """Show the frames of the video: the 2D joints are drawn on them."""
     force: bool = False
-    """Overwrite files that are there."""
+    """Overwrite what is there."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -113,7 +113,7 @@ class Render:
                 self.sheet,
                 compare=self.compare,
                 source=self.source,
-                frames=self.frames,
+                frames=self.sheet_frames,
                 count=self.count,
                 picture=self.picture,
                 force=self.force,
@@ -128,7 +128,7 @@ class Render:
                     self.video,
                     compare=self.compare,
                     source=self.source,
-                    height=self.height,
+                    height=self.height_px,
                     picture=self.picture,
                     force=self.force,
                     progress=bars.report,

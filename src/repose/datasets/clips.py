@@ -226,7 +226,7 @@ class Pool:
                     f"{store.path}: skeleton",
                     f"the model's, {skeleton.name}",
                     store.skeleton.name,
-                    f"Choose a preset for {store.dataset}, or let the model learn it: --skeleton "
+                    f"Choose a preset for {store.dataset}, or let the model learn it: --target-skeleton "
                     f"{store.skeleton.name}.",
                 )
             split = store.split("train")

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from repose.datasets.clips import StoreClips, StoreConfig
 from repose.errors import UserError, Within, check_ranges, expected
 from repose.files.output import stage_file
+from repose.lifting import Precision
 from repose.losses import LossWeights, projection_2d, total_loss
 from repose.models import ModelSpec, PoseModel, build, find_spec, load_checkpoint, packaged_weights
 from repose.models.checkpoint import save_checkpoint
@@ -28,6 +29,7 @@ from repose.synthetic.batch import Batch
 from repose.synthetic.motions import SyntheticClips, SyntheticConfig
 from repose.training.logging import SHOWN_EVERY, TrainingLog, import_wandb
 from repose.training.run_folder import (
+    FABRIC_PRECISION,
     STATE,
     as_json,
     check_folder,
@@ -48,16 +50,16 @@ class TrainConfig:
     """Everything that a run depends on. Each run saves it in its folder."""
 
     model: str = "frameformer"
-    """Name of a registered model (`repose models`): for motion, one that takes camera rays; for a store,
+    """Model: name of a registered one (`repose models`), for motion, one that takes camera rays; for a store,
     any other."""
     initial: Path | None = None
     """Checkpoint of this model to start from, or the name of packaged weights (`default`)."""
     frames: Annotated[int | None, Within(1, 10_000)] = None
     """Frames of a window, where they are to differ from the model's."""
-    skeleton: str | None = None
+    skeleton: Annotated[str | None, tyro.conf.arg(name="target-skeleton")] = None
     """Skeleton to learn, where it is to differ from the model's."""
     root_relative: bool | None = None
-    """Learn joints relative to the root, where this is to differ from the model's."""
+    """Whether joints are relative to the root, where this is to differ from the model's."""
     data: tyro.conf.AvoidSubcommands[SyntheticConfig | StoreConfig] = field(default_factory=SyntheticConfig)
     losses: LossWeights = field(default_factory=LossWeights)
     steps: Annotated[int, Within(1, 10**9)] = 10_000
@@ -86,6 +88,7 @@ class TrainConfig:
     clip_norm: Annotated[float | None, Within(0, 1e6)] = 1.0
     """Largest norm of the gradient."""
     seed: Annotated[int, Within(0, 2**32 - 1)] = 0
+    """Seed: another one gives other weights to begin with, and other batches."""
     validate_every: Annotated[int, Within(1, 10**9)] = 500
     """Steps, or epochs where these are given."""
     save_every: Annotated[int, Within(1, 10**9)] = 200
@@ -93,7 +96,8 @@ class TrainConfig:
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: Annotated[int, Within(1, 1024)] = 1
     nodes: Annotated[int, Within(1, 1024)] = 1
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    precision: Precision = "float32"
+    """Numbers to compute with; sums and weights stay float32 with bfloat16."""
     recompute: bool = False
     """Take less memory by computing some of the forward pass again (DSTformer alone; same results)."""
     workers: Annotated[int, Within(0, 256)] = 1
@@ -234,7 +238,7 @@ def choose_devices(config: TrainConfig) -> "Fabric":
             accelerator=config.accelerator,
             devices=config.devices,
             num_nodes=config.nodes,
-            precision=config.precision,
+            precision=FABRIC_PRECISION[config.precision],
             strategy="ddp" if config.devices * config.nodes > 1 else "auto",
         )
     except (RuntimeError, ValueError) as error:

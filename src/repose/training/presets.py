@@ -56,7 +56,7 @@ PRESETS: dict[str, TrainConfig] = {
         losses=_MOTION,
         steps=37_500,
         batch=24,
-        precision="bf16-mixed",
+        precision="bfloat16",
     ),
     # Procedural motion alone, a minute on a laptop: to try the command, and for the tests.
     "tiny": TrainConfig(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 import torch
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 STATE = "state.pt"
 CONFIG = "config.json"
+FABRIC_PRECISION: dict[str, Literal["32-true", "bf16-mixed"]] = {
+    "float32": "32-true",
+    "bfloat16": "bf16-mixed",
+}
+"""What Lightning Fabric calls the precisions of `TrainConfig`."""
 SCORES = "validation.jsonl"
 
 FREE = {"accelerator", "devices", "nodes", "workers", "save_every", "wandb"}
@@ -65,7 +70,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not (folder / CONFIG).is_file():
         expected(str(folder), f"the folder of a run, with its {CONFIG}", "none")
     run: _Run = decode(str(folder / CONFIG), (folder / CONFIG).read_bytes(), _Run)
-    return flatten(run.config)
+    config = flatten(run.config)
+    former = {fabric: ours for ours, fabric in FABRIC_PRECISION.items()}
+    if config.get("precision") in former:  # as version 0.1 wrote it
+        config["precision"] = former[config["precision"]]
+    return config
 
 
 class _Run(Struct):
