@@ -5,19 +5,15 @@ Those that know a format take the file apart, change a value, a key or an array,
 so that what is wrong reaches beyond the first lines of the parser; the others change bytes or words.
 """
 
-import io
 import json
-import pickle
 import re
 import struct
 import warnings
-import zipfile
 from collections.abc import Callable
 from random import Random
 from typing import Any
 
 import numpy as np
-import torch
 
 Mutator = Callable[[Random, bytes], bytes]
 
@@ -129,11 +125,45 @@ def of_text(rng: Random, data: bytes) -> bytes:
     return text.encode("utf-8", "surrogatepass" if "\ud800" in text else "surrogateescape")
 
 
+def of_table(separator: str) -> Mutator:
+    """Cells of a table replaced, exchanged and empty; rows and columns doubled, exchanged and gone."""
+
+    def change(rng: Random, data: bytes) -> bytes:
+        rows = [line.split(separator) for line in data.decode().splitlines()]
+        for _ in range(rng.choice((1, 1, 1, 2, 3))):
+            at, other = rng.randrange(len(rows)), rng.randrange(len(rows))
+            row = rows[at]
+            cell = rng.randrange(len(row))
+            match rng.randrange(10):
+                case 0 | 1 | 2 | 3:
+                    row[cell] = rng.choice((*WORDS, *TEXTS))
+                case 4:
+                    row[cell] = ""
+                case 5:
+                    width = rng.choice((1, 3, len(row)))
+                    row[cell : cell + width] = rows[other][cell : cell + width]
+                case 6:
+                    rows[at], rows[other] = rows[other], rows[at]
+                case 7:
+                    rows[at:at] = [row] * rng.choice((1, 50))
+                case 8:
+                    del rows[at : rng.choice((at + 1, len(rows)))]
+                case _:
+                    for line in rows:
+                        line[cell : cell + 1] = rng.choice(([], line[cell : cell + 1] * 2))
+            if not rows or not all(rows):
+                break
+        text = rng.choice(("\n", "\n", "\n", "\r\n")).join(separator.join(row) for row in rows) + "\n"
+        return text.encode("utf-8", "replace")
+
+    return change
+
+
 def of_json(rng: Random, data: bytes) -> bytes:
     tree = json.loads(data)
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
-        tree = _changed(rng, tree)
-    return _json(tree).encode()
+        tree = changed_tree(rng, tree)
+    return to_json(tree).encode()
 
 
 def of_json_lines(rng: Random, data: bytes) -> bytes:
@@ -143,80 +173,7 @@ def of_json_lines(rng: Random, data: bytes) -> bytes:
     return b"\n".join(lines) + b"\n" * rng.randrange(2)
 
 
-def of_pickle(rng: Random, data: bytes) -> bytes:
-    """Its values, then written in any protocol."""
-    tree = _changed(rng, pickle.loads(data))
-    return pickle.dumps(tree, rng.randrange(2, pickle.HIGHEST_PROTOCOL + 1))
-
-
-def of_npz(rng: Random, data: bytes) -> bytes:
-    """Its arrays: values, shapes, types, headers; arrays that are gone, renamed and copied."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    for _ in range(rng.choice((1, 1, 1, 2))):
-        name = rng.choice(list(members))
-        match rng.randrange(10):
-            case 0:
-                del members[name]
-            case 1:
-                members[rng.choice((*members, "a.npy", "../a.npy", "about", "²"))] = members.pop(name)
-            case 2:
-                members[rng.choice((*members, "more.npy"))] = members[name]
-            case _:
-                members[name] = of_npy(rng, members[name])
-        if not members:
-            break
-    buffer = io.BytesIO()
-    method = rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
-    with zipfile.ZipFile(buffer, "w", method) as archive:
-        for name, content in members.items():
-            archive.writestr(zipfile.ZipInfo(name), content, method)
-    return buffer.getvalue()
-
-
-def of_npy(rng: Random, data: bytes) -> bytes:
-    if rng.random() < 0.25:
-        return _other_header(rng, data)
-    array = np.load(io.BytesIO(data), allow_pickle=True)
-    if array.dtype.hasobject and array.shape == ():  # a dictionary, as data sets have it
-        tree = np.empty((), dtype=object)
-        tree[()] = _changed(rng, array.item())
-        return _npy(tree)
-    return _npy(_other_array(rng, array))
-
-
-def of_safetensors(rng: Random, data: bytes) -> bytes:
-    """Its header, in which the description of the model is a text of JSON."""
-    size = int.from_bytes(data[:8], "little")
-    header = _json(_changed(rng, json.loads(data[8 : 8 + size]))).encode()
-    announced = len(header) if rng.random() < 0.95 else rng.choice((0, 10**9, 2**63, 2**64 - 1))
-    return announced.to_bytes(8, "little") + header + data[8 + size :]
-
-
-def of_torch(rng: Random, data: bytes) -> bytes:
-    tree = torch.load(io.BytesIO(data), weights_only=False)
-    tree = _changed(rng, _convert(tree, torch.Tensor, lambda tensor: tensor.numpy()))
-    buffer = io.BytesIO()
-    torch.save(_convert(tree, np.ndarray, _tensor), buffer)
-    return buffer.getvalue()
-
-
-def _tensor(array: np.ndarray) -> Any:
-    try:
-        return torch.from_numpy(array.copy())
-    except (TypeError, ValueError):
-        return array
-
-
-def _convert(tree: Any, kind: type, convert: Callable[[Any], Any]) -> Any:
-    if isinstance(tree, dict):
-        return {key: _convert(value, kind, convert) for key, value in tree.items()}
-    if isinstance(tree, list):
-        return [_convert(value, kind, convert) for value in tree]
-    return convert(tree) if isinstance(tree, kind) else tree
-
-
-def _json(tree: Any) -> str:
+def to_json(tree: Any) -> str:
     raw: list[str] = []
 
     def default(value: Any) -> str:
@@ -229,7 +186,7 @@ def _json(tree: Any) -> str:
     return text
 
 
-def _changed(rng: Random, tree: Any) -> Any:
+def changed_tree(rng: Random, tree: Any) -> Any:
     """The tree with one node changed; deep nodes are as likely as shallow ones."""
     holder: Any = [tree]
     container, key = holder, 0
@@ -276,9 +233,9 @@ def _other_length(rng: Random, container: list[Any], at: int) -> None:
 
 def _other_value(rng: Random, value: Any) -> Any:
     if isinstance(value, np.ndarray) and rng.random() < 0.85:
-        return _other_array(rng, value)
+        return changed_array(rng, value)
     if isinstance(value, str) and rng.random() < 0.9 and value.startswith("{"):
-        return _json(_changed(rng, json.loads(value)))
+        return to_json(changed_tree(rng, json.loads(value)))
     if isinstance(value, int | float) and rng.random() < 0.6:
         near = (value + 1, value - 1, -value, value * 1000, value / 1000, [value], str(value))
         return rng.choice((*NUMBERS, *near))
@@ -297,7 +254,7 @@ def _other_value(rng: Random, value: Any) -> Any:
             return Raw(rng.choice(RAW))
 
 
-def _other_array(rng: Random, array: np.ndarray) -> np.ndarray:
+def changed_array(rng: Random, array: np.ndarray) -> np.ndarray:
     """Nasty numbers in it; parts, other axes, other types of it."""
     match rng.randrange(8):
         case 0 | 1 | 2 if array.size:
@@ -335,7 +292,7 @@ def _other_array(rng: Random, array: np.ndarray) -> np.ndarray:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else _json(value)
+    return value if isinstance(value, str) else to_json(value)
 
 
 def _put(flat: np.ndarray, run: slice, number: Any) -> None:
@@ -345,28 +302,3 @@ def _put(flat: np.ndarray, run: slice, number: Any) -> None:
             flat[run] = number
         except (OverflowError, ValueError, TypeError):
             flat[run] = np.zeros((), flat.dtype)
-
-
-def _npy(array: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.lib.format.write_array(buffer, np.asarray(array), allow_pickle=True)
-    return buffer.getvalue()
-
-
-def _other_header(rng: Random, data: bytes) -> bytes:
-    """The `.npy` with another shape, type, order or version in its header."""
-    size = int.from_bytes(data[8:10], "little")
-    header, body = data[10 : 10 + size].decode("latin1"), data[10 + size :]
-    match rng.randrange(5):
-        case 0 | 1:
-            shape = rng.choice(SHAPES).replace("10**9", "1000000000")
-            header = re.sub(r"'shape': \([^)]*\)", lambda _: f"'shape': {shape}", header)
-        case 2:
-            kind = rng.choice(DTYPES)
-            header = re.sub(r"'descr': '[^']*'", lambda _: f"'descr': {kind!r}", header)
-        case 3:
-            header = of_text(rng, header.encode()).decode("utf-8", "replace")
-        case _:
-            return bytes((*data[:6], rng.choice((0, 1, 2, 3, 4, 255)), rng.choice((0, 9)), *data[8:]))
-    coded = header.encode("latin1", "replace")[: 2**16 - 1]
-    return data[:8] + len(coded).to_bytes(2, "little") + coded + body

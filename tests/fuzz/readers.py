@@ -1,47 +1,18 @@
-"""Every reader: sound files to damage, and what is done with a file that it accepts.
-
-What comes out of a reader goes where users send it (lifting, refining, exporting, tables, the page), because
-a number that was let in does its damage there. Only one of the ways is taken for each file, by its content.
-"""
+"""Every reader: sound files to damage, and what is done with a file that it accepts (`uses`)."""
 
 import tempfile
 from collections.abc import Callable, Iterable
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
-import torch
 
-from repose.angles import joint_angles
-from repose.cli.poses import summarise
-from repose.cli.refine import summarise_refined
-from repose.datasets.doctor import examine
-from repose.datasets.prepare import prepare_human36m, prepare_mpi_inf_3dhp
-from repose.datasets.store import ClipStore
-from repose.evaluation.video_benchmark import benchmark_video
-from repose.export.angles import write_angles
-from repose.export.formats import export_opensim, export_poses
-from repose.export.results import read_poses, write_poses
-from repose.fitting import refine
-from repose.keypoints.reader import holds_keypoints, read_keypoints
-from repose.lifting import Lifter
-from repose.mocap.bvh import read_bvh
-from repose.mocap.recordings import read_mocap, resample, split_at_jumps
-from repose.models import load_checkpoint
-from repose.pose import Pose3D
-from repose.tracking.swaps import undo_swaps
-from repose.training.comparison import compare
-from repose.training.run_folder import restore
-from repose.video import Seeker, open_video
-from repose.viewer.page import write_page
+from repose.datasets.prepare import prepare_human36m
 
-from . import mutation, planted, seeds
+from . import containers, mutation, planted, uses
+from .seeds import datasets, keypoints, mocap, models, packing, results, videos
 
-Use = Callable[[Path], None]
 Seed = tuple[mutation.Mutator, Callable[[], bytes]]
 
 
@@ -51,7 +22,7 @@ class Reader:
     """Name of the damaged file in its folder."""
     seeds: tuple[Seed, ...]
     """Sound files, and who damages them."""
-    use: Use
+    use: uses.Use
     """Reads the damaged file and works with what it holds."""
     beside: Callable[[Path], None] = lambda folder: None
     """Writes what else has to be in the folder."""
@@ -65,140 +36,37 @@ class Reader:
         return path
 
 
-# What is done with what was read ----------------------------------------------------------------------------
-
-
-def _keypoints(path: Path) -> None:
-    holds_keypoints(path)
-    tracks = read_keypoints(path)
-    for track in tracks[:3]:
-        repaired, _ = undo_swaps(track)
-        Lifter(seeds.model(), device="cpu").lift(repaired)
-
-
-def _keypoint_folder(path: Path) -> None:
-    _keypoints(path.parent)
-
-
-def _result(path: Path) -> None:
-    poses = read_poses(path)
-    summarise(poses)
-    ways = (_refined, _angles, _page, _opensim, *(partial(_exported, suffix) for suffix in _SUFFIXES))
-    with tempfile.TemporaryDirectory() as out:
-        ways[crc32(path.read_bytes()) % len(ways)](poses, Path(out))
-
-
-_SUFFIXES = (".bvh", ".glb", ".trc", ".csv", ".json", ".c3d", ".usda", ".parquet")
-
-
-def _exported(suffix: str, poses: list[Pose3D], out: Path) -> None:
-    export_poses(poses, out / f"walk{suffix}")
-
-
-def _refined(poses: list[Pose3D], out: Path) -> None:
-    poses = refine(poses)
-    summarise_refined(poses)
-    write_poses(poses, out / "refined")
-
-
-def _angles(poses: list[Pose3D], out: Path) -> None:
-    write_angles([joint_angles(pose) for pose in poses], out / "angles", plot=False)
-
-
-def _page(poses: list[Pose3D], out: Path) -> None:
-    write_page(poses, out / "page.html", picture=False)
-
-
-def _opensim(poses: list[Pose3D], out: Path) -> None:
-    export_opensim(poses, out / "opensim")
-
-
-def _bvh(path: Path) -> None:
-    read_bvh(path)
-    _mocap(path)
-
-
-def _mocap(path: Path) -> None:
-    for clip in read_mocap(path):
-        split_at_jumps(clip)
-        resample(clip, 30.0)
-
-
-def _mocap_folder(path: Path) -> None:
-    _mocap(path.parent)
-
-
-def _prepared(prepare: Callable[..., ClipStore], *beside: str) -> Use:
-    def use(path: Path) -> None:
-        others = [path.parent / name for name in beside] or [None]
-        examine(prepare(path, *others, path.parent / "out"))
-
-    return use
-
-
-def _prepared_mpi(path: Path) -> None:
-    examine(prepare_mpi_inf_3dhp(path, path.parent / "out"))
-
-
-def _prepared_mat(path: Path) -> None:
-    examine(prepare_mpi_inf_3dhp(path.parents[2], path.parents[2] / "out"))
-
-
-def _store(path: Path) -> None:
-    folder = next(parent for parent in path.parents if parent.name == "store")
-    store = ClipStore.open(folder)
-    examine(store)
-    for split in store.splits.values():
-        for window in split.windows(9, 3)[:50]:
-            split.cut("keypoints_norm", window, 9)
-
-
-def _checkpoint(path: Path) -> None:
-    Lifter(load_checkpoint(path), device="cpu").lift(seeds.track())
-
-
-def _state(path: Path) -> None:
-    model = seeds.model()
-    restore(path, model, torch.optim.AdamW(model.parameters()))
-
-
-def _run_folder(path: Path) -> None:
-    compare([path.parent])
-
-
-def _benchmark(path: Path) -> None:
-    benchmark_video(path.parent, [Lifter(seeds.model(), device="cpu")], keypoints="stored")
-
-
-def _video(path: Path) -> None:
-    video = open_video(path)
-    for _ in islice(video, 40):
-        pass
-    with closing(Seeker(video)) as seeker:
-        seeker.at(0.1)
-        seeker.at(0.0)
-
-
-# The readers ------------------------------------------------------------------------------------------------
-
-
 def _write(name: str, make: Callable[[], bytes]) -> Callable[[Path], None]:
     return lambda folder: (folder / name).write_bytes(make()) and None
 
 
 def _frames(folder: Path) -> None:
     for frame in range(1, 3):
-        (folder / f"run_{frame:06d}_keypoints.json").write_bytes(seeds.openpose_frame(frame))
+        (folder / f"run_{frame:06d}_keypoints.json").write_bytes(keypoints.openpose_frame(frame))
+
+
+def _labels(folder: Path) -> None:
+    (folder / "labels").mkdir()
+    for frame in range(1, 4):
+        (folder / "labels" / f"clip_{frame}.txt").write_bytes(keypoints.label(frame))
+
+
+def _covered(folder: Path) -> None:
+    (folder / "gt_one.npz").write_bytes(datasets.benchmark_truth())
+    (folder / "mediapipe_a_occluded.npz").write_bytes(datasets.mediapipe_arrays())
 
 
 def _in_store(file: str, mutator: mutation.Mutator) -> Reader:
     def make() -> bytes:
         with tempfile.TemporaryDirectory() as folder:
-            seeds.store(Path(folder) / "store")
+            datasets.store(Path(folder) / "store")
             return (Path(folder) / file).read_bytes()
 
     return Reader(
-        file, ((mutator, make), (mutation.of_bytes, make)), _store, lambda f: seeds.store(f / "store")
+        file,
+        ((mutator, make), (mutation.of_bytes, make)),
+        uses.use_store,
+        lambda f: datasets.store(f / "store"),
     )
 
 
@@ -212,8 +80,8 @@ def _videos() -> Iterable[tuple[str, Reader]]:
         (".mp4", "libx264", 2), (".mov", "mpeg4", 0), (".mkv", "libx264", 2), (".avi", "mpeg4", 0),
         (".webm", "libvpx", 0),
     ):  # fmt: skip
-        make = partial(seeds.quietly, partial(seeds.video, suffix, codec, b_frames))
-        yield f"video-{suffix[1:]}", Reader(f"clip{suffix}", ((mutation.of_bytes, make),), _video)
+        make = partial(packing.quietly, partial(videos.video, suffix, codec, b_frames))
+        yield f"video-{suffix[1:]}", Reader(f"clip{suffix}", ((mutation.of_bytes, make),), uses.use_video)
 
 
 READERS: dict[str, Reader] = {
@@ -221,107 +89,174 @@ READERS: dict[str, Reader] = {
         "keypoints.json",
         _seeds(
             mutation.of_json,
-            seeds.alphapose,
-            seeds.alphapose_cmu,
-            lambda: seeds.dumped(seeds.coco_rows("coco-17")),
-            lambda: seeds.dumped(seeds.coco_rows("mediapipe-33", track_id=2)),
-            seeds.coco_annotations,
-            seeds.mmpose,
-            seeds.openpose_frame,
-            seeds.ultralytics,
+            keypoints.alphapose,
+            keypoints.alphapose_cmu,
+            lambda: packing.dumped(keypoints.coco_rows("coco-17")),
+            lambda: packing.dumped(keypoints.coco_rows("mediapipe-33", track_id=2)),
+            keypoints.coco_annotations,
+            keypoints.mmpose,
+            keypoints.openpose_frame,
+            keypoints.ultralytics,
         ),
-        _keypoints,
+        uses.lift_keypoints,
     ),
     "keypoints-folder": Reader(
-        "run_000000_keypoints.json", _seeds(mutation.of_json, seeds.openpose_frame), _keypoint_folder, _frames
+        "run_000000_keypoints.json",
+        _seeds(mutation.of_json, keypoints.openpose_frame),
+        uses.lift_keypoint_folder,
+        _frames,
+    ),
+    "keypoints-frames": Reader(
+        "000000.json",
+        _seeds(mutation.of_json, keypoints.mmpose_frame),
+        uses.lift_keypoint_folder,
+        _write("000001.json", partial(keypoints.mmpose_frame, 1)),
     ),
     "keypoints-npz": Reader(
         "keypoints.npz",
         _seeds(
-            mutation.of_npz,
-            lambda: seeds.npz(**seeds.keypoint_arrays()),
-            lambda: seeds.npz(points=np.stack([seeds.person("coco-17"), seeds.person("coco-17", 90.0)])),
-            seeds.videopose_custom,
+            containers.of_npz,
+            lambda: packing.npz(**keypoints.keypoint_arrays()),
+            lambda: packing.npz(
+                points=np.stack([keypoints.person("coco-17"), keypoints.person("coco-17", 90.0)])
+            ),
+            keypoints.videopose_custom,
         ),
-        _keypoints,
+        uses.lift_keypoints,
     ),
     "keypoints-npy": Reader(
-        "keypoints.npy", _seeds(mutation.of_npy, lambda: seeds.npy(seeds.person("h36m-17"))), _keypoints
+        "keypoints.npy",
+        _seeds(containers.of_npy, lambda: packing.npy(keypoints.person("h36m-17"))),
+        uses.lift_keypoints,
+    ),
+    "keypoints-table": Reader(
+        "keypoints.csv",
+        _seeds(
+            mutation.of_table(","),
+            partial(keypoints.deeplabcut, 1),
+            partial(keypoints.deeplabcut, 2),
+            keypoints.sleap_csv,
+        ),
+        uses.lift_keypoints,
+    ),
+    "keypoints-trc": Reader(
+        "walk_px.trc", _seeds(mutation.of_table("\t"), keypoints.sports2d), uses.lift_keypoints
+    ),
+    "keypoints-h5": Reader(
+        "walk.analysis.h5", _seeds(containers.of_h5, keypoints.sleap_h5), uses.lift_keypoints
+    ),
+    "keypoints-labels": Reader(
+        "labels/clip_0.txt",
+        _seeds(mutation.of_table(" "), partial(keypoints.label, 0)),
+        uses.lift_labels,
+        _labels,
     ),
     "result": Reader(
         "poses.npz",
         _seeds(
-            mutation.of_npz,
-            lambda: seeds.result(seeds.pose()),
-            lambda: seeds.result(seeds.pose(), seeds.pose(3)),
-            lambda: seeds.result(seeds.refined()),
+            containers.of_npz,
+            lambda: results.result(results.pose()),
+            lambda: results.result(results.pose(), results.pose(3)),
+            lambda: results.result(results.refined()),
         ),
-        _result,
+        uses.use_result,
     ),
-    "bvh": Reader("walk.bvh", _seeds(mutation.of_text, seeds.bvh, seeds.own_bvh), _bvh),
+    "bvh": Reader("walk.bvh", _seeds(mutation.of_text, mocap.bvh, mocap.own_bvh), uses.use_bvh),
     "asf": Reader(
-        "01.asf", _seeds(mutation.of_text, seeds.asf), _mocap_folder, _write("01_01.amc", seeds.amc)
+        "01.asf", _seeds(mutation.of_text, mocap.asf), uses.use_mocap_folder, _write("01_01.amc", mocap.amc)
     ),
-    "amc": Reader("01_01.amc", _seeds(mutation.of_text, seeds.amc), _mocap, _write("01.asf", seeds.asf)),
+    "amc": Reader(
+        "01_01.amc", _seeds(mutation.of_text, mocap.amc), uses.use_mocap, _write("01.asf", mocap.asf)
+    ),
     "mocap-npz": Reader(
         "walk.npz",
-        _seeds(mutation.of_npz, lambda: seeds.npz(joints_m=seeds.pose().joints_m[..., [0, 2, 1]], fps=60.0)),
-        _mocap,
+        _seeds(containers.of_npz, mocap.joints_npz),
+        uses.use_mocap,
+    ),
+    "ui-prmd": Reader("markers.npz", _seeds(containers.of_npz, mocap.ui_prmd), uses.use_mocap),
+    "mocap-trc": Reader("walk.trc", _seeds(mutation.of_table("\t"), mocap.trc), uses.use_mocap),
+    "c3d": Reader("walk.c3d", ((mutation.of_bytes, mocap.c3d),), uses.use_mocap),
+    "joint-map": Reader(
+        "map.json",
+        _seeds(mutation.of_json, mocap.joint_map),
+        uses.use_joint_map,
+        _write("walk.bvh", mocap.bvh),
     ),
     "human36m-pickle": Reader(
-        "h36m.pkl", _seeds(mutation.of_pickle, seeds.human36m), _prepared(prepare_human36m)
+        "h36m.pkl", _seeds(containers.of_pickle, datasets.human36m), uses.preparing(prepare_human36m)
     ),
     "human36m-3d": Reader(
         "data_3d_h36m.npz",
-        _seeds(mutation.of_npz, seeds.videopose_3d),
-        _prepared(prepare_human36m, "data_2d.npz"),
-        _write("data_2d.npz", seeds.videopose_2d),
+        _seeds(containers.of_npz, datasets.videopose_3d),
+        uses.preparing(prepare_human36m, "data_2d.npz"),
+        _write("data_2d.npz", datasets.videopose_2d),
     ),
     "human36m-2d": Reader(
         "data_2d_h36m.npz",
-        _seeds(mutation.of_npz, seeds.videopose_2d),
-        _prepared(prepare_human36m, "data_3d.npz"),
-        _write("data_3d.npz", seeds.videopose_3d),
+        _seeds(containers.of_npz, datasets.videopose_2d),
+        uses.preparing(prepare_human36m, "data_3d.npz"),
+        _write("data_3d.npz", datasets.videopose_3d),
     ),
     "mpi-inf-3dhp": Reader(
         "data_3dhp.npz",
-        _seeds(mutation.of_npz, partial(seeds.mpi_inf_3dhp, "train"), partial(seeds.mpi_inf_3dhp, "test")),
-        _prepared_mpi,
+        _seeds(
+            containers.of_npz, partial(datasets.mpi_inf_3dhp, "train"), partial(datasets.mpi_inf_3dhp, "test")
+        ),
+        uses.prepare_mpi,
     ),
-    "mpi-inf-3dhp-mat": Reader("S3/Seq2/annot.mat", ((mutation.of_bytes, seeds.mat),), _prepared_mat),
+    "mpi-inf-3dhp-mat": Reader(
+        "S3/Seq2/annot.mat", ((mutation.of_bytes, datasets.mat),), uses.prepare_original_mpi
+    ),
+    "mpi-inf-3dhp-h5": Reader(
+        "TS1/annot_data.mat", _seeds(containers.of_h5, datasets.mpi_test), uses.prepare_test_mpi
+    ),
     "benchmark-truth": Reader(
         "gt_one.npz",
-        _seeds(mutation.of_npz, seeds.benchmark_truth),
-        _benchmark,
-        _write("mediapipe_a.npz", seeds.mediapipe_arrays),
+        _seeds(containers.of_npz, datasets.benchmark_truth),
+        uses.use_benchmark,
+        _write("mediapipe_a.npz", datasets.mediapipe_arrays),
     ),
     "benchmark-stored": Reader(
         "mediapipe_a.npz",
-        _seeds(mutation.of_npz, seeds.mediapipe_arrays),
-        _benchmark,
-        _write("gt_one.npz", seeds.benchmark_truth),
+        _seeds(containers.of_npz, datasets.mediapipe_arrays),
+        uses.use_benchmark,
+        _write("gt_one.npz", datasets.benchmark_truth),
+    ),
+    "benchmark-hidden": Reader(
+        "a_occlusion.npz",
+        _seeds(containers.of_npz, datasets.hidden_joints),
+        uses.use_benchmark,
+        _covered,
     ),
     "store-manifest": _in_store("store/manifest.json", mutation.of_json),
-    "store-array": _in_store("store/test/keypoints_norm.npy", mutation.of_npy),
+    "store-array": _in_store("store/test/keypoints_norm.npy", containers.of_npy),
     "safetensors": Reader(
-        "model.safetensors", _seeds(mutation.of_safetensors, seeds.safetensors), _checkpoint
+        "model.safetensors",
+        _seeds(containers.of_safetensors, models.foreign_safetensors, models.safetensors),
+        uses.use_checkpoint,
     ),
-    "torch": Reader("model.bin", _seeds(mutation.of_torch, seeds.torch_checkpoint), _checkpoint),
+    "torch": Reader(
+        "model.bin",
+        _seeds(containers.of_torch, models.torch_checkpoint, models.published_checkpoint),
+        uses.use_checkpoint,
+    ),
     "torch-legacy": Reader(
-        "model.pth", ((mutation.of_bytes, partial(seeds.torch_checkpoint, legacy=True)),), _checkpoint
+        "model.pth",
+        ((mutation.of_bytes, partial(models.torch_checkpoint, legacy=True)),),
+        uses.use_checkpoint,
     ),
-    "run-state": Reader("state.pt", _seeds(mutation.of_torch, seeds.state), _state),
+    "run-state": Reader("state.pt", _seeds(containers.of_torch, models.state), uses.use_state),
     "run-config": Reader(
         "config.json",
-        _seeds(mutation.of_json, seeds.run_config),
-        _run_folder,
-        _write("validation.jsonl", seeds.run_scores),
+        _seeds(mutation.of_json, models.run_config),
+        uses.use_run_folder,
+        _write("validation.jsonl", models.run_scores),
     ),
     "run-scores": Reader(
         "validation.jsonl",
-        _seeds(mutation.of_json_lines, seeds.run_scores),
-        _run_folder,
-        _write("config.json", seeds.run_config),
+        _seeds(mutation.of_json_lines, models.run_scores),
+        uses.use_run_folder,
+        _write("config.json", models.run_config),
     ),
     **dict(_videos()),
 }

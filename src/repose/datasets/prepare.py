@@ -1,7 +1,7 @@
 """From published files and motion capture to a clip store."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ from repose.datasets.keypoint_files import read_keypoint_files
 from repose.datasets.mpi_inf_3dhp import read_mpi_inf_3dhp
 from repose.datasets.projected import ProjectionConfig, make_sample, read_projected_mocap
 from repose.datasets.source import Source
-from repose.datasets.store import ClipStore, Progress, StoreInfo, check_place, write_store
+from repose.datasets.store import ClipStore, Progress, Recording, StoreInfo, check_place, write_store
 from repose.datasets.videopose import read_videopose
+from repose.errors import reading
 from repose.files.pickles import npz_keys
 
 
@@ -96,7 +97,7 @@ def prepare_keypoints(
             files, fps=fps, image_size=image_size, skeleton=skeleton, progress=progress
         )
 
-    return _prepare("keypoints", map(Path, files), read, out, force, progress)
+    return _prepare("keypoints", [Path(file) for file in files], read, out, force, progress)
 
 
 def prepare_sample(
@@ -111,7 +112,7 @@ def prepare_sample(
 
 def _prepare(
     command: str,
-    files: Iterable[Path],
+    files: Sequence[Path],
     read: Callable[[], Source],
     out: str | Path,
     force: bool,
@@ -128,7 +129,14 @@ def _prepare(
         made_by={"repose": version("repose3d"), "command": f"repose prepare {command}"},
         notes=source.notes,
     )
-    return write_store(out, info, source.splits, force=force)
+    splits = {name: _reading(files, source, recordings) for name, recordings in source.splits.items()}
+    return write_store(out, info, splits, force=force)
+
+
+def _reading(files: Sequence[Path], source: Source, recordings: Iterator[Recording]) -> Iterator[Recording]:
+    """The recordings; they are made one by one, and so are read outside of what opened their files."""
+    with reading(files[0] if files else source.dataset, f"the data set {source.dataset}"):
+        yield from recordings
 
 
 def _describe(path: Path, progress: Progress | None) -> dict[str, Any]:

@@ -312,6 +312,7 @@ def _in_store_units(recording: Recording, kind: Target | None) -> dict[str, np.n
     size = recording.image_size
 
     def in_picture(array: np.ndarray, unit: float) -> np.ndarray:
+        array = array.astype(np.result_type(array, np.float32), copy=False)  # whole numbers would overflow
         out = np.empty(array.shape, np.float32)
         out[..., :2] = to_screen(array[..., :2], size)
         out[..., 2] = array[..., 2] * unit

@@ -6,6 +6,7 @@ has the bytes that its shape asks for, and an archive does not unpack to many ti
 
 import math
 import zipfile
+from contextlib import suppress
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
@@ -112,7 +113,12 @@ def read_header(name: str, file: Any, size: int, *, objects: bool = False) -> He
     if version not in ((1, 0), (2, 0), (3, 0)):
         expected(name, "version 1, 2 or 3 of NumPy's format", f"{version[0]}.{version[1]}")
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(file)
+    header = None
+    with suppress(MemoryError, RecursionError):  # what Python's parser makes of a thousand brackets
+        header = read(file)
+    if header is None:
+        expected(name, "a header as NumPy writes it", "one that is nested too deep", _AGAIN)
+    shape, fortran, dtype = header
     if any(isinstance(side, bool) or side < 0 for side in shape):
         expected(name, "a shape of whole numbers", shape)
     there = size - file.tell()

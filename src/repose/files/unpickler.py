@@ -1,5 +1,6 @@
 """Pickles within bounds: what a few bytes of one ask for is not a billion steps, nor gigabytes."""
 
+import mmap
 import pickle
 import zipfile
 from collections.abc import Callable
@@ -69,8 +70,10 @@ def check_torch_file(path: Path) -> None:
         start = file.read(4)
         file.seek(0)
         if start != b"PK\x03\x04":
-            for _ in range(_LEGACY_PARTS):
-                _Rehearsal(file).load()
+            # A mapped file gives what there is; another one makes room first for what a pickle asks for.
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+                for _ in range(_LEGACY_PARTS):
+                    _Rehearsal(mapped).load()
             return
         with zipfile.ZipFile(file) as archive:
             check_archive(str(path), archive, path.stat().st_size)

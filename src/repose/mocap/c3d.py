@@ -63,6 +63,8 @@ def _words(path: Path, data: bytes) -> dict[str, list[str]]:
         elif kind == -1 and 1 <= dimensions <= 2:
             size, *many = data[at + 4 : at + 4 + dimensions]
             body = at + 4 + dimensions
+            if step and body + size * (many[0] if many else 1) > at + step:
+                expected(str(path), f"the words of POINT:{name} before the next parameter", "more of them")
             cells = [data[body + size * i : body + size * (i + 1)] for i in range(many[0] if many else 1)]
             found.append((group, name, [cell.decode(errors="replace").strip("\0 ") for cell in cells]))
         if not step:

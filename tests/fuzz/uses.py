@@ -1,0 +1,169 @@
+"""What is done with a file that is read.
+
+What comes out of a reader goes where users send it (lifting, refining, exporting, tables, the page), because
+a number that was let in does its damage there. Only one of the ways is taken for each file, by its content.
+"""
+
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from zlib import crc32
+
+import torch
+
+from repose.angles import joint_angles
+from repose.cli.poses import summarise
+from repose.cli.refine import summarise_refined
+from repose.datasets.doctor import examine
+from repose.datasets.prepare import prepare_mpi_inf_3dhp
+from repose.datasets.store import ClipStore
+from repose.evaluation.video_benchmark import benchmark_video
+from repose.export.angles import write_angles
+from repose.export.formats import export_opensim, export_poses
+from repose.export.results import read_poses, write_poses
+from repose.fitting import refine
+from repose.keypoints.reader import holds_keypoints, read_keypoints
+from repose.lifting import Lifter
+from repose.mocap.bvh import read_bvh
+from repose.mocap.recordings import read_mocap, resample, split_at_jumps
+from repose.models import load_checkpoint
+from repose.pose import Pose3D
+from repose.tracking.swaps import undo_swaps
+from repose.training.comparison import compare
+from repose.training.run_folder import restore
+from repose.video import Seeker, open_video
+from repose.viewer.page import write_page
+
+from .seeds import keypoints, models
+
+Use = Callable[[Path], None]
+"""Takes the path of the damaged file."""
+
+
+def lift_keypoints(path: Path) -> None:
+    holds_keypoints(path)
+    tracks = read_keypoints(path)
+    for track in tracks[:3]:
+        repaired, _ = undo_swaps(track)
+        Lifter(models.model(), device="cpu").lift(repaired)
+
+
+def lift_keypoint_folder(path: Path) -> None:
+    lift_keypoints(path.parent)
+
+
+def lift_labels(path: Path) -> None:
+    """Their numbers are shares of the picture."""
+    holds_keypoints(path.parent)
+    for track in read_keypoints(path.parent, image_size=(854, 480)):
+        Lifter(models.model(), device="cpu").lift(track)
+
+
+def use_result(path: Path) -> None:
+    poses = read_poses(path)
+    summarise(poses)
+    ways = (_refined, _angles, _page, _opensim, *(partial(_exported, suffix) for suffix in _SUFFIXES))
+    with tempfile.TemporaryDirectory() as out:
+        ways[crc32(path.read_bytes()) % len(ways)](poses, Path(out))
+
+
+_SUFFIXES = (".bvh", ".glb", ".trc", ".csv", ".json", ".c3d", ".usda", ".parquet")
+
+
+def _exported(suffix: str, poses: list[Pose3D], out: Path) -> None:
+    export_poses(poses, out / f"walk{suffix}")
+
+
+def _refined(poses: list[Pose3D], out: Path) -> None:
+    poses = refine(poses)
+    summarise_refined(poses)
+    write_poses(poses, out / "refined")
+
+
+def _angles(poses: list[Pose3D], out: Path) -> None:
+    write_angles([joint_angles(pose) for pose in poses], out / "angles", plot=False)
+
+
+def _page(poses: list[Pose3D], out: Path) -> None:
+    write_page(poses, out / "page.html", picture=False)
+
+
+def _opensim(poses: list[Pose3D], out: Path) -> None:
+    export_opensim(poses, out / "opensim")
+
+
+def use_bvh(path: Path) -> None:
+    read_bvh(path)
+    use_mocap(path)
+
+
+def use_mocap(path: Path) -> None:
+    for clip in read_mocap(path):
+        split_at_jumps(clip)
+        resample(clip, 30.0)
+
+
+def use_mocap_folder(path: Path) -> None:
+    use_mocap(path.parent)
+
+
+def use_joint_map(path: Path) -> None:
+    read_mocap(path.parent / "walk.bvh", joint_map=path)
+
+
+def preparing(prepare: Callable[..., ClipStore], *beside: str) -> Use:
+    def use(path: Path) -> None:
+        others = [path.parent / name for name in beside] or [None]
+        examine(prepare(path, *others, path.parent / "out"))
+
+    return use
+
+
+def prepare_mpi(path: Path) -> None:
+    examine(prepare_mpi_inf_3dhp(path, path.parent / "out"))
+
+
+def prepare_original_mpi(path: Path) -> None:
+    examine(prepare_mpi_inf_3dhp(path.parents[2], path.parents[2] / "out"))
+
+
+def prepare_test_mpi(path: Path) -> None:
+    examine(prepare_mpi_inf_3dhp(path.parents[1], path.parents[1] / "out"))
+
+
+def use_store(path: Path) -> None:
+    folder = next(parent for parent in path.parents if parent.name == "store")
+    store = ClipStore.open(folder)
+    examine(store)
+    for split in store.splits.values():
+        for window in split.windows(9, 3)[:50]:
+            split.cut("keypoints_norm", window, 9)
+
+
+def use_checkpoint(path: Path) -> None:
+    Lifter(load_checkpoint(path), device="cpu").lift(keypoints.track())
+
+
+def use_state(path: Path) -> None:
+    model = models.model()
+    restore(path, model, torch.optim.AdamW(model.parameters()))
+
+
+def use_run_folder(path: Path) -> None:
+    compare([path.parent])
+
+
+def use_benchmark(path: Path) -> None:
+    benchmark_video(path.parent, [Lifter(models.model(), device="cpu")], keypoints="stored")
+
+
+def use_video(path: Path) -> None:
+    video = open_video(path)
+    for _ in islice(video, 40):
+        pass
+    with closing(Seeker(video)) as seeker:
+        seeker.at(0.1)
+        seeker.at(0.0)
