@@ -73,8 +73,7 @@ KEYPOINTS: dict[str, tuple[Callable[[Path], None] | str, str, str]] = {
     ),
     "truncated.npz": (
         lambda path: cut(path, lambda p: npz(p, points_px=POINTS)),
-        "truncated.npz: expected a complete NumPy file, found a file that cannot be read "
-        "(BadZipFile: File is not a zip file)",
+        "truncated.npz: expected a complete .npz archive, found one that is damaged (File is not a zip file)",
         DAMAGED,
     ),
     "truncated.npy": (

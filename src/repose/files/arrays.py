@@ -6,6 +6,7 @@ has the bytes that its shape asks for, and an archive does not unpack to many ti
 
 import math
 import zipfile
+import zlib
 from contextlib import suppress
 from io import BytesIO
 from os import PathLike
@@ -57,14 +58,21 @@ def load_arrays(name: str, source: bytes | str | PathLike[str]) -> dict[str, np.
             expected(name, "a NumPy file", "something else", "Check that it is the right file.")
         if not start.startswith(b"PK"):
             return {"": _read_array(name, file, size)}
-        content = {}
-        with zipfile.ZipFile(file) as archive:
-            check_archive(name, archive, size)
-            for member in archive.infolist():
-                with archive.open(member) as packed:
-                    key = member.filename.removesuffix(".npy")
-                    content[key] = _read_array(f"{name}: {key}", packed, member.file_size)
-        return content
+        try:
+            return _read_archive(name, file, size)
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            expected(name, "a complete .npz archive", f"one that is damaged ({error})", _AGAIN)
+
+
+def _read_archive(name: str, file: Any, size: int) -> dict[str, np.ndarray]:
+    content = {}
+    with zipfile.ZipFile(file) as archive:
+        check_archive(name, archive, size)
+        for member in archive.infolist():
+            with archive.open(member) as packed:
+                key = member.filename.removesuffix(".npy")
+                content[key] = _read_array(f"{name}: {key}", packed, member.file_size)
+    return content
 
 
 def map_array(path: Path) -> np.ndarray:
@@ -109,15 +117,14 @@ def read_header(name: str, file: Any, size: int, *, objects: bool = False) -> He
 
     Raises UserError for an array that the file is too short for, and for Python objects without `objects`.
     """
-    version = np.lib.format.read_magic(file)
-    if version not in ((1, 0), (2, 0), (3, 0)):
-        expected(name, "version 1, 2 or 3 of NumPy's format", f"{version[0]}.{version[1]}")
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     header = None
-    with suppress(MemoryError, RecursionError):  # what Python's parser makes of a thousand brackets
-        header = read(file)
+    with suppress(Exception):  # NumPy takes headers for Python, whose parser throws whatever it likes
+        version = np.lib.format.read_magic(file)
+        old = version == (1, 0)
+        read = np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0
+        header = read(file) if old or version in ((2, 0), (3, 0)) else None
     if header is None:
-        expected(name, "a header as NumPy writes it", "one that is nested too deep", _AGAIN)
+        expected(name, "an array of NumPy, of version 1, 2 or 3 of its format", "another beginning", _AGAIN)
     shape, fortran, dtype = header
     if any(isinstance(side, bool) or side < 0 for side in shape):
         expected(name, "a shape of whole numbers", shape)

@@ -67,7 +67,10 @@ def upright_axis(joints: Float[np.ndarray, "frames 17 3"]) -> str | None:
     """The axis, "y" or "z", along which the person mostly stands, head above feet; None for one who lies."""
     head, feet = joints[:, H36M_17.index("head_top")], joints[:, H36M_17.indices("left_ankle", "right_ankle")]
     body = head - feet.mean(axis=1)
-    x, y, z = np.nanmean(body / np.maximum(np.linalg.norm(body, axis=-1, keepdims=True), 1e-9), axis=0)
+    body = body[np.isfinite(body).all(axis=-1)]
+    if not len(body):
+        return None
+    x, y, z = np.mean(body / np.maximum(np.linalg.norm(body, axis=-1, keepdims=True), 1e-9), axis=0)
     if max(y, z) < 0.5 or abs(x) > max(y, z):
         return None
     return "z" if z > y else "y"

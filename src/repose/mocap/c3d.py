@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from repose.errors import expected, reads
+from repose.files.numbers import check_numbers
 from repose.mocap.markers import MarkerMotion, length_of_unit
 
 
@@ -29,9 +30,13 @@ def read_c3d(path: str | Path) -> MarkerMotion:
     if frames < 1 or count < 1 or block < 2 or start + frames * width * form.itemsize > len(data):
         expected(str(path), f"{frames} frames of {count} points", f"{len(data):,} bytes", "It is cut short.")
     values = np.frombuffer(data, form, frames * width, start).reshape(frames, width)[:, : 4 * count]
-    points = values.reshape(frames, count, 4).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # there are NaN that may not be cast
+        points = values.reshape(frames, count, 4).astype(np.float64)
+    points[~np.isfinite(points).all(axis=-1) | (points[..., 3] < 0)] = np.nan
+    check_numbers(f"{path}: points", points, missing=True)
+    if scale > 0:
+        check_numbers(f"{path}: scale", [scale])
     places = points[..., :3] * (1.0 if scale < 0 else scale)
-    places[~np.isfinite(points).all(axis=-1) | (points[..., 3] < 0)] = np.nan
     words = _words(path, data)
     names = tuple(name for key in ("LABELS", "LABELS2") for name in words.get(key, []))[:count]
     if len(set(names)) != count or not 0 < fps < np.inf:

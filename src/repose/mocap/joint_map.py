@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from repose.errors import expected, reading
+from repose.files.structured import decode
 from repose.mocap.markers import marker_names
 from repose.skeleton import H36M_17
 
@@ -65,8 +66,9 @@ def read_joint_map(path: str | Path) -> JointMap:
     joints, and where one of the twelve joints of the limbs is missing.
     """
     path = Path(path)
-    with reading(path, 'a JSON file with "joints"', "docs/training.md has an example."):
-        found = msgspec.json.decode(path.read_bytes(), type=JointMap)
+    hint = "docs/training.md has an example."
+    with reading(path, 'a JSON file with "joints"', hint):
+        found: JointMap = decode(str(path), path.read_bytes(), JointMap, hint)
     if unknown := sorted(set(found.joints) - set(H36M_17.joints)):
         expected(f"{path}: joints", ", ".join(H36M_17.joints), ", ".join(unknown))
     if lacking := [joint for joint in NEEDED if not _words(found.joints.get(joint, []))]:
