@@ -1,4 +1,4 @@
-"""RePOSE: 3D human poses from monocular video that stay right where joints are hidden.
+"""RePOSE: 3D human poses from monocular video that stay accurate where joints are hidden.
 
     poses = repose.estimate("walk.mp4")          # a video, or the keypoints of any detector
     poses[0].joints_m                            # (frames, 17, 3), metres, camera frame

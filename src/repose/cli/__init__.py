@@ -81,7 +81,7 @@ def _run(arguments: list[str]) -> None:
         {name: load_command(name) if whole else _summary(text) for name, (_, text) in COMMANDS.items()},
         args=arguments,
         prog="repose",
-        description="3D human poses from video that stay right where joints are hidden.",
+        description="3D human poses from video that stay accurate where joints are hidden.",
         config=config,
     )
 
