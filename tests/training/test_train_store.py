@@ -29,7 +29,7 @@ from repose.training.presets import PRESETS
 
 pytest.importorskip("lightning_fabric")
 
-PARITY = Path(__file__).parent / "parity"
+PARITY = Path(__file__).resolve().parents[1] / "parity"
 SMALL = replace(
     find_spec("repose").with_config(width=16, representation=16, depth=1, heads=2, frames=9),
     name="small-repose",
