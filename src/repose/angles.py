@@ -68,7 +68,7 @@ class JointAngles:
 
 
 def joint_angles(pose: Pose3D) -> JointAngles:
-    """Angles of hip, knee, ankle, shoulder, elbow and trunk; what is positive says `MEANINGS`.
+    """Return the angles of hip, knee, ankle, shoulder, elbow and trunk; `MEANINGS` says what is positive.
 
     The ankle's need a layout with heels and big toes. The trunk's need to know what is up: a result in the
     world frame, or one with `T_cam_world` (`repose.refine` finds it). Raises UserError for a layout from

@@ -106,7 +106,7 @@ def _fit_to_print(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with characters that are not for reading, such as a terminal's control codes, as escapes."""
+    """Escape characters that are not for reading, such as a terminal's control codes."""
     return "".join(
         letter if letter.isprintable() or letter in "\n\t\N{NO-BREAK SPACE}" else _escape(letter)
         for letter in text
@@ -119,7 +119,7 @@ def _escape(letter: str) -> str:
 
 
 def override(config: Config, options: dict[str, Any]) -> Config:
-    """The dataclass `config` with other values; raises UserError for options that it does not have."""
+    """Replace values of the dataclass `config`; raises UserError for options that it does not have."""
     try:
         return replace(config, **options)  # type: ignore[type-var]
     except TypeError:

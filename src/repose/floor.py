@@ -10,7 +10,7 @@ from repose.skeleton import ANKLE_HEIGHT, H36M_17, conversion_matrix, stature
 
 
 def floor_m(poses: Sequence[Pose3D], heights_m: Sequence[Float[np.ndarray, "_ _"]]) -> float:
-    """Height of the floor, from how high the joints of everybody are along up (frames, joints).
+    """Compute the height of the floor from the heights of all joints along up (frames, joints).
 
     It is where the lowest joint is in the middle of all frames (median), of those in which that joint was
     seen, if there are any: legs inferred behind a table do not move it. Where the layout has no heels, ankles

@@ -247,7 +247,7 @@ class Lifter:
     def lift_with_deviation(
         self, keypoints: Float[Tensor, "frames joints 3"]
     ) -> tuple[Float[Tensor, "frames joints 3"], Float[Tensor, "frames joints"]]:
-        """As `lift_keypoints`, with the deviation of each joint (`Pose3D.deviation_m`) in the same unit.
+        """Lift as `lift_keypoints`, with the deviation of each joint (`Pose3D.deviation_m`).
 
         Raises UserError for a model that gives none.
         """
@@ -361,7 +361,7 @@ def normalise(
     normalisation: str,
     camera: Camera,
 ) -> Float[np.ndarray, "frames joints 2"]:
-    """2D points as a model wants them (`ModelSpec.normalisation`).
+    """Normalise 2D points as a model expects (`ModelSpec.normalisation`).
 
     `rays`: x/z, y/z of the camera. `screen`: x from -1 to 1 over the width, y in the same unit (Human3.6M
     protocol). `pixel-scaled`: the shorter side spans -1 to 1 about the middle. `crop-scaled`: the larger
@@ -387,7 +387,7 @@ def normalise(
 
 
 def window_starts(frames: int, window: int, overlap: int) -> list[int]:
-    """First frames of windows that cover `frames` evenly and overlap by at least `overlap`."""
+    """Return the first frames of windows that cover `frames` evenly and overlap by at least `overlap`."""
     if frames <= window:
         return [0]
     count = int(np.ceil((frames - overlap) / (window - overlap)))
@@ -416,7 +416,7 @@ def _segments(pose: Pose2D, max_gap_s: float) -> Iterator[_Segment]:
 def fill_missing(
     points: Float[np.ndarray, "frames joints 2"], seen: Bool[np.ndarray, "frames joints"]
 ) -> Float[np.ndarray, "frames joints 2"]:
-    """Missing joints interpolated over time; one never seen is put at the mean of the others."""
+    """Interpolate missing joints over time; one never seen is put at the mean of the others."""
     filled = fill_gaps(points, seen)
     ever_seen = seen.any(axis=0)
     filled[:, ~ever_seen] = filled[:, ever_seen].mean(axis=1, keepdims=True)

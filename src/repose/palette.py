@@ -24,18 +24,18 @@ PALE = 0.45
 
 
 def side_of(joint: str) -> str:
-    """Which side a joint of that name is on: left, right or middle."""
+    """Return which side a joint of that name is on: left, right or middle."""
     side = joint.partition("_")[0]
     return side if side in SIDES else "middle"
 
 
 def side_colour(joint: str, middle: str = MIDDLE) -> str:
-    """Colour of a joint, and of the bone that leads to it; `middle` for what is neither left nor right."""
+    """Return the colour of a joint and the bone that leads to it; `middle` if neither left nor right."""
     return SIDES.get(side_of(joint), middle)
 
 
 def mixed(colour: Rgb, share: float, ground: Rgb = (255, 255, 255)) -> Rgb:
-    """`share` of a colour, the rest of it another: paper."""
+    """Mix `share` of a colour with another for the rest, paper by default."""
     red, green, blue = (
         round(share * here + (1 - share) * there) for here, there in zip(colour, ground, strict=True)
     )
@@ -44,13 +44,13 @@ def mixed(colour: Rgb, share: float, ground: Rgb = (255, 255, 255)) -> Rgb:
 
 @cache
 def rgb(colour: str) -> Rgb:
-    """Red, green and blue from 0 to 255."""
+    """Return the red, green and blue from 0 to 255."""
     red, green, blue = bytes.fromhex(colour.removeprefix("#"))
     return red, green, blue
 
 
 def linear(colour: str) -> tuple[float, float, float]:
-    """Amounts of red, green and blue light from 0 to 1, which materials have (IEC 61966-2-1)."""
+    """Return the amounts of red, green and blue light from 0 to 1, which materials have (IEC 61966-2-1)."""
     red, green, blue = (
         value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
         for value in (part / 255 for part in rgb(colour))

@@ -85,7 +85,7 @@ def estimate(
     progress: Progress | None = None,
     **overrides: Any,
 ) -> list[Pose3D]:
-    """3D tracks of everybody in a video, a keypoint file or folder, or in 2D tracks that are at hand.
+    """Estimate 3D tracks of everybody in a video, a keypoint file or folder, or existing 2D tracks.
 
     The most prominent person comes first (`repose.tracking.people.prominence`).
 
@@ -135,7 +135,7 @@ def at_capture_rate(track: Pose2D, capture_fps: float) -> Pose2D:
 def find_tracks(
     path: Path, options: EstimateOptions, progress: Progress | None = None
 ) -> tuple[list[Pose2D], dict[str, Any]]:
-    """The 2D tracks of a video or keypoint file, and facts about it for the record."""
+    """Find the 2D tracks of a video or keypoint file, and facts about it for the record."""
     if holds_keypoints(path) or not path.exists():
         read = read_keypoints(
             path,

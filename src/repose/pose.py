@@ -91,7 +91,7 @@ class Pose2D:
         return f"Pose2D({_span(self)}, {width} × {height})"
 
     def to(self, skeleton: "str | Skeleton") -> "Pose2D":
-        """The same track in another layout, joint by name (see `repose.skeleton`).
+        """Convert the track to another layout, joint by name (see `repose.skeleton`).
 
         Raises UserError where a joint of `skeleton` cannot be made from this track's joints.
         """
@@ -196,7 +196,7 @@ class Pose3D:
         return f"Pose3D({_span(self)}, {self.coordinates} frame)"
 
     def root_relative_m(self) -> Float[np.ndarray, "frames joints 3"]:
-        """Joints minus the root joint of their frame."""
+        """Subtract the root joint of each frame."""
         root = self.skeleton.parents.index(-1)
         return self.joints_m - self.joints_m[:, root : root + 1]
 

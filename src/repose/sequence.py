@@ -13,19 +13,19 @@ Values = Float[np.ndarray, "frames *axes"]
 
 
 def runs(there: Bool[np.ndarray, " frames"]) -> list[tuple[int, int]]:
-    """First row, and the one after the last, of each run of rows that are `there`."""
+    """Find runs of rows that are `there`: the first row of each, and the one after its last."""
     edges = np.flatnonzero(np.diff(np.pad(there.astype(np.int8), 1)))
     return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
 
 
 def stretches(apart: Bool[np.ndarray, " steps"]) -> list[slice]:
-    """Rows between gaps, in order; together they are all rows. `apart[i]`: row i and the next are apart."""
+    """Split rows at gaps, in order; `apart[i]` means that row i and the next are apart."""
     edges = [0, *(np.flatnonzero(apart) + 1).tolist(), len(apart) + 1]
     return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
 def missing(frames: Int[np.ndarray, " frames"]) -> list[tuple[int, int]]:
-    """First and last number of each gap between increasing frame numbers."""
+    """Find gaps between increasing frame numbers: the first and last number of each."""
     before = np.flatnonzero(np.diff(frames) > 1)
     return [(int(frames[i]) + 1, int(frames[i + 1]) - 1) for i in before]
 
@@ -37,7 +37,7 @@ def fill_gaps(
     times_s: Float[np.ndarray, " frames"] | None = None,
     longest: int | None = None,
 ) -> Values:
-    """Values that are not known, straight in time between those around; held at the ends.
+    """Interpolate unknown values linearly in time; the ends are held.
 
     `known` has the first axes of `values`. What is never known stays as it is. Times are even unless given.
     With `longest`, only gaps of at most so many frames are filled, and none at the ends.
@@ -61,7 +61,7 @@ def fill_gaps(
 
 
 def interpolate(values: Values, at: Float[np.ndarray, " places"]) -> Float[np.ndarray, "places *axes"]:
-    """Values at fractional frames `at`; a cubic through the four frames around (Catmull–Rom).
+    """Interpolate at fractional frames `at` by a cubic through the four frames around (Catmull–Rom).
 
     Beyond the ends a parabola goes on, so a quadratic motion comes out exact.
     """
@@ -77,7 +77,7 @@ def interpolate(values: Values, at: Float[np.ndarray, " places"]) -> Float[np.nd
 def interpolate_positive(
     values: Values, at: Float[np.ndarray, " places"]
 ) -> Float[np.ndarray, "places *axes"]:
-    """Sizes or deviations, 0 or more, at fractional frames `at`: straight in their logarithms.
+    """Interpolate non-negative values at fractional frames `at`, linearly in their logarithms.
 
     They never leave the range of the two frames around. The cubic of `interpolate` does, to below 0 even.
     """
@@ -88,7 +88,7 @@ def interpolate_positive(
 def interpolate_linear(
     values: Values, places: Shaped[np.ndarray, " frames"], at: Shaped[np.ndarray, " places"]
 ) -> Float[np.ndarray, "places *axes"]:
-    """Values that are known at increasing `places`, in between; held beyond the ends."""
+    """Interpolate linearly between values known at increasing `places`; the ends are held."""
     before, after, share = _around(values, np.interp(at, places, np.arange(len(places))))
     return before + share * (after - before)
 
@@ -110,7 +110,7 @@ def low_pass(values: Values, ratio: float) -> Values:
 def resample(
     values: Values, at: Float[np.ndarray, " places"], ratio: float
 ) -> Float[np.ndarray, "places *axes"]:
-    """Values at fractional frames `at`, which have `ratio` times the rate.
+    """Interpolate at fractional frames `at`, which have `ratio` times the rate.
 
     What a lower rate cannot show, above half of it, is filtered out first, without delay.
     """
@@ -125,7 +125,7 @@ def to_rate(
 ) -> tuple[
     Float[np.ndarray, "steps joints 2"], Float[np.ndarray, "steps joints"], Float[np.ndarray, " frames"]
 ]:
-    """Points and confidence at a model's rate, and where among those steps the frames lie.
+    """Resample points and confidence to a model's rate, and say where the frames lie among its steps.
 
     Frames that have the rate already, to 2 %, and come evenly, to a tenth of a frame, stay untouched.
     """

@@ -60,7 +60,7 @@ class Skeleton:
         return tuple((child, parent) for child, parent in enumerate(self.parents) if parent >= 0)
 
     def index(self, joint: str) -> int:
-        """Index of `joint`; raises UserError for a name that the layout does not have."""
+        """Return the index of `joint`; raises UserError for a name that the layout does not have."""
         try:
             return self.joints.index(joint)
         except ValueError:
@@ -72,7 +72,7 @@ class Skeleton:
         return [self.index(joint) for joint in joints]
 
     def side(self, side: str) -> list[int]:
-        """Indices of the joints of one side, "left" or "right"."""
+        """Return the indices of the joints of one side, "left" or "right"."""
         return [i for i, joint in enumerate(self.joints) if joint.startswith(side + "_")]
 
 
@@ -234,7 +234,7 @@ DERIVATIONS: dict[str, tuple[dict[str, float], ...]] = {
 
 
 def get_skeleton(name: "str | Skeleton") -> Skeleton:
-    """The layout called `name`; raises UserError with the known names for an unknown one."""
+    """Return the layout called `name`; raises UserError with the known names for an unknown one."""
     if isinstance(name, Skeleton):
         return name
     key = name.lower().replace("_", "-")
@@ -249,7 +249,7 @@ def get_skeleton(name: "str | Skeleton") -> Skeleton:
 def conversion_matrix(
     source: Skeleton, target: Skeleton
 ) -> Shaped[np.ndarray, "target_joints source_joints"]:
-    """Matrix that makes `target` joints from `source` joints where all of them are seen.
+    """Build the matrix that makes `target` joints from `source` joints where all of them are seen.
 
     Raises UserError where one cannot be made.
     """
@@ -304,7 +304,7 @@ def convert(
     source: Skeleton,
     target: Skeleton,
 ) -> tuple[Float[np.ndarray, "frames target_joints axes"], Float[np.ndarray, "frames target_joints"]]:
-    """Points and confidence of `source` joints as `target` joints, in the units they came in.
+    """Convert points and confidence of `source` joints to `target` joints, in the same units.
 
     A joint that both layouts have is passed on untouched. A derived joint is made in the first way whose
     ingredients are all seen in that frame, and has their mean confidence; where there is none it has
@@ -326,7 +326,7 @@ def convert(
 
 
 def walk(skeleton: Skeleton) -> Iterator[tuple[int, int]]:
-    """Bones (child, parent) in an order in which every parent comes before its children."""
+    """Order bones (child, parent) so that every parent comes before its children."""
     done = {i for i, parent in enumerate(skeleton.parents) if parent < 0}
     waiting = [i for i in range(len(skeleton)) if i not in done]
     while waiting:
@@ -356,7 +356,7 @@ _STATURE_BONES = {
 
 
 def stature(joints: Any) -> Any:
-    """Standing height of the body that H36M-17 `joints` (..., 17, 3) belong to, per frame, in their unit.
+    """Compute the standing height of H36M-17 `joints` (..., 17, 3) per frame, in their unit.
 
     Measured along the bones, so it holds in any posture. NumPy arrays and torch tensors alike.
     """

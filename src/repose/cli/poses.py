@@ -107,7 +107,7 @@ class Models:
 
 
 def summarise(poses: list[Pose3D]) -> None:
-    """What was seen, what was inferred and what was assumed: a row a person, frames by number."""
+    """Print what was seen, inferred and assumed: one row per person, frames by number."""
     rows = table(
         "person",
         "frames",
@@ -147,7 +147,7 @@ def summarise(poses: list[Pose3D]) -> None:
 
 
 def notes(poses: list[Pose3D]) -> list[str]:
-    """What a user must know to read the numbers rightly."""
+    """Return what a user must know to read the numbers correctly."""
     first = poses[0]
     record = first.record
     lines = [f"Read {record['source']}."] if "source" in record and "detector" not in record else []
@@ -191,7 +191,7 @@ def notes(poses: list[Pose3D]) -> list[str]:
 
 
 def who_is_who(poses: list[Pose3D]) -> list[str]:
-    """Who the main person is, and what became of detections and ids that are nobody's."""
+    """Say who the main person is, and what happened to detections and ids that are not people's."""
     record, lines = poses[0].record, []
     if len(poses) > 1:
         lines.append(

@@ -84,7 +84,7 @@ class Angles:
 
 
 def summarise_refined(poses: list[Pose3D]) -> None:
-    """Before and after; how up was found; what was left out."""
+    """Print the measures before and after, how up was found, and what was left out."""
     rows = table("person", "", "before", "after", right=("person", "before", "after"))
     for pose in poses:
         refined = pose.record["refined"]
@@ -99,7 +99,7 @@ def summarise_refined(poses: list[Pose3D]) -> None:
 
 
 def refine_notes(poses: list[Pose3D]) -> list[str]:
-    """What a user must know to read the refined numbers rightly."""
+    """Return what a user must know to read the refined numbers correctly."""
     lines: list[str] = []
     moving = camera_note(poses[0].record)
     for pose in poses:

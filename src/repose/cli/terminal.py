@@ -38,7 +38,7 @@ class Interrupted(KeyboardInterrupt):
 
 @contextmanager
 def terminal() -> Iterator[None]:
-    """Whatever is printed inside, by whomever: it neither fails nor is lost without a word.
+    """Make output robust: whatever is printed inside neither fails nor is lost silently.
 
     Characters that the terminal lacks are spelt with those that it has. Where standard output cannot be
     written, on a full disk, that is a UserError; where its reader has gone, as `| head` does, the program
@@ -136,7 +136,7 @@ codecs.register_error("repose-plain", _spell)
 
 
 def table(*headings: str, right: tuple[str, ...] = ()) -> Table:
-    """An empty table; the columns named in `right` hold numbers."""
+    """Create an empty table; the columns named in `right` hold numbers."""
     empty = Table(box=SIMPLE_HEAD)
     for heading in headings:
         empty.add_column(heading, justify="right" if heading in right else "left")
@@ -144,12 +144,12 @@ def table(*headings: str, right: tuple[str, ...] = ()) -> Table:
 
 
 def echo(text: str) -> None:
-    """A line as it is: neither wrapped nor coloured; what would steer the terminal is spelt out."""
+    """Print a line literally, neither wrapped nor coloured, with control characters escaped."""
     console.print(printable(text), soft_wrap=True, highlight=False, markup=False)
 
 
 def abbreviate(words: list[str]) -> str:
-    """Up to four of them, and how many more."""
+    """Join up to four of them, and say how many more there are."""
     if not words:
         return "–"
     return ", ".join(words[:4]) + (f" and {len(words) - 4} more" if len(words) > 4 else "")

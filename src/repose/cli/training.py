@@ -23,7 +23,7 @@ from repose.cli.terminal import (
 
 
 def train_command() -> type:
-    """The command `train`; made only when asked for, since its presets take a while to import."""
+    """Create the command `train`, on demand because its presets take a while to import."""
     from repose.training.loop import train
     from repose.training.presets import PRESETS
 

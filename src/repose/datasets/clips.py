@@ -108,12 +108,12 @@ class StoreClips(Dataset[Batch]):
         self._drawn: tuple[tuple[int, bool], np.ndarray] | None = None
 
     def steps(self, epochs: int) -> int:
-        """Number of steps in the first epochs."""
+        """Return the number of steps in the first epochs."""
         mixed = max(epochs - self.config.first_epoch_2d, 0)
         return epochs * self._steps_of(self.full) + mixed * self._steps_of(self.flat)
 
     def epoch(self, step: int) -> int:
-        """Number of the epoch to which a step belongs, from 0."""
+        """Return the number of the epoch to which a step belongs, from 0."""
         short = self._steps_of(self.full)
         if step < self.config.first_epoch_2d * short:
             return step // short
@@ -247,7 +247,7 @@ class Pool:
     def read(
         self, array: str, chosen: np.ndarray, mirrored: Sequence[bool] | None = None
     ) -> Float[np.ndarray, "chosen frames joints 3"]:
-        """A copy of the chosen windows' frames, some of them mirrored."""
+        """Read A copy of the chosen windows' frames, some of them mirrored."""
         clips = [
             self.splits[self.sources[i]].cut(array, self.windows[i], self.frames) for i in chosen.tolist()
         ]
@@ -255,7 +255,7 @@ class Pool:
 
 
 def spec_for(store: ClipStore, spec: ModelSpec) -> ModelSpec:
-    """The description of a model that is trained on a store: what its input and output will mean."""
+    """Return the description of a model that is trained on a store: what its input and output will mean."""
     if spec.normalisation == "rays":
         expected(
             f"model {spec.name}: input",

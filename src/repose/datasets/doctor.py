@@ -225,8 +225,10 @@ def _size(view: _View) -> tuple[float, float]:
 
 
 def _bones(view: _View) -> tuple[float, float]:
-    """Bones a quarter longer or shorter than usual in their sequence. Image units have no fixed scale, so
-    bones are measured against the legs of their frame."""
+    """Count bones a quarter longer or shorter than usual in their sequence.
+
+    Image units have no fixed scale, so bones are measured against the legs of their frame.
+    """
     leg = view.leg()[view.counts]
     if not len(leg) or not (leg > 0).all():
         return float(len(leg)), float(len(leg))

@@ -25,7 +25,7 @@ def read_keypoint_files(
     skeleton: str | None = None,
     progress: Progress | None = None,
 ) -> Source:
-    """The tracks of keypoint files, one recording for each person and stretch without a long gap.
+    """Read the tracks of keypoint files, one recording per person and run without a long gap.
 
     Every file is one video, in any format that `read_keypoints` knows, whose options the others are. Joints
     become those of `h36m-17`. In a frame without the person all confidences are 0.

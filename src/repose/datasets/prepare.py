@@ -25,8 +25,10 @@ def prepare_human36m(
     force: bool = False,
     progress: Progress | None = None,
 ) -> ClipStore:
-    """A store of Human3.6M, from `h36m_sh_conf_cam_source_final.pkl`, or from `data_3d_h36m.npz` and
-    `data_2d_h36m_*.npz`. Which it is, is told by content.
+    """Create a store of Human3.6M.
+
+    From `h36m_sh_conf_cam_source_final.pkl`, or from `data_3d_h36m.npz` and `data_2d_h36m_*.npz`, recognised
+    by content.
 
     Raises UserError for other files, whatever is wrong in them, and for places that cannot be written.
     """
@@ -43,7 +45,7 @@ def prepare_human36m(
 def prepare_mpi_inf_3dhp(
     path: str | Path, out: str | Path, *, force: bool = False, progress: Progress | None = None
 ) -> ClipStore:
-    """A store of MPI-INF-3DHP, from published `.npz` files or from the original annotations.
+    """Create A store of MPI-INF-3DHP, from published `.npz` files or from the original annotations.
 
     Raises UserError for other files, whatever is wrong in them, missing packages, and for places that
     cannot be written.
@@ -65,7 +67,7 @@ def prepare_mocap(
     force: bool = False,
     progress: Progress | None = None,
 ) -> ClipStore:
-    """A store of motion capture seen by virtual cameras.
+    """Create A store of motion capture seen by virtual cameras.
 
     Raises UserError for a folder without motion capture, files that cannot be read, and for places that
     cannot be written.
@@ -87,7 +89,7 @@ def prepare_keypoints(
     force: bool = False,
     progress: Progress | None = None,
 ) -> ClipStore:
-    """A store of 2D alone, from keypoint files; options as in `repose.read_keypoints`.
+    """Create a store of 2D only, from keypoint files; options as in `repose.read_keypoints`.
 
     Raises UserError for files without keypoints, and for places that cannot be written.
     """
@@ -103,7 +105,7 @@ def prepare_keypoints(
 def prepare_sample(
     out: str | Path, *, seed: int = 0, force: bool = False, progress: Progress | None = None
 ) -> ClipStore:
-    """A small store of procedural motion in the form of Human3.6M, to try everything that needs one.
+    """Create A small store of procedural motion in the form of Human3.6M, to try everything that needs one.
 
     Raises UserError for places that cannot be written.
     """

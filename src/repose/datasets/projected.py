@@ -64,7 +64,7 @@ class ProjectionConfig:
 def read_projected_mocap(
     folder: str | Path, config: ProjectionConfig, *, progress: Progress | None = None
 ) -> Source:
-    """Motion capture (BVH, AMC with ASF, joint files) seen by virtual cameras.
+    """Read motion capture (BVH, AMC with ASF, joint files) seen by virtual cameras.
 
     The CMU pack (`cmu_amc`, `cmu_joints17`) is split by recording; of any other folder every tenth clip
     validates. Raises UserError where the folder holds no motion capture, or some that cannot be read.
@@ -97,7 +97,7 @@ def read_projected_mocap(
 
 
 def make_sample(*, seed: int = 0, seconds: float = 12.0, progress: Progress | None = None) -> Source:
-    """Procedural motion in the form of `h36m_sh_conf_cam_source_final.pkl`: image units, 2.5D truth, names.
+    """Create procedural motion like `h36m_sh_conf_cam_source_final.pkl`: image units, 2.5D truth, names.
 
     Subjects S1 and S5 to train on, S9 and S11 to test; every one walks and poses before four cameras and
     is seen through a detector's errors.

@@ -23,14 +23,14 @@ class Source:
 
 
 def numeric_array(name: str, array: Any) -> np.ndarray:
-    """`array` if it is an array of numbers; raises UserError with `name` if not."""
+    """Return `array` if it is an array of numbers; raises UserError with `name` if not."""
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuf":
         expected(name, "an array of numbers", f"a {type(array).__name__}")
     return array
 
 
 def count_progress(what: str, total: int, progress: Progress | None) -> Callable[[int], None]:
-    """A function to call with the number of frames done since the last call."""
+    """Return a function to call with the number of frames done since the last call."""
     done = 0
 
     def count(more: int) -> None:

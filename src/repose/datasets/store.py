@@ -113,7 +113,7 @@ class ClipStore:
 
     @property
     def dataset(self) -> str:
-        """ "human36m", "mpi-inf-3dhp", "mocap", "sample" or "keypoints"."""
+        """One of "human36m", "mpi-inf-3dhp", "mocap", "sample" and "keypoints"."""
         return str(self.manifest["dataset"])
 
     @property
@@ -123,7 +123,7 @@ class ClipStore:
         return kind
 
     def split(self, name: str) -> Split:
-        """The split called `name`; raises UserError with the names that there are."""
+        """Return the split called `name`; raises UserError that names the existing ones."""
         if name not in self.splits:
             expected(f"{self.path}: split", f"one of {', '.join(self.splits)}", name)
         return self.splits[name]

@@ -43,8 +43,7 @@ class Window(NamedTuple):
     stop: int
 
     def rows(self, frames: int) -> Int[np.ndarray, " {frames}"]:
-        """The `frames` rows to read. Beyond its ends the sequence stands still; a window with fewer
-        frames is stretched by repeating some, evenly."""
+        """Return the `frames` rows to read; beyond its ends the sequence repeats its last frame."""
         length = self.stop - self.start
         rows = self.start + np.arange(frames) * length // frames
         return rows.clip(self.sequence.start, self.sequence.stop - 1)
@@ -64,7 +63,7 @@ class Split:
         return len(self.arrays["keypoints_norm"])
 
     def windows(self, frames: int, stride: int, *, tail: Tail = "drop") -> list[Window]:
-        """Windows of `frames` consecutive frames, `stride` apart, in the order of the sequences.
+        """Return the windows of `frames` consecutive frames, `stride` apart, in the order of the sequences.
 
         What is done where a sequence does not end with a full window:
         "drop" leaves the rest out, and stretches a sequence that is shorter than a window to one
@@ -96,14 +95,14 @@ class Split:
         return windows
 
     def cut(self, array: str, window: Window, frames: int) -> Shaped[np.ndarray, "{frames} *axes"]:
-        """The `frames` frames of a window from the array of this name: a view where nothing is repeated."""
+        """Cut a window of `frames` frames from the array of this name; a view where nothing is repeated."""
         sequence, start, stop = window
         if stop - start == frames and sequence.start <= start and stop <= sequence.stop:
             return self.arrays[array][start:stop]
         return self.arrays[array][window.rows(frames)]
 
     def keypoints_px(self, sequence: StoredSequence) -> Float[np.ndarray, "frames joints 3"]:
-        """The 2D joints of a sequence in pixels, with confidence."""
+        """Return the 2D joints of a sequence in pixels, with confidence."""
         keypoints = self.arrays["keypoints_norm"][sequence.start : sequence.stop].copy()
         keypoints[..., :2] = from_screen(keypoints[..., :2].astype(np.float64), sequence.image_size)
         return keypoints
@@ -114,7 +113,7 @@ def stack(
     skeleton: Skeleton,
     mirrored: Sequence[bool] | Bool[np.ndarray, " clips"] | None = None,
 ) -> Float[np.ndarray, "clips frames joints 3"]:
-    """Copies of some clips of equal length in one array.
+    """Stack copies of some clips of equal length in one array.
 
     In those that are `mirrored` x is negated and left and right are exchanged: keypoints and targets alike.
     """

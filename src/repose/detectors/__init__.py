@@ -29,7 +29,7 @@ class Detector(Protocol):
     """Layout of the joints."""
 
     def detect(self, frames: Iterable[VideoFrame], info: VideoInfo) -> list[Pose2D]:
-        """One track for each person, in pixels of the upright frames.
+        """Return one track per person, in pixels of the upright frames.
 
         Frames arrive once, in order, with gaps where a frame could not be decoded. A frame without the
         person is absent from the track; a missing joint has
@@ -44,9 +44,9 @@ class Follower(Detector, Protocol):
     """A detector that follows one person at a time, and can be told whom."""
 
     def follow(self, frames: Iterable[VideoFrame], info: VideoInfo, person: str) -> list[Pose2D]:
-        """As `detect`, of the person meant by "largest", "central" or "x,y" (see `tracking.people.choose`).
+        """Detect only the person meant by "largest", "central" or "x,y".
 
-        Raises UserError where nobody is at the point.
+        See `repose.tracking.people.choose`. Raises UserError where nobody is at the point.
         """
         ...
 
@@ -62,12 +62,12 @@ def register(name: str, factory: Callable[..., Detector]) -> None:
 
 
 def detector_names() -> list[str]:
-    """Names that `get_detector` knows."""
+    """List the names that `get_detector` knows."""
     return sorted(_factories)
 
 
 def get_detector(name: str, **options: Any) -> Detector:
-    """The detector called `name`, made with its own `options`.
+    """Create the detector called `name` with its own `options`.
 
     Raises UserError for an unknown name, for options it does not have, and where the packages it needs
     are not installed (the hint says what to install).

@@ -54,7 +54,7 @@ class MediaPipeDetector:
         self._source = f"mediapipe {mediapipe.__version__}"
 
     def detect(self, frames: Iterable[VideoFrame], info: VideoInfo) -> list[Pose2D]:
-        """Tracks of the people followed, see `repose.detectors.Detector`."""
+        """Track the people that MediaPipe follows; see `repose.detectors.Detector`."""
         recorder = TrackRecorder(info, self.skeleton, self._source)
         with contextlib.ExitStack() as stack:
             find = self._finder(stack)
@@ -64,7 +64,7 @@ class MediaPipeDetector:
         return recorder.tracks()
 
     def follow(self, frames: Iterable[VideoFrame], info: VideoInfo, person: str) -> list[Pose2D]:
-        """Tracks of one person, chosen as by `tracking.people.choose`, see `repose.detectors.Follower`.
+        """Track one person, chosen as by `repose.tracking.people.choose`; see `repose.detectors.Follower`.
 
         The picture is searched in parts until somebody fits; from there on all but the surroundings of the
         person is painted over, so that MediaPipe cannot go over to somebody else. Whoever is lost for longer

@@ -58,7 +58,7 @@ class TrackRecorder:
         return bool(self._rows)
 
     def tracks(self) -> list[Pose2D]:
-        """The tracks so far, the most prominent person first and number 0."""
+        """Return the tracks so far, the most prominent person first and number 0."""
         record = {"second_detections_left_out": self._left_out} if self._left_out else {}
         tracks = [
             Pose2D(

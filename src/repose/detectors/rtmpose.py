@@ -63,7 +63,7 @@ class RTMPoseDetector:
         )
 
     def detect(self, frames: Iterable[VideoFrame], info: VideoInfo) -> list[Pose2D]:
-        """Tracks of all people found, see `repose.detectors.Detector`."""
+        """Track everybody in the video; see `repose.detectors.Detector`."""
         recorder = TrackRecorder(info, self.skeleton, self._source)
         for frame in frames:
             # YOLOX was trained on BGR, RTMPose on RGB (`bgr_to_rgb` in its configuration).

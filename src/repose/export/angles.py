@@ -16,7 +16,7 @@ _COLOURS = {**palette.SIDES, "trunk": palette.MIDDLE}
 
 
 def angle_files(tracks: Sequence[JointAngles], *, plot: bool = True) -> tuple[str, ...]:
-    """Names of the files that `write_angles` writes."""
+    """List the names of the files that `write_angles` writes."""
     return ("angles.csv", *(f"angles-{angles.track_id}.png" for angles in tracks if plot))
 
 

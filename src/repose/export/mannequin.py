@@ -32,7 +32,7 @@ class Mannequin:
 
 
 def build_mannequin(rig: Rig) -> Mannequin:
-    """A capsule along every bone, its girth in proportion to the stature.
+    """Build a capsule along every bone, with girths in proportion to the stature.
 
     Hands and feet are drawn to give an idea of a body: the rig does not know how they are turned.
     """

@@ -58,7 +58,7 @@ _MEASUREMENTS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
 
 
 def opensim_files(poses: Iterable[Pose3D]) -> list[str]:
-    """The files that `write_opensim` makes of these people."""
+    """List the files that `write_opensim` writes for these people."""
     endings = (".trc", "_scale.xml", "_ik.xml")
     return [_MARKER_SET, *(f"{_name(pose)}{ending}" for pose in poses for ending in endings)]
 

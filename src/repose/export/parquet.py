@@ -12,7 +12,7 @@ from repose.pose import Pose3D
 
 
 def write_parquet(poses: Sequence[Pose3D], path: Path) -> None:
-    """One row per track and frame, with the columns of `repose.export.results.write_csv`, exact.
+    """Write one row per track and frame, with the columns of `repose.export.results.write_csv`, unrounded.
 
     The schema's metadata hold the tracks' `about`, a JSON list, under `repose`. What a track lacks is null.
 

@@ -54,7 +54,7 @@ def write_poses(poses: Sequence[Pose3D], folder: str | Path, *, force: bool = Fa
 
 @reads("3D poses that RePOSE wrote", "Make them again.")
 def read_poses(path: str | Path) -> list[Pose3D]:
-    """The tracks of a result folder or of its `poses.npz`, exactly as they were written.
+    """Read the tracks of a result folder or of its `poses.npz`, exactly as they were written.
 
     Raises UserError if there is no such file, if it is damaged or something else, and if its format
     version is not the one that this RePOSE reads.
@@ -101,7 +101,7 @@ def read_poses(path: str | Path) -> list[Pose3D]:
 
 
 def describe(pose: Pose3D) -> dict[str, Any]:
-    """What holds for a whole track (`about`): everything but its numbers per frame, as plain JSON values.
+    """Describe a track (`about`): everything except its numbers per frame, as plain JSON values.
 
     Tuples in `record` become lists, NumPy values plain ones, and numbers that are not finite null.
     """
@@ -129,7 +129,7 @@ def describe(pose: Pose3D) -> dict[str, Any]:
 
 
 def write_npz(poses: Sequence[Pose3D], path: Path) -> None:
-    """Exact arrays, without pickles: the tracks' rows one after the other, `rows` their start and stop.
+    """Write exact arrays, without pickles: the rows of all tracks, with `rows` as their start and stop.
 
     Per row: `track_id`, `frames`, `times_s`, `joints_m`, `seen`, `confidence`, `deviation_m` and `points_px`
     (NaN for a track without them). For the file: `format`, `version`, `skeleton`, `joints`, `parents`
@@ -172,7 +172,7 @@ def write_npz(poses: Sequence[Pose3D], path: Path) -> None:
 
 
 def write_json(poses: Sequence[Pose3D], path: Path) -> None:
-    """One object per track with its `about` and `poses`, one line per frame.
+    """Write one object per track with its `about` and `poses`, one line per frame.
 
     A frame has `frame`, `time_s`, and in the order of `joints` `joints_m`, `seen` (true seen, false
     inferred), `confidence` and, for a track that has them, `deviation_m` and the 2D keypoints `points_px`.
@@ -190,7 +190,7 @@ def write_json(poses: Sequence[Pose3D], path: Path) -> None:
 
 
 def write_csv(poses: Sequence[Pose3D], path: Path) -> None:
-    """One row per track and frame: `track_id, frame, time_s`, eight columns per joint, `about`.
+    """Write one row per track and frame: `track_id, frame, time_s`, eight columns per joint, `about`.
 
     The columns of a joint are `left_knee_x_m`, `_y_m`, `_z_m`, `_deviation_m`, `_seen` (1 seen, 0
     inferred), `_confidence`, and the 2D keypoint `_u_px`, `_v_px`. What a track lacks stays empty.

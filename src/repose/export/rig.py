@@ -103,12 +103,12 @@ class Rig:
         return forward_kinematics(still, self.offsets_m, self.parents, np.zeros(3))[0]
 
     def positions_m(self) -> Float[np.ndarray, "frames nodes 3"]:
-        """Where the nodes are in each frame."""
+        """Compute the positions of the nodes in each frame."""
         return forward_kinematics(self.rotations, self.offsets_m, self.parents, self.root_m)[0]
 
 
 def fit_rig(joints_m: Float[np.ndarray, "frames joints 3"], skeleton: Skeleton, fps: float) -> Rig:
-    """The rig whose nodes are where the joints are, as near as constant bones allow.
+    """Fit the rig whose nodes are as near to the joints as constant bones allow.
 
     `joints_m`: y up. A bone is as long as its median over the frames and keeps its direction in each. The
     pelvis is turned by the line through the hips, upright by the spine; thigh and shank about themselves

@@ -15,7 +15,7 @@ _R_WORLD_CAM = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 
 
 def to_world(poses: Sequence[Pose3D]) -> tuple[Pose3D, ...]:
-    """The same people in a world whose z axis points up; `record["world"]` says where that is from.
+    """Transform people to a world frame with z up; `record["world"]` says where it comes from.
 
     What is in a world stays as it is, and a known `T_cam_world` is used. Otherwise the camera is taken to
     be level. Then the ground lies where the feet are (`repose.floor`): all these people are moved together,
@@ -28,7 +28,7 @@ def to_world(poses: Sequence[Pose3D]) -> tuple[Pose3D, ...]:
 
 
 def up_note(pose: Pose3D) -> str:
-    """How up is known for this result, in the one sentence that every output says."""
+    """Say how up is known for this result, in the one sentence used by every output."""
     if pose.coordinates != "world" and pose.T_cam_world is None:
         return "Up is not known: the camera is taken to be level."
     up = pose.record.get("up")
@@ -42,7 +42,7 @@ def up_note(pose: Pose3D) -> str:
 
 
 def y_up(points: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3"]:
-    """World coordinates, z up, as the right-handed axes with y up: x stays, the world's −y becomes z.
+    """Convert world coordinates from z up to y up, right-handed: x stays, the world's −y becomes z.
 
     A person who faced a level camera faces +z, with their left at +x.
     """
@@ -50,7 +50,7 @@ def y_up(points: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3"]
 
 
 def at_constant_rate(pose: Pose3D) -> Pose3D:
-    """The pose at times `fps` apart, for files that hold a rate instead of times.
+    """Resample a pose to times 1 / `fps` apart, for files that store a rate instead of times.
 
     Frame numbers count on from the first; frames that the pose lacks are lacking still. What is at
     constant times already is returned as it is. Otherwise positions are interpolated between frames; a
@@ -80,7 +80,7 @@ def at_constant_rate(pose: Pose3D) -> Pose3D:
 
 
 def presence(pose: Pose3D, start_s: float, end_s: float) -> list[tuple[float, bool]]:
-    """Times between start and end at which the person comes (True) or is gone (False), from the start on.
+    """Return the times from start to end at which the person appears (True) or leaves (False).
 
     A frame lasts until the next one is due. Empty for somebody who is always there.
     """

@@ -37,7 +37,7 @@ class Header(NamedTuple):
 
 
 def load_arrays(name: str, source: bytes | str | PathLike[str]) -> dict[str, np.ndarray]:
-    """The arrays of an `.npz`, or the one of an `.npy` under the name ""; never unpickles.
+    """Load the arrays of an `.npz`, or that of an `.npy` under the name ""; never unpickles.
 
     Args:
         name: the file, for messages.
@@ -76,7 +76,7 @@ def _read_archive(name: str, file: Any, size: int) -> dict[str, np.ndarray]:
 
 
 def map_array(path: Path) -> np.ndarray:
-    """The array of an `.npy` file, mapped into memory and not read; raises UserError as `load_arrays`."""
+    """Map the array of an `.npy` file into memory without reading it; raises UserError as `load_arrays`."""
     with reading(path, "an array of NumPy", _AGAIN), path.open("rb") as file:
         header = read_header(str(path), file, path.stat().st_size)
         if not math.prod(header.shape):
@@ -108,7 +108,7 @@ def check_unpacked(name: str, unpacked_bytes: int, packed_bytes: int) -> None:
 
 
 def unpacked_limit_bytes(packed_bytes: int) -> int:
-    """To how much so many bytes may unpack."""
+    """Return how large the given number of bytes may become when unpacked."""
     return max(_UNPACKED_BYTES, _UNPACKED_RATIO * packed_bytes)
 
 
@@ -140,7 +140,7 @@ def read_header(name: str, file: Any, size: int, *, objects: bool = False) -> He
 
 
 def fits(shape: tuple[int, ...], dtype: np.dtype[Any], size: int) -> bool:
-    """Whether `size` bytes can hold such an array; one without values must not have absurd axes either."""
+    """Return whether `size` bytes can hold such an array; an empty one may not have absurd axes either."""
     asked = math.prod(shape) * dtype.itemsize
     reach = math.prod(max(side, 1) for side in shape) * max(dtype.itemsize, 1)
     return asked <= size and reach <= size + _EMPTY_BYTES

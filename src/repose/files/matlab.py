@@ -30,7 +30,7 @@ _MOST_CELLS = 100_000
 
 
 def load_h5(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """The datasets `names` of an HDF5 file, each an array of numbers. Needs h5py.
+    """Load the datasets `names` of an HDF5 file, each an array of numbers. Needs h5py.
 
     Raises:
         UserError: the file is missing or damaged, lacks one, keeps it in another file, or says that it holds
@@ -43,7 +43,7 @@ def load_h5(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
 
 
 def load_mat(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """The variables `names` of a MATLAB file of version 5 (saved with -v6 or -v7), in MATLAB's axes.
+    """Load the variables `names` of a MATLAB file of version 5 (saved with -v6 or -v7), in MATLAB's axes.
 
     Cells come as an array of objects. The format: MathWorks, "MAT-File Format", 2024. Read here because
     SciPy's reader crashes on damaged files.
@@ -77,7 +77,7 @@ def load_mat(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
 
 
 def read_dataset(name: str, content: Any, key: str, *, text: bool = False) -> np.ndarray:
-    """The dataset `key` of an open HDF5 file: numbers, or with `text` words (bytes).
+    """Read the dataset `key` of an open HDF5 file: numbers, or with `text` words (bytes).
 
     Raises UserError as `load_h5`; `name` is for the message.
     """

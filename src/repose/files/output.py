@@ -13,7 +13,7 @@ _placed: list[Path] = []
 
 
 def placed() -> list[Path]:
-    """Files and new folders that this process has put in their places, in order, each once."""
+    """List the files and new folders that this process has put in place, in order, each once."""
     return list(dict.fromkeys(_placed))
 
 
@@ -44,7 +44,7 @@ def check_output(folder: str | Path, names: Iterable[str], *, force: bool = Fals
 
 @contextmanager
 def stage(folder: str | Path, names: Iterable[str], *, force: bool = False) -> Iterator[Path]:
-    """A hidden folder to write the files `names` to; at the end they take their places in `folder`.
+    """Give a hidden folder to write the files `names` to; on success they are moved to `folder`.
 
     If the block raises or is interrupted, the hidden folder is removed and `folder` is as it was; it does
     not even come to exist. A folder that was there keeps its other files. Raises UserError where the
@@ -107,7 +107,7 @@ def check_absent(path: Path) -> None:
 
 @contextmanager
 def stage_file(path: str | Path, *, hint: str = "Make room, or choose another place.") -> Iterator[Path]:
-    """A hidden name beside `path`, with its suffix, to write to; at the end it takes the place of `path`.
+    """Give a hidden name next to `path`, with its suffix, to write to; on success it replaces `path`.
 
     If the block raises or is interrupted, the hidden file is removed and `path` is as it was; if the power
     fails, `path` is either the old or the new one. Raises UserError as `check_file`, and with `hint` where

@@ -54,7 +54,7 @@ def map_pickle(path: str | Path) -> Mapped:
 
 @reads("an .npz archive")
 def map_npz(path: str | Path, keys: tuple[str, ...], unpack_to: Path) -> Mapped:
-    """Arrays of an `.npz` archive by name: those of `keys` that it has; object arrays are unpickled.
+    """Map arrays of an `.npz` archive by name: those of `keys` that it has; object arrays are unpickled.
 
     Returns a dictionary. An object array without axes, which is how NumPy stores a dictionary, comes as
     its content. `unpack_to` is a folder on a disk that has room for the unpacked arrays.
@@ -96,7 +96,7 @@ def map_npz(path: str | Path, keys: tuple[str, ...], unpack_to: Path) -> Mapped:
 
 @reads("an .npz archive")
 def npz_keys(path: str | Path) -> list[str] | None:
-    """Names of the arrays in an `.npz` archive, None for a file that is none."""
+    """List the arrays in an `.npz` archive; None for any other file."""
     path = Path(path)
     with _open(path) as file:
         if file.read(2) != b"PK":

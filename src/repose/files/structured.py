@@ -18,7 +18,7 @@ _AGAIN = "It is damaged, or another program wrote it: make it again."
 
 
 def decode(name: str, text: str | bytes, kind: Any, hint: str = _AGAIN) -> Any:
-    """What a JSON text holds, as a value of `kind` (a msgspec Struct, a dataclass or a plain type).
+    """Decode a JSON text as a value of `kind` (a msgspec Struct, a dataclass or a plain type).
 
     Raises:
         UserError: the text is no JSON, is nested too deep, or a value has another type or is out of bounds.
@@ -30,7 +30,7 @@ def decode(name: str, text: str | bytes, kind: Any, hint: str = _AGAIN) -> Any:
 
 
 def convert(name: str, values: Any, kind: Any, hint: str = _AGAIN) -> Any:
-    """Plain values (dictionaries, lists, numbers, text) as a value of `kind`; raises as `decode`."""
+    """Convert plain values (dictionaries, lists, numbers, text) to `kind`; raises as `decode`."""
     try:
         return msgspec.convert(values, type=kind)
     except (msgspec.MsgspecError, RecursionError) as error:

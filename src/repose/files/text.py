@@ -10,7 +10,7 @@ from repose.files.numbers import LARGEST, check_numbers
 
 
 def read_text(path: Path) -> str:
-    """The whole file as text; bytes that are no UTF-8 become marks that no format knows.
+    """Read a whole file as text; bytes that are not UTF-8 become replacement characters.
 
     Raises UserError for a file that is missing or cannot be read.
     """
@@ -21,7 +21,7 @@ def read_text(path: Path) -> str:
 
 
 def beginning(text: str) -> str:
-    """What a file that was not understood begins with, for a message."""
+    """Quote the beginning of a file that was not understood, for a message."""
     words = " ".join(text[:400].split())
     return repr(words[:40]) if words else "an empty file"
 
@@ -29,7 +29,7 @@ def beginning(text: str) -> str:
 def parse_numbers(
     path: Path, words: Sequence[str], count: int | None = None, *, largest: float = LARGEST
 ) -> list[float]:
-    """The words as finite numbers up to `largest`, `count` of them; raises UserError otherwise."""
+    """Parse words as finite numbers up to `largest`, `count` of them; raises UserError otherwise."""
     try:
         numbers = list(map(float, words))
     except ValueError as error:
@@ -41,14 +41,14 @@ def parse_numbers(
 
 
 def parse_count(path: Path, word: str, what: str, most: int) -> int:
-    """The word as a whole number from 0 to `most`, in ASCII digits; raises UserError otherwise."""
+    """Parse a whole number from 0 to `most`, in ASCII digits; raises UserError otherwise."""
     if not (word.isascii() and word.isdigit() and len(word) <= len(str(most)) and int(word) <= most):
         expected(str(path), f"{what}: a whole number up to {most:,}", repr(word[:40]))
     return int(word)
 
 
 def parse_rate(path: Path, frame_time: str) -> float:
-    """Frames per second of a time between frames in seconds; raises UserError for one of no recording.
+    """Convert a time between frames in seconds to frames per second; raises UserError for implausible ones.
 
     Frame times are printed with few digits: 0.0333333 s means 30 Hz.
     """

@@ -26,7 +26,7 @@ class Camera:
 
     @classmethod
     def assumed(cls, image_size: tuple[int, int], fov_deg: float = ASSUMED_FOV_DEG) -> "Camera":
-        """Camera with the given diagonal field of view, its axis through the middle of the picture.
+        """Create a camera with the given diagonal field of view and a centred principal point.
 
         Raises UserError for a field of view outside (1, 170) degrees.
         """
@@ -38,7 +38,7 @@ class Camera:
 
     @classmethod
     def from_intrinsics(cls, intrinsics_px: tuple[float, float, float, float]) -> "Camera":
-        """Camera of focal lengths and principal point (fx, fy, cx, cy); raises UserError for nonsense."""
+        """Create a camera from (fx, fy, cx, cy); raises UserError for impossible ones."""
         fx, fy, cx, cy = intrinsics_px
         if not (np.isfinite(intrinsics_px).all() and fx > 0 and fy > 0):
             expected("intrinsics", "fx, fy, cx, cy in pixels with positive fx and fy", intrinsics_px)
@@ -55,13 +55,13 @@ class Camera:
         return -self.T_cam_world[:3, :3].T @ self.T_cam_world[:3, 3]
 
     def project(self, points_world_m: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 2"]:
-        """Pixels of world points; meaningless for points behind the camera."""
+        """Project world points to pixels; meaningless for points behind the camera."""
         points = points_world_m @ self.T_cam_world[:3, :3].T + self.T_cam_world[:3, 3]
         rays = self._distort(points[..., :2] / points[..., 2:])
         return rays @ self.K[:2, :2].T + self.K[:2, 2]
 
     def rays(self, points_px: Float[np.ndarray, "*batch 2"]) -> Float[np.ndarray, "*batch 2"]:
-        """x/z and y/z in the camera frame of what is seen at `points_px`."""
+        """Return x/z and y/z in the camera frame of the rays through `points_px`."""
         seen = (points_px - self.K[:2, 2]) @ np.linalg.inv(self.K[:2, :2]).T
         rays = seen
         # The distortion has no closed inverse; where it is mild, as in any usable lens, this converges.
@@ -88,8 +88,7 @@ class Camera:
 def to_screen(
     points_px: Float[np.ndarray, "*batch 2"], image_size: tuple[int, int]
 ) -> Float[np.ndarray, "*batch 2"]:
-    """Pixels in units of the picture: its width goes from -1 to 1, height is in the same unit, the middle
-    is 0 (the normalisation `screen`, published by VideoPose3D, Pavllo et al. 2019)."""
+    """Normalise pixels by the picture: its width spans -1 to 1, its height is in the same unit around 0."""
     # One axis at a time: NumPy is slow where the last one is short.
     axes = [(points_px[..., i] * 2 - side) / image_size[0] for i, side in enumerate(image_size)]
     return np.stack(axes, axis=-1)
@@ -98,7 +97,7 @@ def to_screen(
 def from_screen(
     points_norm: Float[np.ndarray, "*batch 2"], image_size: tuple[int, int]
 ) -> Float[np.ndarray, "*batch 2"]:
-    """The inverse of `to_screen`: pixels."""
+    """Invert `to_screen`."""
     return (points_norm * image_size[0] + np.array(image_size)) / 2
 
 
@@ -107,7 +106,7 @@ def solve_root(
     rays: Float[np.ndarray, "frames joints 2"],
     weights: Float[np.ndarray, "frames joints"],
 ) -> tuple[Float[np.ndarray, "frames 3"], Bool[np.ndarray, " frames"]]:
-    """Where the root must be for root-relative joints to be seen along their rays.
+    """Find where the root must be so that root-relative joints lie on their rays.
 
     For a root at t, joint (X, Y, Z) is seen at x = (X + tx) / (Z + tz), hence tx − x tz = x Z − X, and
     the same for y: linear in t, solved per frame by weighted least squares over all joints.

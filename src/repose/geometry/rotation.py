@@ -15,7 +15,7 @@ Quaternion = Float[np.ndarray, "*batch 4"]
 
 
 def axis_to_matrix(axis: str, angle_rad: Float[np.ndarray, "*batch"]) -> Rotation:
-    """Rotation by `angle_rad` about one coordinate axis, "X", "Y" or "Z" (right-hand rule)."""
+    """Rotate by `angle_rad` about one coordinate axis, "X", "Y" or "Z" (right-hand rule)."""
     fixed = "XYZ".index(axis)
     after, last = (fixed + 1) % 3, (fixed + 2) % 3
     cosine, sine = np.cos(angle_rad), np.sin(angle_rad)
@@ -28,7 +28,7 @@ def axis_to_matrix(axis: str, angle_rad: Float[np.ndarray, "*batch"]) -> Rotatio
 
 
 def euler_to_matrix(angles_rad: Float[np.ndarray, "*batch angles"], order: str) -> Rotation:
-    """Rotation from intrinsic Euler angles: order "ZXY" gives Rz(angles[0]) @ Rx(angles[1]) @ Ry(angles[2]).
+    """Convert intrinsic Euler angles: order "ZXY" gives Rz(angles[0]) @ Rx(angles[1]) @ Ry(angles[2]).
 
     This is the order of a BVH file's channels. `order` holds one letter X, Y or Z per angle, of any
     number and with repetitions; with none the rotation is the identity. Extrinsic angles (about fixed
@@ -45,7 +45,7 @@ def euler_to_matrix(angles_rad: Float[np.ndarray, "*batch angles"], order: str) 
 
 
 def matrix_to_euler(rotation: Rotation, order: str) -> Vector:
-    """Intrinsic Euler angles in radians about three different axes; the inverse of `euler_to_matrix`.
+    """Convert to intrinsic Euler angles in radians about three different axes; inverts `euler_to_matrix`.
 
     The middle angle lies in [-π/2, π/2]. At gimbal lock, where the first and the last axis coincide,
     the first angle is arbitrary and the last makes up for it, so the angles always give the rotation back.
@@ -66,7 +66,7 @@ def matrix_to_euler(rotation: Rotation, order: str) -> Vector:
 
 
 def axis_angle_to_matrix(axis_angle_rad: Vector) -> Rotation:
-    """Rotation about the vector's direction by its length (Rodrigues' formula)."""
+    """Rotate about the vector's direction by its length (Rodrigues' formula)."""
     angle = np.linalg.norm(axis_angle_rad, axis=-1)[..., None, None]
     cross = _cross_matrix(axis_angle_rad)
     # sin(a)/a and (1 − cos a)/a² = ½ (sin(a/2)/(a/2))²; numpy's sinc is sin(πx)/(πx), and 1 at 0.
@@ -76,7 +76,7 @@ def axis_angle_to_matrix(axis_angle_rad: Vector) -> Rotation:
 
 
 def matrix_to_axis_angle(rotation: Rotation) -> Vector:
-    """Axis times angle, with the angle in [0, π]."""
+    """Convert to axis times angle, with the angle in [0, π]."""
     quaternion = matrix_to_quaternion(rotation)
     scalar, vector = quaternion[..., :1], quaternion[..., 1:]
     sine = np.linalg.norm(vector, axis=-1, keepdims=True)
@@ -86,7 +86,7 @@ def matrix_to_axis_angle(rotation: Rotation) -> Vector:
 
 
 def quaternion_to_matrix(quaternion: Quaternion) -> Rotation:
-    """Rotation of a quaternion (w, x, y, z) of any non-zero length."""
+    """Convert a quaternion (w, x, y, z) of any non-zero length."""
     w, x, y, z = np.moveaxis(quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True), -1, 0)
     rows = [
         [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
@@ -97,7 +97,7 @@ def quaternion_to_matrix(quaternion: Quaternion) -> Rotation:
 
 
 def matrix_to_quaternion(rotation: Rotation) -> Quaternion:
-    """Unit quaternion (w, x, y, z) with w ≥ 0.
+    """Convert to a unit quaternion (w, x, y, z) with w ≥ 0.
 
     The outer product of the quaternion with itself, times 4, is linear in the matrix; its longest row
     is the best conditioned (Shepperd 1978).
@@ -123,7 +123,7 @@ def matrix_to_quaternion(rotation: Rotation) -> Quaternion:
 
 
 def six_d_to_matrix(six_d: Float[np.ndarray, "*batch 6"]) -> Rotation:
-    """Rotation whose first two columns come from six numbers by Gram–Schmidt (Zhou et al., CVPR 2019)."""
+    """Orthonormalise six numbers as the first two columns, by Gram–Schmidt (Zhou et al., CVPR 2019)."""
     x = _unit(six_d[..., :3])
     y = six_d[..., 3:]
     y = _unit(y - _dot(x, y) * x)
@@ -131,14 +131,14 @@ def six_d_to_matrix(six_d: Float[np.ndarray, "*batch 6"]) -> Rotation:
 
 
 def matrix_to_six_d(rotation: Rotation) -> Float[np.ndarray, "*batch 6"]:
-    """First column, then second column of the matrix."""
+    """Return the first column, then the second column of the matrix."""
     return np.concatenate([rotation[..., 0], rotation[..., 1]], axis=-1)
 
 
 def shortest_arc(
     source: Float[np.ndarray, "*#batch 3"], target: Float[np.ndarray, "*#batch 3"]
 ) -> Float[np.ndarray, "*#batch 3 3"]:
-    """The smallest rotation that turns the direction of `source` into that of `target`.
+    """Find the smallest rotation from the direction of `source` to that of `target`.
 
     For opposite directions, where every axis at right angles serves, one of them. Lengths are ignored; a
     vector without length has no direction, and nothing is turned.
@@ -185,7 +185,7 @@ def forward_kinematics(
     parents: Sequence[int],
     root_m: Float[np.ndarray, "*#batch 3"],
 ) -> tuple[Float[np.ndarray, "*batch joints 3"], Float[np.ndarray, "*batch joints 3 3"]]:
-    """Positions and rotations of all joints in the world.
+    """Compute positions and rotations of all joints in the world.
 
     `rotations` are relative to the parent joint, `offsets_m` the place of each joint in its parent's
     frame (with batch axes where bones stretch). `root_m` is added to the offset of every root.

@@ -11,7 +11,7 @@ from repose.skeleton import SKELETONS
 
 
 def parse(name: str, content: Any) -> Detections | None:
-    """Detections of AlphaPose results, None for any other JSON.
+    """Parse detections of AlphaPose results, None for any other JSON.
 
     The default form is a list like COCO's results, told by `idx`, `box` or images given by file name.
     `idx` is the track; AlphaPose writes it as a number, or nested in lists when its tracker ran before
@@ -35,7 +35,7 @@ def parse(name: str, content: Any) -> Detections | None:
 
 
 def parse_frame(name: str, content: Any) -> list[np.ndarray] | None:
-    """Keypoints of the people in one file of `sep-json` in the CMU form, None for any other JSON."""
+    """Parse keypoints of the people in one file of `sep-json` in the CMU form, None for any other JSON."""
     if not (isinstance(content, dict) and "bodies" in content):
         return None
     return [_mend_neck(name, read_points(name, body)) for body in _bodies(content) or ()]

@@ -9,7 +9,7 @@ from repose.keypoints.detections import Detections, frame_numbers, identities, r
 
 
 def parse(name: str, content: Any) -> Detections | None:
-    """Detections of COCO results or annotations, None for any other JSON.
+    """Parse detections of COCO results or annotations, None for any other JSON.
 
     Results: `[{image_id, keypoints: [x, y, score, …], …}]`. Annotations: `{images, annotations}`, whose
     frames are the numbers in the images' file names. `track_id` (as in PoseTrack) says who it is. An
@@ -31,7 +31,7 @@ def is_detection(row: Any) -> bool:
 
 
 def parse_rows(name: str, kind: str, rows: Sequence[Mapping[str, Any]], identity: str) -> Detections:
-    """Detections of rows with `image_id`, `keypoints` and perhaps the key `identity`."""
+    """Parse detections of rows with `image_id`, `keypoints` and perhaps the key `identity`."""
     frames = frame_numbers(name, [row["image_id"] for row in rows])
     return Detections(
         kind=kind,

@@ -13,12 +13,12 @@ _LEVELS = ("scorer", "individuals", "bodyparts", "coords")
 
 
 def recognises(start: bytes) -> bool:
-    """Whether a file that begins so is DeepLabCut's CSV."""
+    """Return whether a file that begins so is DeepLabCut's CSV."""
     return start.removeprefix(b"\xef\xbb\xbf").startswith(b"scorer,")
 
 
 def parse(path: Path, data: bytes) -> Detections:
-    """Detections of an analysed video or of labels, whose body parts are known by their names.
+    """Parse detections of an analysed video or of labels, whose body parts are known by their names.
 
     A row begins with the number of its frame, or with the labelled picture's name (in one cell or three).
     Labels have no likelihood. Individuals are the people, numbered as they come.

@@ -61,7 +61,7 @@ def make_tracks(
     skeleton: Skeleton | None,
     anew: bool = False,
 ) -> list[Pose2D]:
-    """One `Pose2D` per person, by track id; `name` is the file's, for messages.
+    """Create one `Pose2D` per person, by track id; `name` is the file's, for messages.
 
     What a point and a score mean is told by `interpret`. A person without any joint in a frame is absent
     from it. Rows are sorted by frame. `anew` ignores the file's own ids (see
@@ -109,7 +109,7 @@ def make_tracks(
 def assemble(
     frames: np.ndarray, people: np.ndarray | None, rows: Pose2D, times_s: np.ndarray | None = None
 ) -> list[Pose2D]:
-    """One track per person from the detections of a file, each sorted by frame.
+    """Assemble one track per person from the detections of a file, each sorted by frame.
 
     `rows` has one detection after the other, whose own frame numbers and times do not count: those are
     `frames` and `times_s`. `people` are the file's ids, in whose order the tracks come; where
@@ -137,7 +137,7 @@ def assemble(
 
 
 def assume_rate(name: str, frames: np.ndarray) -> float:
-    """The frame rate of a file that does not say it.
+    """Assume the frame rate of a file that does not state it.
 
     Raises UserError for frame numbers that come in steps of ten and more: they are milliseconds, or frames
     were left out between them, and only the rate can tell.
@@ -160,7 +160,7 @@ def no_person(name: str) -> UserError:
 
 
 def assume_size(points_px: np.ndarray, confidence: np.ndarray) -> tuple[int, int]:
-    """The smallest common video size, landscape or portrait, that contains the points.
+    """Assume the smallest common video size, landscape or portrait, that contains the points.
 
     Points with a confidence under 0.3 do not count (a detector may guess hidden joints outside the
     picture) unless there are no others. Beyond 8K it is a square around them.
@@ -195,7 +195,7 @@ def interpret(
     frames: Sequence[int],
     image_size: tuple[int, int] | None,
 ) -> tuple[np.ndarray, np.ndarray, str]:
-    """Points in pixels, confidence from 0 to 1, and a note on what was done to either.
+    """Convert points to pixels and scores to confidence, with a note on what was done to either.
 
     A joint is missing (confidence 0) where one of its numbers is NaN, where its score is 0, and
     where it lies exactly at (0, 0), whatever its score: that is how programs write a joint that they did not
@@ -269,7 +269,7 @@ def assign_layout(
     scores: np.ndarray | None,
     skeleton: Skeleton | None,
 ) -> tuple[Skeleton, np.ndarray, np.ndarray | None]:
-    """The layout of the joints, and the joints that belong to it."""
+    """Determine the layout, and select the joints that belong to it."""
     count = points.shape[1]
     default = detections.layout or LAYOUT_OF_COUNT.get(count)
     if skeleton is None and default is None:
@@ -292,7 +292,7 @@ def assign_layout(
 
 
 def recognise_body_25(points_px: np.ndarray, scores: np.ndarray) -> Skeleton:
-    """BODY-25 or BODY-25B, by whose bones are shorter.
+    """Tell BODY-25 and BODY-25B apart by which layout's bones are shorter.
 
     Both have 25 joints, in different orders. Read with the other's order a body's bones run criss-cross
     between limbs, so the layout with the smaller mean bone length over all frames is the right one.
@@ -309,7 +309,7 @@ def recognise_body_25(points_px: np.ndarray, scores: np.ndarray) -> Skeleton:
 
 
 def read_confidence(name: str, scores: np.ndarray) -> tuple[np.ndarray, str]:
-    """Scores as confidence from 0 to 1, and a note on what was done to them.
+    """Convert scores to confidence from 0 to 1, with a note on what was done to them.
 
     Scores up to 1.5 are probabilities that overshoot (AlphaPose, MMPose): what exceeds 1 becomes 1, and
     what is slightly negative 0. Larger ones are COCO's visibility flags if they are all 0, 1 or 2
@@ -341,7 +341,7 @@ def read_confidence(name: str, scores: np.ndarray) -> tuple[np.ndarray, str]:
 
 
 def read_points(name: str, value: Any) -> np.ndarray:
-    """Keypoints of one person from JSON, flat or nested, as (joints, 2) or (joints, 3) float64.
+    """Read the keypoints of one person from JSON, flat or nested, as (joints, 2) or (joints, 3) float64.
 
     A flat list is read in threes (x, y, confidence), or in twos where only that gives a known number of
     joints. Raises UserError for anything but numbers.
@@ -362,7 +362,7 @@ def read_points(name: str, value: Any) -> np.ndarray:
 
 
 def number_list(name: str, what: str, value: Any) -> np.ndarray:
-    """A JSON list of numbers as a float64 array, null as NaN; raises UserError for anything else."""
+    """Read a JSON list of numbers as a float64 array, null as NaN; raises UserError for anything else."""
     if isinstance(value, list) and None in value:
         width = next((len(inner) for inner in value if isinstance(inner, list)), None)
         value = [
@@ -381,7 +381,7 @@ def number_list(name: str, what: str, value: Any) -> np.ndarray:
 
 
 def whole_number(value: Any) -> int | None:
-    """A JSON number without a fraction as int, None for anything else."""
+    """Convert a JSON number without a fraction to int; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if isinstance(value, float) and not value.is_integer():
@@ -391,7 +391,7 @@ def whole_number(value: Any) -> int | None:
 
 
 def identities(name: str, key: str, values: Sequence[Any], frames: Sequence[int]) -> list[int] | None:
-    """Who each row is, from what its `key` holds: a number, or a list that begins with one.
+    """Read who each row is from its `key`: a number, or a list that begins with one.
 
     None where the file does not know: no row has the key, or some row has a negative id, or people in
     one frame share the only id that there is (programs write zeros when they do not track). Raises
@@ -414,7 +414,7 @@ def identities(name: str, key: str, values: Sequence[Any], frames: Sequence[int]
 
 
 def frame_numbers(name: str, images: Sequence[Any]) -> list[int]:
-    """Frame number of each image, given as a number or as a file name whose last digits are the number.
+    """Read the frame number of each image: a number, or a file name whose last digits are the number.
 
     A single name without digits is frame 0. Raises UserError for other names without digits, and where
     two different names have one number.
@@ -441,7 +441,7 @@ def frame_numbers(name: str, images: Sequence[Any]) -> list[int]:
 
 
 def layout_named(name: str) -> str | None:
-    """Skeleton for a data set's name as other programs write it ("halpe26", "Human3.6M"), if known."""
+    """Return the skeleton for a data set's name in other programs ("halpe26", "Human3.6M"), if known."""
     plain = re.sub(r"[^a-z0-9]", "", name.lower())
     for skeleton in SKELETONS:
         if plain in (skeleton.replace("-", ""), skeleton.replace("-", "").removesuffix("17")):

@@ -9,7 +9,7 @@ from repose.keypoints.detections import Detections, identities, layout_named, nu
 
 
 def parse(name: str, content: Any) -> Detections | None:
-    """Detections of MMPose predictions, None for any other JSON.
+    """Parse detections of MMPose predictions, None for any other JSON.
 
     The inferencer writes a list of `{frame_id, instances}` with frames from 0 for a video, and a list of
     instances for an image. The demos write `{meta_info, instance_info}` with frames from 1, which become
@@ -43,7 +43,7 @@ def parse(name: str, content: Any) -> Detections | None:
 
 
 def parse_frame(name: str, content: Any) -> list[tuple[Any, np.ndarray]] | None:
-    """Identity and keypoints of each person in an image's own file, None for any other JSON.
+    """Parse identity and keypoints of each person in an image's own file, None for any other JSON.
 
     Sapiens puts the list of instances under `instance_info`.
     """
@@ -55,7 +55,7 @@ def parse_frame(name: str, content: Any) -> list[tuple[Any, np.ndarray]] | None:
 
 
 def read_instance(name: str, instance: dict[str, Any]) -> np.ndarray:
-    """Keypoints (joints, 2) of an instance, with its scores (joints, 3) where it has them."""
+    """Read keypoints (joints, 2) of an instance, with its scores (joints, 3) where it has them."""
     points = number_list(name, "keypoints", instance["keypoints"])
     if points.ndim != 2 or points.shape[1] != 2:
         expected(f"{name}: keypoints", "x, y for each joint", " × ".join(map(str, points.shape)) + " values")

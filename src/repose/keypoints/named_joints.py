@@ -27,7 +27,7 @@ _MIDLINE = Skeleton("midline", ("pelvis", "neck"), (-1, 0))
 
 
 def joint_named(part: str) -> str | None:
-    """The joint of Halpe-26 that `part` names in any common spelling; None for any other word.
+    """Return the joint of Halpe-26 that `part` names in any common spelling; None for any other word.
 
     The side may be a word of its own, first or last, or one letter. Words that leave the joint or the side
     open ("head", "toe", "hand", "knee1", "rear") name none.
@@ -61,7 +61,7 @@ def name_joints(
     meanings: Mapping[str, str] | None = None,
     fps: float | None = None,
 ) -> Detections:
-    """Detections of the body joints among `parts`; what was left out is said in their `kind`.
+    """Select the body joints among `parts` as detections; their `kind` says what was left out.
 
     The layout is Halpe-26 where the head's top is among them (a pelvis or neck that is not comes from hips or
     shoulders), else COCO-17. Joints that no part names are missing.

@@ -26,7 +26,7 @@ _OWN_KEYS = "points_px, confidence, frames, fps, image_size, skeleton, track_id"
 
 
 def parse(name: str, arrays: dict[str, np.ndarray]) -> Detections:
-    """Detections of a bare array: (frames, joints, 2 or 3), or one more axis for the people.
+    """Parse detections of a bare array: (frames, joints, 2 or 3), or one more axis for the people.
 
     The third value is the confidence, which may also be an array of its own (`scores`, `confidence`, …). 17
     joints are H36M-17. An `.npz` without `points_px` may hold further arrays as long as only one has the
@@ -115,7 +115,7 @@ def parse_own(
     skeleton: Skeleton | None,
     anew: bool = False,
 ) -> list[Pose2D]:
-    """Tracks of an `.npz` with RePOSE's own keys, by track id.
+    """Parse tracks of an `.npz` with RePOSE's own keys, by track id.
 
     `points_px` (rows, joints, 2) has one row per person and frame, as have `confidence` (rows, joints),
     `frames`, `times_s` and `track_id`; a single number serves as everybody's `track_id`, and

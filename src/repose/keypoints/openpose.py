@@ -8,7 +8,7 @@ from repose.keypoints.detections import read_points
 
 
 def parse_frame(name: str, content: Any) -> list[tuple[Any, np.ndarray]] | None:
-    """Identity (None if unknown) and keypoints of each person in a frame; None for any other JSON.
+    """Parse identity (None if unknown) and keypoints of each person in a frame; None for any other JSON.
 
     A person of whom only the face or the hands were found has no body keypoints, and is left out.
     """

@@ -44,7 +44,7 @@ def read_keypoints(
     skeleton: str | Skeleton | None = None,
     track: Literal["file", "anew"] = "file",
 ) -> list[Pose2D]:
-    """One `Pose2D` per person of a keypoint file or folder, in the file's own layout.
+    """Read a keypoint file or folder: one `Pose2D` per person, in the file's own layout.
 
     The content tells the format: AlphaPose, COCO, MMPose, OpenPose and Ultralytics JSON, a folder with one
     JSON or label file per frame, tables of DeepLabCut, SLEAP and Sports2D, `.npz` and `.npy` (see the modules
@@ -98,7 +98,7 @@ def read_keypoints(
 
 
 def holds_keypoints(path: str | Path) -> bool:
-    """Whether `path` is to be read as keypoints and not as a video, by its first bytes.
+    """Return whether `path` is to be read as keypoints and not as a video, by its first bytes.
 
     True for a folder, for NumPy files, for tables and for what begins like JSON.
     """
@@ -116,7 +116,7 @@ def holds_keypoints(path: str | Path) -> bool:
 
 
 def load_json(name: str, data: bytes) -> Any:
-    """The content of a JSON file; raises UserError for a truncated file and for anything else."""
+    """Load a JSON file; raises UserError for a truncated file and for anything else."""
     try:
         return json.loads(data.decode("utf-8-sig"))
     except (UnicodeDecodeError, RecursionError):

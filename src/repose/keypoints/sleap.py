@@ -14,13 +14,13 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def recognises(start: bytes) -> bool:
-    """Whether a file that begins so is HDF5, or SLEAP's CSV."""
+    """Return whether a file that begins so is HDF5, or SLEAP's CSV."""
     line = start.removeprefix(b"\xef\xbb\xbf").splitlines()[:1]
     return start.startswith(_HDF5) or (bool(line) and b"frame_idx" in line[0].split(b","))
 
 
 def parse(path: Path, data: bytes) -> Detections:
-    """Detections of an analysis file; nodes are known by their names, tracks are the people."""
+    """Parse detections of an analysis file; nodes are known by their names, tracks are the people."""
     return _parse_hdf5(path) if data.startswith(_HDF5) else _parse_csv(path.name, data)
 
 

@@ -14,12 +14,12 @@ _LARGEST_ROOM_M = 50.0
 
 
 def recognises(start: bytes) -> bool:
-    """Whether a file that begins so is a TRC."""
+    """Return whether a file that begins so is a TRC."""
     return start.removeprefix(b"\xef\xbb\xbf").startswith(b"PathFileType")
 
 
 def parse(path: Path, data: bytes) -> Detections:
-    """Detections of a TRC in pixels.
+    """Parse detections of a TRC in pixels.
 
     Its header says metres as that of any TRC of Sports2D; that pixels are meant shows where z is 0 throughout
     and places lie farther apart than in a room. y is down, as in the picture. Frames are counted from the

@@ -10,7 +10,7 @@ from repose.errors import expected
 
 
 def read_table(name: str, data: bytes) -> list[list[str]]:
-    """The cells of each row that is not empty; raises UserError for rows of different lengths."""
+    """Read the cells of each row that is not empty; raises UserError for rows of different lengths."""
     text = data.decode("utf-8-sig", errors="replace")
     rows = [row for row in csv.reader(StringIO(text, newline="")) if row]
     for number, row in enumerate(rows, 1):
@@ -25,7 +25,7 @@ def read_table(name: str, data: bytes) -> list[list[str]]:
 
 
 def parse_cells(name: str, rows: Sequence[Sequence[str]]) -> np.ndarray:
-    """Cells (rows, columns) as float64, NaN where one is empty; raises UserError for other words."""
+    """Parse cells (rows, columns) as float64, NaN where one is empty; raises UserError for other words."""
     try:
         return np.array([[float(cell) if cell.strip() else np.nan for cell in row] for row in rows])
     except ValueError as error:

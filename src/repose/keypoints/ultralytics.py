@@ -16,7 +16,7 @@ _USE_A_POSE_MODEL = "Boxes without keypoints come from a detection model: use a 
 
 
 def parse(name: str, content: Any) -> dict[int, list[tuple[Any, np.ndarray]]] | None:
-    """Identities and keypoints by frame, None for any other JSON.
+    """Parse identities and keypoints by frame, None for any other JSON.
 
     `Results.to_json` gives a list of the detections in one picture; a video is a list of such lists, or one
     list whose detections each have a frame number (`frame`, `frame_id`, …) beside what Ultralytics wrote.
@@ -50,7 +50,7 @@ def parse(name: str, content: Any) -> dict[int, list[tuple[Any, np.ndarray]]] | 
 
 
 def parse_frame(name: str, content: Any) -> list[tuple[Any, np.ndarray]] | None:
-    """Identity (None if unknown) and keypoints of each person in a picture, None for any other JSON.
+    """Parse identity (None if unknown) and keypoints of each person in a picture, None for any other JSON.
 
     Raises UserError for boxes without keypoints.
     """
@@ -79,7 +79,7 @@ def _read_keypoints(name: str, value: Any) -> np.ndarray:
 
 
 def parse_labels(texts: dict[str, str]) -> list[list[tuple[Any, np.ndarray]]]:
-    """Identities and keypoints in the label files of a folder, one list per file.
+    """Parse identities and keypoints in the label files of a folder, one list per file.
 
     A line is `class x y width height`, then x, y and perhaps the visibility of 17 joints, all of them shares
     of the picture, then perhaps the box's confidence, then perhaps the track. Where one number follows the

@@ -15,7 +15,7 @@ from repose.skeleton import SKELETONS, Skeleton
 
 
 def holds_positions(path: Path) -> bool:
-    """Whether the file is an `.npz` with the array of VideoPose3D's keypoints; False for a damaged one."""
+    """Return whether the file is an intact `.npz` with the array of VideoPose3D's keypoints."""
     try:
         with zipfile.ZipFile(path) as archive:
             return "positions_2d.npy" in archive.namelist()
@@ -24,7 +24,7 @@ def holds_positions(path: Path) -> bool:
 
 
 def read(path: Path, skeleton: Skeleton | None) -> Detections:
-    """Detections of the one recording in a file of VideoPose3D.
+    """Read detections of the one recording in a file of VideoPose3D.
 
     `positions_2d` holds, by subject and action, one array (frames, joints, 2 or 3) in pixels per camera.
     `metadata` says the layout, by its name (`layout_name`) and its left and right joints

@@ -18,7 +18,7 @@ def deviation(
     predicted: Float[Tensor, "batch frames joints 3"],
     target: Float[Tensor, "batch frames joints 3"],
 ) -> Float[Tensor, ""]:
-    """Smallest where 68 % of the distances from the truth are below e^log_deviation, and 95 % below twice it.
+    """Fit e^log_deviation so that 68 % of the distances from the truth are below it, and 95 % below twice it.
 
     The sum of two quantile losses (Koenker and Bassett 1978) of the logarithm of the distance. The joints
     themselves get no gradient, only their deviation does. Distances below 1 mm count as 1 mm.

@@ -7,7 +7,7 @@ from repose.errors import expected
 
 
 def match(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Both tensors in float32 or better; raises UserError unless their shapes are equal.
+    """Convert both tensors to float32 or better; raises UserError unless their shapes are equal.
 
     Half precision is widened because the losses divide small differences by each other and add up
     thousands of terms; the gradient comes back in the precision of the input. Equal shapes are asked

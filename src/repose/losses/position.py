@@ -25,17 +25,17 @@ Scalar = Float[Tensor, ""]
 
 
 def mpjpe(predicted: Joints, target: Joints) -> Scalar:
-    """Mean Euclidean distance of a joint from its truth."""
+    """Return the mean Euclidean distance of a joint from its truth."""
     return _distance(*match(predicted, target)).mean()
 
 
 def weighted_mpjpe(predicted: Joints, target: Joints, weight: Float[Tensor, "batch frames joints"]) -> Scalar:
-    """Mean over all joints of weight times distance; not divided by the sum of the weights."""
+    """Return the mean over all joints of weight times distance; not divided by the sum of the weights."""
     return (widen(weight) * _distance(*match(predicted, target))).mean()
 
 
 def n_mpjpe(predicted: Joints, target: Joints) -> Scalar:
-    """MPJPE after each predicted pose is multiplied by the factor that fits it best to its truth.
+    """Return the MPJPE after each predicted pose is multiplied by the factor that fits it best to its truth.
 
     The factor is least-squares, about the origin, and part of the gradient. A pose that is all zeros
     stays so.
@@ -47,7 +47,7 @@ def n_mpjpe(predicted: Joints, target: Joints) -> Scalar:
 
 
 def joint_l1(predicted: Joints, target: Joints) -> Scalar:
-    """Mean absolute difference of a coordinate."""
+    """Return the mean absolute difference of a coordinate."""
     return F.l1_loss(*match(predicted, target))
 
 
@@ -56,39 +56,39 @@ def projection_2d(
     target: Joints,
     confidence: Float[Tensor, "batch frames joints"] | Float[Tensor, "batch frames joints 1"],
 ) -> Scalar:
-    """Mean over joints of confidence times the distance in the image plane, x and y alone."""
+    """Return the mean over joints of confidence times the distance in the image plane, x and y alone."""
     predicted, target = match(predicted, target)
     confidence = widen(confidence).reshape(*predicted.shape[:3], 1)
     return _distance(confidence * predicted[..., :2], confidence * target[..., :2]).mean()
 
 
 def velocity(predicted: Joints, target: Joints) -> Scalar:
-    """Mean distance between predicted and true displacement from one frame to the next."""
+    """Return the mean distance between predicted and true displacement from one frame to the next."""
     predicted, target = match(predicted, target)
     return _mean(_distance(predicted.diff(dim=1), target.diff(dim=1)))
 
 
 def limb_length(predicted: Joints, target: Joints, skeleton: Skeleton = H36M_17) -> Scalar:
-    """Mean absolute error of a bone's length."""
+    """Return the mean absolute error of a bone's length."""
     predicted, target = match(predicted, target)
     return F.l1_loss(_lengths(predicted, skeleton), _lengths(target, skeleton))
 
 
 def limb_variance(predicted: Joints, skeleton: Skeleton = H36M_17) -> Scalar:
-    """Mean over bones of the unbiased variance over frames of the bone's length; needs no truth."""
+    """Return the mean over bones of the unbiased variance of their length over frames; needs no truth."""
     lengths = _lengths(widen(predicted), skeleton)
     deviation = lengths - lengths.mean(dim=1, keepdim=True)
     return (deviation.square().sum(dim=1) / max(lengths.shape[1] - 1, 1)).mean()
 
 
 def angle(predicted: Joints, target: Joints, skeleton: Skeleton = H36M_17) -> Scalar:
-    """Mean absolute error in radians of the angle between two bones that share a joint."""
+    """Return the mean absolute error in radians of the angle between two bones that share a joint."""
     predicted, target = match(predicted, target)
     return F.l1_loss(_angles(predicted, skeleton), _angles(target, skeleton))
 
 
 def angle_velocity(predicted: Joints, target: Joints, skeleton: Skeleton = H36M_17) -> Scalar:
-    """Mean absolute error of those angles' change from one frame to the next, in radians a frame."""
+    """Return the mean absolute error of the change of those angles, in radians per frame."""
     predicted, target = match(predicted, target)
     return _mean((_angles(predicted, skeleton).diff(dim=1) - _angles(target, skeleton).diff(dim=1)).abs())
 

@@ -78,7 +78,7 @@ def _rank(predicted: Tensor, target: Tensor, mask: Tensor | None, margin: float)
 def count_inversions(
     predicted: Float[Tensor, "*rows n"], target: Float[Tensor, "*rows n"]
 ) -> Int[Tensor, "*rows n"]:
-    """For each entry, how many entries it is wrongly behind, less how many it is wrongly in front of.
+    """Count for each entry those that it is wrongly behind, minus those that it is wrongly in front of.
 
     Per row: c_i = #{j: z_i < z_j, ẑ_i > ẑ_j} − #{j: z_i > z_j, ẑ_i < ẑ_j}, which is the rank of i by
     (ẑ, then z) less its rank by (z, then ẑ). Equal pairs (ẑ, z) need no care: both stable sorts keep

@@ -44,7 +44,7 @@ class LossWeights:
             expected("loss weights", "at least one above 0", "all 0")
 
     def factors(self) -> dict[str, float]:
-        """The losses that count, by name, with their factors."""
+        """Return the losses that count, by name, with their factors."""
         return {name: value for name, value in asdict(self).items() if value and name != "rank_margin"}
 
 
@@ -54,7 +54,7 @@ def total_loss(
     weights: LossWeights,
     skeleton: Skeleton = H36M_17,
 ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
-    """The weighted sum, and by name each loss in it: unweighted, without gradient, for the curves.
+    """Return the weighted sum, and by name each loss in it: unweighted, without gradient, for the curves.
 
     A fourth column of a model's `output` is the logarithm of its deviation. Raises UserError where a
     deviation is to be learnt and the model has none.

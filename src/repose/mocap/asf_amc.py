@@ -51,8 +51,10 @@ class AmcMotion:
 
 @reads("an ASF file")
 def read_asf(path: str | Path, *, unit_m: float | None = None) -> AsfSkeleton:
-    """Read a skeleton. `unit_m` is the length of its unit; by default the CMU database's, where
-    `:units length L` means that one unit is 1/L inches.
+    """Read a skeleton.
+
+    `unit_m` is the length of its unit; by default the CMU database's, where `:units length L` means that one
+    unit is 1/L inches.
 
     Raises UserError for a file that is missing, cut short or no ASF.
     """

@@ -25,7 +25,7 @@ _RATES_HZ = (0.1, 10_000.0)
 
 
 def recognise_unit(path: Path, joints: Float[np.ndarray, "frames 17 3"]) -> tuple[str, float]:
-    """Name and length in metres of the unit in which the body has the most human size.
+    """Find the unit in which the body has the most human size: its name, and its length in metres.
 
     Raises UserError where the body is not human in any unit.
     """
@@ -41,7 +41,9 @@ def recognise_unit(path: Path, joints: Float[np.ndarray, "frames 17 3"]) -> tupl
 def check_body(
     path: Path, joints_m: Float[np.ndarray, "frames 17 3"], fps: float, unit_m: float = 1.0
 ) -> None:
-    """Raise UserError for places that are not finite or far away, a rate of no recording, and a thigh that is
+    """Check that a recording can be a human body.
+
+    Raises UserError for positions that are not finite or far away, an implausible rate, and a thigh that is
     not human, with the unit that would make it so in place of `unit_m`.
     """
     check_numbers(f"{path}: places in metres", joints_m, largest=_FARTHEST_M, hint="Check the file's unit.")
@@ -59,12 +61,12 @@ def check_body(
 
 
 def z_up(points: Float[np.ndarray, "*axes 3"]) -> Float[np.ndarray, "*axes 3"]:
-    """From y up to z up, right-handed both."""
+    """Convert from y up to z up, both right-handed."""
     return np.stack([points[..., 0], -points[..., 2], points[..., 1]], axis=-1)
 
 
 def upright_axis(joints: Float[np.ndarray, "frames 17 3"]) -> str | None:
-    """The axis, "y" or "z", along which the person mostly stands, head above feet; None for one who lies."""
+    """Return the axis, "y" or "z", along which the person mostly stands; None for one who lies."""
     head, feet = joints[:, H36M_17.index("head_top")], joints[:, H36M_17.indices("left_ankle", "right_ankle")]
     body = head - feet.mean(axis=1)
     body = body[np.isfinite(body).all(axis=-1)]

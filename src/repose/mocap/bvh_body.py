@@ -78,7 +78,7 @@ _HEAD_LENGTH_M = (0.08, 0.35)
 def read_bvh_body(
     path: Path, unit_m: float | None = None, joint_map: JointMap | None = None
 ) -> tuple[Float[np.ndarray, "frames 17 3"], float, tuple[str, ...]]:
-    """Joints in metres, z up; frames per second; and what had to be recognised or made up.
+    """Read joints in metres, z up; frames per second; and what had to be recognised or made up.
 
     Joints are those of `joint_map` where the file has them, else of a skeleton known here, else matched by
     usual names. A first frame that stands in another pose than all others is the rest pose and left out.

@@ -55,7 +55,7 @@ class JointMap(msgspec.Struct, forbid_unknown_fields=True):
     """The file's axis that points up; recognised unless given."""
 
     def missing(self, names: Sequence[str]) -> list[str]:
-        """Joints that the map names and a file lacks."""
+        """List the joints that the map names and a file lacks."""
         return sorted({name for words in self.joints.values() for name in _words(words)} - set(names))
 
 
@@ -79,7 +79,7 @@ def read_joint_map(path: str | Path) -> JointMap:
 
 
 def match_synonyms(names: Sequence[str]) -> dict[str, list[str]] | None:
-    """H36M joint -> joint of the file by its name alone, in any usual spelling; None where limbs are missing.
+    """Match the file's joints to H36M joints by common names; None if limbs are missing.
 
     Sides are words or letters at either end (LeftUpLeg, upper_leg.L, lThigh, Bip01 R Calf). Joints of the
     middle are in it where they were found.
@@ -109,9 +109,7 @@ def pick(
     names: Sequence[str],
     positions: Float[np.ndarray, "frames points 3"],
 ) -> Float[np.ndarray, "frames 17 3"]:
-    """H36M joints by `table`: each the mean of the named points, NaN where it names none; the pelvis is
-    always the middle of the hips.
-    """
+    """Select H36M joints by `table`: means of the named points, NaN for none; the pelvis is mid-hip."""
     joints = np.full((len(positions), len(H36M_17), 3), np.nan)
     for joint, words in table.items():
         sources = [names.index(word) for word in words]

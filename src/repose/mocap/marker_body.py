@@ -20,8 +20,9 @@ _SHORTEST_S = 0.25
 def read_marker_body(
     path: Path, motion: MarkerMotion, joint_map: JointMap | None = None
 ) -> tuple[list[tuple[int, Float[np.ndarray, "frames 17 3"]]], tuple[str, ...]]:
-    """Pieces of a recording without gaps, each with its first frame: joints in metres, z up; and what was
-    assumed. Gaps of up to 0.2 s are interpolated; longer ones cut.
+    """Read the joints of a recording, split at gaps, and say what was assumed.
+
+    Each piece comes with its first frame; metres, z up. Gaps of up to 0.2 s are interpolated.
 
     Raises UserError where joints cannot be told from the names of the markers.
     """

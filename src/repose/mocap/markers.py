@@ -13,7 +13,7 @@ _NAMES = {"pelvis": "Hip", "thorax": "Neck", "head_top": "Head", "head": "Nose"}
 
 
 def marker_names(skeleton: Skeleton) -> tuple[str, ...]:
-    """The markers of a layout's joints: `left_knee` is LKnee, `right_big_toe` RBigToe, `head_top` Head.
+    """Name the markers of a layout's joints: `left_knee` is LKnee, `right_big_toe` RBigToe, `head_top` Head.
 
     Pose2Sim has no marker at H36M-17's `spine`; it is called Spine.
     """
@@ -40,7 +40,7 @@ class MarkerMotion:
 
 
 def length_of_unit(path: Path, unit: str) -> float:
-    """In metres; raises UserError for a unit that is not known."""
+    """Convert a unit's name to metres; raises UserError for an unknown unit."""
     units_m = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254, "meters": 1.0, "millimeters": 0.001}
     if unit.strip().lower() not in units_m:
         expected(str(path), f"a unit among {', '.join(units_m)}", repr(unit[:40]))

@@ -30,7 +30,7 @@ _NOSE_M = (0.04, -0.04)
 
 
 def joint_centres(markers_m: Mapping[str, Float[np.ndarray, "frames 3"]]) -> Float[np.ndarray, "frames 17 3"]:
-    """Joints in the frame of the markers, metres; NaN where a marker that is needed is NaN."""
+    """Estimate joint centres in the frame of the markers, metres; NaN where a needed marker is NaN."""
     m = {name: markers_m[name].astype(np.float64) for name in MARKERS}
     places: dict[str, np.ndarray] = {}
     places |= _hips(m)
@@ -75,8 +75,10 @@ def _chord(
     wand: Float[np.ndarray, "frames 3"],
     joint: str,
 ) -> Float[np.ndarray, "frames 3"]:
-    """The centre in the plane of the joint above, the lateral marker and the wand, half a width inside the
-    marker, where the way to the joint above is at right angles to the way to the marker.
+    """Find a joint centre in the plane of the joint above, the lateral marker and the wand.
+
+    It is half a width inside the marker, where the line to the joint above is perpendicular to the line to
+    the marker.
     """
     along = above - lateral
     return _inside(along, lateral, -(wand - lateral), joint)

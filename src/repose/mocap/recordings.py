@@ -131,13 +131,13 @@ def read_mocap(
 
 
 def reading_notes(clips: Sequence[MocapClip]) -> tuple[str, ...]:
-    """What was recognised, left out or made up in how many of the clips."""
+    """Summarise what was recognised, left out or reconstructed, and in how many of the clips."""
     counts = Counter(note for clip in clips for note in clip.notes)
     return tuple(f"{note}: {count} of {len(clips)} recordings" for note, count in counts.items())
 
 
 def read_cmu(path: str | Path) -> tuple[list[MocapClip], list[MocapClip]]:
-    """The CMU pack, a folder that holds `cmu_amc` and `cmu_joints17`, as clips for training and validation.
+    """Read the CMU pack, a folder with `cmu_amc` and `cmu_joints17`: clips for training and validation.
 
     `cmu_more` in it may hold any further recordings of the database, and `uiprmd_markers.npz` is read, too:
     the first of ten alike episodes of each movement, without `_LEFT_OUT`. Split by subject (`hold_out`), and
@@ -157,7 +157,7 @@ def read_cmu(path: str | Path) -> tuple[list[MocapClip], list[MocapClip]]:
 
 
 def hold_out(clips: Sequence[MocapClip]) -> tuple[list[MocapClip], list[MocapClip]]:
-    """Clips for training, and those of other people for validation.
+    """Split clips into training, and validation with other people.
 
     These are the `VALIDATION_SUBJECTS`, and every tenth subject of other recordings; a clip of somebody
     unknown counts as a subject of its own. One subject alone is trained on.
@@ -193,7 +193,7 @@ def split_at_jumps(
 
 
 def resample(clip: MocapClip, fps: float) -> MocapClip:
-    """The same motion at another rate, over the same time; cubic in time (Catmull–Rom).
+    """Resample a motion to another rate over the same time, by cubic interpolation (Catmull–Rom).
 
     To a lower rate, what that rate cannot show (above half of it) is filtered out first, without delay.
     A quadratic motion comes out exact at a higher rate. The last frame is the last that lies within the clip.
@@ -269,9 +269,11 @@ def _clip(
 
 
 def _read_uiprmd(path: Path, arrays: Mapping[str, np.ndarray]) -> list[MocapClip]:
-    """UI-PRMD's recordings from one archive of markers: `markers_half_mm` (rows, markers, 3) in steps of
-    0.5 mm, z up, −32768 where not found; `marker_names`; `clips` (movement, subject, episode, incorrect,
-    first row, rows); `fps`. Recordings without a quarter of a second of all joints are left out.
+    """Read UI-PRMD's recordings from one archive of markers.
+
+    `markers_half_mm` (rows, markers, 3) in steps of 0.5 mm, z up, −32768 where missing; `marker_names`;
+    `clips` (movement, subject, episode, incorrect, first row, rows); `fps`. Recordings without a
+    quarter of a second of all joints are left out.
 
     Raises UserError for arrays that do not fit each other.
     """
@@ -316,8 +318,10 @@ def _joints_of(path: Path, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray
 
 
 def _asf_of(path: Path) -> Path:
-    """The skeleton beside an AMC file: of the same subject, whose name the motion's begins with
-    (02_01.amc: 02.asf), else the only one.
+    """Find the skeleton next to an AMC file.
+
+    It is that of the same subject, whose name the motion's begins with (02_01.amc: 02.asf), else the only
+    one.
     """
     here = sorted(file for file in path.parent.iterdir() if file.suffix.lower() == ".asf")
     own = [file for file in here if re.match(re.escape(file.stem) + r"(?![0-9a-zA-Z])", path.stem)]

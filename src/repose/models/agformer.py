@@ -199,7 +199,7 @@ class AGFormer(PoseModel):
     def represent(
         self, x: Float[Tensor, "batch frames joints 3"]
     ) -> Float[Tensor, "batch frames joints representation"]:
-        """The motion representation of a clip, from which other tasks can be learned.
+        """Compute the motion representation of a clip, from which other tasks can be learned.
 
         Raises:
             UserError: another number of frames or joints than the model was built for.
@@ -215,7 +215,7 @@ class AGFormer(PoseModel):
         return self.rep_logit(self.norm(self.layers(x)))
 
     def forward(self, x: Float[Tensor, "batch frames joints 3"]) -> Float[Tensor, "batch frames joints 3"]:
-        """3D joints of clips of exactly `config.frames` frames; see `PoseModel`.
+        """Lift clips of exactly `config.frames` frames; see `PoseModel`.
 
         Raises:
             UserError: another number of frames or joints than the model was built for.

@@ -149,12 +149,12 @@ class ListedModel:
 
 
 def packaged_weights() -> dict[str, Path]:
-    """Names and files of the weights that come with the package."""
+    """List the packaged weights: names and files."""
     return {path.stem: path for path in sorted(PACKAGED.glob("*.safetensors"))}
 
 
 def list_models() -> list[ListedModel]:
-    """The weights that come with the package, then every registered model."""
+    """List the packaged weights, then every registered model."""
     packaged = [(name, spec, path) for name, path in packaged_weights().items() if (spec := read_spec(path))]
     fresh = [(spec.name, spec, None) for spec in registered()]
     return [ListedModel(name, spec, parameter_count(spec), path) for name, spec, path in packaged + fresh]
@@ -162,7 +162,7 @@ def list_models() -> list[ListedModel]:
 
 @reads("a checkpoint (safetensors or PyTorch)")
 def read_spec(path: str | os.PathLike[str]) -> ModelSpec | None:
-    """The description that a checkpoint of our own carries; None for any other file.
+    """Read the description in a checkpoint of our own; None for any other file.
 
     Raises:
         UserError: the description is damaged.

@@ -34,7 +34,7 @@ class Cropped(PoseModel):
         self.backbone = build(replace(find_spec(config.backbone), config=config.config))
 
     def forward(self, keypoints: Float[Tensor, "batch frames 17 3"]) -> Float[Tensor, "batch frames 17 3"]:
-        """As `repose.models.frameformer.FrameFormer`, without a deviation."""
+        """Lift as `repose.models.frameformer.FrameFormer`, without a deviation."""
         view = perspective_crop(keypoints)
         points = torch.cat([view.points, keypoints[..., 2:]], dim=-1)
         joints = self.backbone(points).to(view.points.dtype) + F.pad(view.points, (0, 1))

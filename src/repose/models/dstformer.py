@@ -72,7 +72,7 @@ class Block(nn.Module):
     def spatial(
         self, x: Float[Tensor, "batch frames joints width"]
     ) -> Float[Tensor, "batch frames joints width"]:
-        """Joints of one frame attend to each other."""
+        """Attend over the joints of each frame."""
         tokens = x.flatten(0, 1)
         tokens = tokens + self.attn_s(self.norm1_s(tokens))
         tokens = tokens + self.mlp_s(self.norm2_s(tokens))
@@ -81,7 +81,7 @@ class Block(nn.Module):
     def temporal(
         self, x: Float[Tensor, "batch frames joints width"]
     ) -> Float[Tensor, "batch frames joints width"]:
-        """Frames of one joint attend to each other."""
+        """Attend over the frames of each joint."""
         batch, frames, joints, width = x.shape
         tokens = x.transpose(1, 2).reshape(batch * joints, frames, width)
         tokens = tokens + self.attn_t(self.norm1_t(tokens))
@@ -121,7 +121,7 @@ class DSTformer(PoseModel):
     def represent(
         self, x: Float[Tensor, "batch frames joints 3"]
     ) -> Float[Tensor, "batch frames joints representation"]:
-        """The motion representation of a clip, from which other tasks can be learned.
+        """Compute the motion representation of a clip, from which other tasks can be learned.
 
         Raises:
             UserError: more frames than the model has time embeddings, or another number of joints.
@@ -144,12 +144,12 @@ class DSTformer(PoseModel):
         x_st: Float[Tensor, "batch frames joints width"],
         x_ts: Float[Tensor, "batch frames joints width"],
     ) -> Float[Tensor, "batch frames joints width"]:
-        """The mean of both streams, weighted token by token (MotionBERT, equation 4)."""
+        """Average both streams, weighted token by token (MotionBERT, equation 4)."""
         weight_st, weight_ts = weigh(torch.cat((x_st, x_ts), dim=-1)).softmax(dim=-1).split(1, dim=-1)
         return x_st * weight_st + x_ts * weight_ts
 
     def forward(self, x: Float[Tensor, "batch frames joints 3"]) -> Float[Tensor, "batch frames joints 3"]:
-        """3D joints of clips of any length up to `config.frames`; see `PoseModel`.
+        """Lift clips of any length up to `config.frames`; see `PoseModel`.
 
         Raises:
             UserError: more frames than the model has time embeddings, or another number of joints.

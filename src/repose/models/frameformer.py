@@ -115,7 +115,7 @@ class Block(nn.Module):
 
 
 def rotary_angles(frames: int, width: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosine and sine (frames, width / 2) that turn queries and keys by their place in time."""
+    """Compute cosine and sine (frames, width / 2) that rotate queries and keys by their position in time."""
     # Periods from 2π frames to 2π · 1000: clips are short, so the usual 10 000 would leave half unused.
     speed = 1000.0 ** (-torch.arange(0, width, 2, device=like.device, dtype=torch.float32) / width)
     angle = torch.arange(frames, device=like.device, dtype=torch.float32)[:, None] * speed

@@ -87,7 +87,7 @@ def perspective_crop(keypoints: Float[Tensor, "batch frames joints 3"]) -> Persp
 def upright_roll(
     points: Float[Tensor, "batch frames joints 2"], ever_seen: Bool[Tensor, "batch 1 joints"]
 ) -> Float[Tensor, "batch 2"]:
-    """Cosine and sine of the multiple of 90 degrees by which `roll` brings up in the body up in the picture.
+    """Return cosine and sine of the multiple of 90° by which `roll` turns the body upright in the picture.
 
     `points` have y down. Up is where those joints are that are high in somebody who stands: the covariance of
     place and standing height over the joints ever seen and all frames; without any it is no roll.

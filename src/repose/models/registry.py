@@ -65,7 +65,7 @@ class ModelSpec:
     `hidden`, so that it holds for motion the model was not trained on; 1 where there is none."""
 
     def with_config(self, **changes: Any) -> "ModelSpec":
-        """The same model with some fields of its configuration changed; `frames` sets the window, too."""
+        """Change some fields of the model's configuration; `frames` sets the window, too."""
         return replace(
             self,
             config={**self.config, **changes},
@@ -77,7 +77,7 @@ class ModelSpec:
 
     @classmethod
     def from_json(cls, text: str) -> "ModelSpec":
-        """The reverse of `to_json`.
+        """Invert `to_json`.
 
         Raises:
             UserError: the text is no JSON, or a field is missing, unknown or of another type.
@@ -145,12 +145,12 @@ def register(spec: ModelSpec) -> None:
 
 
 def registered() -> list[ModelSpec]:
-    """Every registered model, in the order of registration."""
+    """List every registered model, in the order of registration."""
     return list(_specs.values())
 
 
 def find_spec(name: str) -> ModelSpec:
-    """The registered model of that name.
+    """Return the registered model of that name.
 
     Raises:
         UserError: there is none.
@@ -162,7 +162,7 @@ def find_spec(name: str) -> ModelSpec:
 
 
 def build(model: str | ModelSpec) -> PoseModel:
-    """A freshly initialised model, in training mode, float32.
+    """Create a freshly initialised model, in training mode, float32.
 
     Args:
         model: name of a registered model, or a `ModelSpec`, registered or not:
@@ -188,7 +188,7 @@ def build(model: str | ModelSpec) -> PoseModel:
 
 
 def tensor_shapes(spec: ModelSpec) -> Shapes:
-    """Shapes of the model's tensors, found without allocating or initialising any."""
+    """Compute the shapes of the model's tensors without allocating or initialising any."""
     return dict(_tensor_shapes(spec.architecture, json.dumps(spec.config, sort_keys=True)))
 
 
@@ -200,7 +200,7 @@ def _tensor_shapes(architecture: str, config: str) -> Shapes:
 
 
 def parameter_count(spec: ModelSpec) -> int:
-    """Number of trainable values."""
+    """Count the trainable values."""
     with torch.device("meta"):
         return sum(parameter.numel() for parameter in build(spec).parameters())
 

@@ -39,7 +39,7 @@ class SampleTruth:
         return image[..., :2] / image[..., 2:]
 
     def pose(self) -> Pose3D:
-        """The truth as a track, to be looked at beside a result."""
+        """Return the truth as a track, to be shown next to a result."""
         return Pose3D(
             joints_m=self.joints_m,
             seen=~self.hidden,
@@ -56,12 +56,12 @@ class SampleTruth:
 
 
 def sample_video() -> Path:
-    """Path of the sample video."""
+    """Return the path of the sample video."""
     return _FOLDER / "sample.mp4"
 
 
 def load_sample_truth() -> SampleTruth:
-    """The true joints of the sample video, one row for each of its frames."""
+    """Load the true joints of the sample video, one row per frame."""
     truth = load_arrays("truth.npz", _FOLDER / "truth.npz")
     if tuple(truth["joints"]) != H36M_17.joints:
         raise ValueError("truth.npz and the skeleton h36m-17 differ in their joints")

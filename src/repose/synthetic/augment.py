@@ -93,7 +93,7 @@ def exchange_arms(joints: Joints, which: Bool[Tensor, " batch"], generator: Gene
 
 
 def trunk_frame(joints: Joints) -> Float[Tensor, "batch frames 3 3"]:
-    """Axes of the trunk as columns: to its left, up along the spine, and forward."""
+    """Compute the axes of the trunk as columns: to its left, up along the spine, and forward."""
     i = H36M_17.index
     across = joints[:, :, i("left_shoulder")] - joints[:, :, i("right_shoulder")]
     up = joints[:, :, i("thorax")] - joints[:, :, i("pelvis")]

@@ -71,13 +71,13 @@ def displace(keypoints: Keypoints, skeleton: Skeleton, generator: Generator) -> 
 
 
 def confidence_of(distance: Float[Tensor, "*batch"], generator: Generator) -> Float[Tensor, "*batch"]:
-    """A detector's confidence where it errs by `distance`: near 1 at 0, about a third at 0.1."""
+    """Draw a detector's confidence for an error of `distance`: near 1 at 0, about a third at 0.1."""
     noise = torch.randn(distance.shape, generator=generator, dtype=distance.dtype)
     return (0.028 / (distance + 0.028) + 1.1 * distance + 0.143 * noise - 0.0046).clamp(0, 1)
 
 
 def hide(keypoints: Keypoints, joints: float, frames: float, generator: Generator) -> Keypoints:
-    """Zero a share of single joints, and of whole frames (the same frames in all clips, as published)."""
+    """Zero a share of single joints, and of whole frames (the same in all clips, as published)."""
     like: dict[str, Any] = {"generator": generator, "dtype": keypoints.dtype}
     seen = torch.rand(*keypoints.shape[:3], 1, **like) > joints
     shown = torch.rand(1, keypoints.shape[1], 1, 1, **like) > frames

@@ -35,8 +35,11 @@ LIMBS = {
 
 @dataclass(frozen=True)
 class DetectionConfig:
-    """How badly a detector sees. Lengths are shares of the person's apparent height, `p_…` probabilities
-    that a clip (or a joint or limb of it) is touched at all, lengths of episodes in frames."""
+    """How large a detector's errors are.
+
+    Lengths are shares of the person's apparent height, `p_…` probabilities that a clip (or a joint or limb of
+    it) is affected at all, lengths of episodes in frames.
+    """
 
     p_clean: Annotated[float, Within(0, 1)] = 0.15
     """Clips with nothing but the fast noise at its smallest."""
@@ -91,7 +94,7 @@ def detect(
     generator: Generator,
     hidden: Bool[Tensor, "batch frames joints"] | None = None,
 ) -> Float[Tensor, "batch frames joints 3"]:
-    """What a detector makes of true `rays`: x, y and confidence, which is 0 where a joint is missing.
+    """Add a detector's errors to true `rays`: x, y and confidence, which is 0 where a joint is missing.
 
     `height` is the person's apparent height in the rays' unit; `hidden` joints are those that the
     person's own body is in front of. A missing joint's x and y are 0.
@@ -183,7 +186,7 @@ def detect(
 def episodes(
     happens: Bool[Tensor, "batch rows"], frames: int, length: tuple[int, int], generator: Generator
 ) -> Bool[Tensor, "batch frames rows"]:
-    """One run of frames in each row of `happens`, of random length and place; runs may cross the ends."""
+    """Draw a run of frames of random length and position in each row of `happens`; it may cross the ends."""
     low, high = length
     duration = low + (torch.rand(happens.shape, generator=generator) * (high - low + 1)).floor()
     start = torch.rand(happens.shape, generator=generator) * (frames + duration) - duration

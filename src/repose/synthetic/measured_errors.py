@@ -92,7 +92,7 @@ def measured_errors(
     generator: Generator,
     hidden: Bool[Tensor, "batch frames 17"] | None = None,
 ) -> Float[Tensor, "batch frames 17 3"]:
-    """True `rays` (H36M-17) as that detector reports them: x, y and its score.
+    """Add that detector's errors to true `rays` (H36M-17): x, y and its score.
 
     `height` is the person's apparent height in the rays' unit; `hidden` joints get lower scores. Every joint
     has a trouble that comes and goes, and shares a part of it with its limb. It decides about the score and
@@ -142,7 +142,7 @@ def measured_errors(
 def smooth_noise(
     shape: tuple[int, int, int], knot_frames: int, generator: Generator
 ) -> Float[Tensor, "batch frames rows"]:
-    """Normal noise of unit variance in every frame that changes over some `knot_frames` frames."""
+    """Draw normal noise of unit variance in every frame that changes over some `knot_frames` frames."""
     batch, frames, rows = shape
     knots = torch.randn(batch, frames // knot_frames + 3, rows, generator=generator)
     at = torch.arange(frames) / knot_frames + torch.rand(batch, 1, generator=generator)
@@ -156,7 +156,7 @@ def smooth_noise(
 def interpolate_rows(
     x: Float[Tensor, "*axes rows"], at: Float[Tensor, " knots"], values: Float[Tensor, "rows knots"]
 ) -> Float[Tensor, "*axes rows"]:
-    """Each column of `x` through a piecewise linear function of its own, constant beyond its ends."""
+    """Map each column of `x` through its own piecewise linear function, constant beyond its ends."""
     x = x.clamp(at[0], at[-1])
     above = torch.bucketize(x, at[1:-1])  # number of inner knots below x
     rows = torch.arange(values.shape[0])

@@ -76,7 +76,7 @@ class MotionBank:
     def of(
         cls, motions: Sequence[Float[np.ndarray, "_ joints 3"]], kinds: Sequence[str] | None = None
     ) -> "MotionBank":
-        """`kinds`: of what kind each motion is; all of one unless given.
+        """Create a bank; `kinds` says of what kind each motion is, by default all of one.
 
         A kind is drawn by the square root of its length, and a clip among its kind by that of its own, so
         that what there is much of does not drown the rest.
@@ -94,7 +94,7 @@ class MotionBank:
     def sample(
         self, count: int, frames: int, step: Float[Tensor, " batch"], generator: Generator
     ) -> Float[Tensor, "batch frames joints 3"]:
-        """`count` windows; window i advances `step[i]` bank frames a frame.
+        """Sample `count` windows; window i advances `step[i]` bank frames per frame.
 
         A window longer than its clip runs on backwards from the end, and forwards again from the start.
         """
@@ -160,7 +160,7 @@ def observe(
     detection: DetectionConfig,
     generator: Generator,
 ) -> Batch:
-    """World joints as a detector behind a virtual camera reports them, and the truth to learn.
+    """Observe world joints by a detector behind a virtual camera; returns its report and the target.
 
     Keypoints are rays x/z, y/z and confidence (see `models.perspective_crop`); targets are joints minus
     the pelvis in the camera frame, in metres of a person 1.70 m tall.
@@ -189,7 +189,7 @@ def _procedural_bank(config: ProceduralConfig, seed: int) -> MotionBank:
 def mocap_split(
     folder: Path | None, joint_map: Path | None = None
 ) -> tuple[list[MocapClip], list[MocapClip]]:
-    """Training and validation clips at 60 Hz; both empty without a folder.
+    """Read training and validation clips at 60 Hz; both empty without a folder.
 
     Raises UserError where the folder holds no motion capture.
     """

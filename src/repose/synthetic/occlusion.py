@@ -76,7 +76,7 @@ _FLESH = torch.where(_OWN, _RADII, torch.inf).amin(dim=-1)
 def self_occluded(
     joints_camera_m: Float[Tensor, "batch frames 17 3"],
 ) -> Bool[Tensor, "batch frames 17"]:
-    """Where a limb, the trunk or the head stands between a joint and the camera.
+    """Find joints that a limb, the trunk or the head hides from the camera.
 
     `joints_camera_m`: H36M-17, camera frame (camera at the origin), metres; all joints before the camera.
     The body is made of capsules (`BODY`) in proportion to the clip's mean stature. A joint is hidden when
@@ -133,7 +133,7 @@ class Billboards:
     def hides(
         self, joints_camera_m: Float[Tensor, "batch frames joints 3"]
     ) -> Bool[Tensor, "batch frames joints"]:
-        """Which joints are behind a billboard; those nearer than it are before it."""
+        """Return which joints are hidden behind a billboard; nearer ones are in front of it."""
         rays = (joints_camera_m[..., :2] / joints_camera_m[..., 2:])[:, :, :, None]
         within = ((rays - self.centre[:, :, None]).abs() < self.half_size[:, None, None]).all(dim=-1)
         behind = joints_camera_m[..., 2:] > self.depth_m[:, None, None]
@@ -141,7 +141,7 @@ class Billboards:
 
 
 def wall(joints_camera_m: Float[Tensor, "batch frames 17 3"], fps: float, generator: Generator) -> Billboards:
-    """The corner of a wall: left or right of it nothing is seen. It cuts the room that the person uses."""
+    """Place the corner of a wall, which hides everything left or right of it, across the person's path."""
     x = joints_camera_m[..., 0] / joints_camera_m[..., 2]
     low, high = x.amin(dim=(1, 2)), x.amax(dim=(1, 2))
     share = _uniform(len(x), 0.25, 0.6, generator)
@@ -154,7 +154,7 @@ def wall(joints_camera_m: Float[Tensor, "batch frames 17 3"], fps: float, genera
 def counter(
     joints_camera_m: Float[Tensor, "batch frames 17 3"], fps: float, generator: Generator
 ) -> Billboards:
-    """A counter or a table: below its edge, somewhere from shin to waist, nothing is seen."""
+    """Place a counter or table, which hides everything below an edge between shin and waist."""
     y = joints_camera_m[..., 1] / joints_camera_m[..., 2]
     share = _uniform(len(y), 0.2, 0.55, generator)
     edge = y.amax(dim=2).mean(dim=1) - share * _apparent_height(joints_camera_m)
@@ -162,7 +162,7 @@ def counter(
 
 
 def pole(joints_camera_m: Float[Tensor, "batch frames 17 3"], fps: float, generator: Generator) -> Billboards:
-    """A pole, a tree, a door post: about where the person is at some moment."""
+    """Place a pole, a tree or a door post near where the person is at some moment."""
     batch, frames = joints_camera_m.shape[:2]
     moment = torch.randint(frames, (batch,), generator=generator)
     person = joints_camera_m[torch.arange(batch), moment].mean(dim=1)
@@ -175,7 +175,7 @@ def pole(joints_camera_m: Float[Tensor, "batch frames 17 3"], fps: float, genera
 def passers_by(
     joints_camera_m: Float[Tensor, "batch frames 17 3"], fps: float, generator: Generator
 ) -> Billboards:
-    """People of 0.5 × 1.8 m who walk through between camera and person, one every 4 s, from either side."""
+    """Let people of 0.5 × 1.8 m walk past in front, one every 4 s, from either side."""
     batch, frames = joints_camera_m.shape[:2]
     count = max(1, round(frames / (PASS_EVERY_S * fps)))
     stretch = frames / count

@@ -141,7 +141,7 @@ class ProceduralConfig:
 
 
 def make_motion(config: ProceduralConfig, seed: int) -> Iterator[Float[np.ndarray, "frames 17 3"]]:
-    """H36M-17 joints in metres, world frame (z up), one clip after the other, each with a body of its own."""
+    """Create H36M-17 joints in metres, world frame (z up), clip by clip, each with its own body."""
     for clip in range(config.clips):
         rng = np.random.default_rng((seed, clip))
         yield _clip(config, rng)

@@ -110,7 +110,7 @@ def sample_views(
 
 
 def rolled(roll: float) -> Float[Tensor, "3 3"]:
-    """Rotation of camera coordinates when the camera turns clockwise, seen from behind, by `roll` radians."""
+    """Rotate camera coordinates as when the camera rolls clockwise, seen from behind, by `roll` radians."""
     sine, cosine = math.sin(roll), math.cos(roll)
     return torch.tensor([[cosine, sine, 0.0], [-sine, cosine, 0.0], [0.0, 0.0, 1.0]])
 
@@ -118,7 +118,7 @@ def rolled(roll: float) -> Float[Tensor, "3 3"]:
 def cut_by_edge(
     rays: Float[Tensor, "batch frames joints 2"], config: CameraConfig, generator: Generator
 ) -> Bool[Tensor, "batch frames joints"]:
-    """Which joints lie beyond an edge of the picture: left, right, above or below, in a share of the clips.
+    """Choose joints beyond an edge of the picture (left, right, above or below) in a share of the clips.
 
     The edge stays where it is, and leaves a part of the extent that the person has in the mean of the clip.
     """
@@ -141,7 +141,7 @@ def cut_by_edge(
 def world_to_camera(
     yaw: Float[Tensor, " batch"], pitch: Float[Tensor, " batch"], roll: Float[Tensor, " batch"]
 ) -> Float[Tensor, "batch 3 3"]:
-    """Rotation from the world (z up) to a camera (x right, y down, z forward), angles in radians.
+    """Build the rotation from the world (z up) to a camera (x right, y down, z forward), angles in radians.
 
     At zero the camera looks along world x. Yaw turns it to the left seen from above, pitch tilts it
     down, roll turns it clockwise about its own axis, seen from behind.

@@ -45,7 +45,7 @@ class Dropped:
 
 
 def prominence(track: Pose2D | Pose3D) -> float:
-    """How much of the video a person fills: height in the picture × share of joints seen × seconds.
+    """Measure how much of the video a person fills: height in the picture × share of joints seen × seconds.
 
     Height is the diagonal of the box around the joints seen, in diagonals of the picture.
     """
@@ -55,17 +55,17 @@ def prominence(track: Pose2D | Pose3D) -> float:
 
 
 def by_prominence(tracks: Sequence[Track]) -> list[Track]:
-    """The tracks, the most prominent first."""
+    """Sort tracks, the most prominent first."""
     return sorted(tracks, key=lambda track: (-prominence(track), track.track_id))
 
 
 def number_by_prominence(tracks: Sequence[Pose2D]) -> list[Pose2D]:
-    """The tracks, numbered anew: 0 is the most prominent person, and the first."""
+    """Renumber tracks: 0 is the most prominent person, and the first."""
     return [replace(track, track_id=number) for number, track in enumerate(by_prominence(tracks))]
 
 
 def choose(tracks: Sequence[Track], person: int | str) -> Track:
-    """The track that is meant by `--person`.
+    """Choose the track that `--person` means.
 
     `person` is a track id, "largest" (the median size in the picture), "central" (the median distance from
     the middle of the picture), or "x,y", a point in pixels of the first frame on or next to the person.
@@ -89,7 +89,7 @@ def choose(tracks: Sequence[Track], person: int | str) -> Track:
 
 
 def parse_person(person: int | str) -> int | str | tuple[float, float]:
-    """An id, "largest", "central", or the point of "x,y"; raises UserError for anything else."""
+    """Parse an id, "largest", "central", or the point "x,y"; raises UserError for anything else."""
     words = str(person).strip().lower()
     if words in ("largest", "central"):
         return words
@@ -105,7 +105,7 @@ def parse_person(person: int | str) -> int | str | tuple[float, float]:
 
 
 def drop_ghosts(tracks: Sequence[Pose2D]) -> tuple[list[Pose2D], list[Dropped]]:
-    """The tracks that are people, and those that are not, with the reason.
+    """Separate tracks that are people from those that are not, with the reason.
 
     A track is no person that lasts for a frame or a moment beside much longer ones, or that shows a third
     of its arms and legs at most beside one that shows more.
@@ -128,7 +128,7 @@ def drop_ghosts(tracks: Sequence[Pose2D]) -> tuple[list[Pose2D], list[Dropped]]:
 
 
 def leave_out_flips(track: Pose2D) -> Pose2D:
-    """The track without frames in which the body is upside down between two good ones.
+    """Leave out frames in which the body is upside down between two good ones.
 
     They become a gap like any other; `record["upside_down_left_out"]` has the first and last of each.
     A body that turns over by itself is not touched: it takes its time.
@@ -167,7 +167,7 @@ def leave_out_flips(track: Pose2D) -> Pose2D:
 
 
 def doubt_upper_body(track: Pose2D) -> Pose2D:
-    """The track without the trunk, arms and head where the picture has no room for them above the legs.
+    """Distrust trunk, arms and head where the picture has no room for them above the legs.
 
     A detector of whole bodies that is shown two legs squeezes the rest of a body between them and the upper
     edge of the picture, and is sure of it. Trunk and head are about as long as the legs; with less than

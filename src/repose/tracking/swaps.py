@@ -41,7 +41,7 @@ _STATES = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 
 
 def undo_swaps(pose: Pose2D) -> tuple[Pose2D, dict[str, list[tuple[int, int]]]]:
-    """The track with left and right put back, and which frames were touched.
+    """Undo swaps of left and right; returns the track, and which frames changed.
 
     Returns, for "arms" and "legs", the source frames (first, last) of every exchange that was undone; a
     track in which nothing jumps comes back as it is. Works on any layout that names shoulders, elbows

@@ -172,7 +172,7 @@ def settle_identities(
     fps: float,
     mirror: Sequence[int],
 ) -> tuple[Int[np.ndarray, " detections"], dict[str, Any]]:
-    """Who each detection of a file is, by the `given` ids where they serve, and how that was found.
+    """Decide who each detection of a file is, by the `given` ids where they hold, and say how.
 
     Ids that change in most steps of the people they should tell apart serve for nothing: then, and without
     any, people are tracked. Of several detections of one id in a frame the one with most confidence
@@ -219,7 +219,7 @@ def changes_of_id(
     fps: float,
     mirror: Sequence[int],
 ) -> list[tuple[int, int, int]]:
-    """Where a person who plainly goes on has another `given` id: (frame, id before, id from there on).
+    """Find people who clearly continue under another `given` id: (frame, id before, id from there on).
 
     `tracked` are ids by `track`. A change counts where neither id goes on by itself: it is not there on
     the other side of the step, or so far away that no body gets there. So two people who cross are never

@@ -64,12 +64,12 @@ class TrainingLog:
             self.wandb.finish()
 
     def advance(self) -> None:
-        """One more step is done."""
+        """Advance the progress by one step."""
         if self.active:
             self.progress.advance(self.task)
 
     def curves(self, step: int, values: Mapping[str, Tensor | float]) -> None:
-        """Losses and the like of one step; meant for every `SHOWN_EVERY`-th."""
+        """Log losses and the like of one step; meant for every `SHOWN_EVERY`-th."""
         if self.active:
             self._write("train", step, {name: float(value) for name, value in values.items()})
             self.progress.update(self.task, description=f"loss {float(values['loss']):.4f}")
@@ -98,7 +98,7 @@ class TrainingLog:
 
 
 def import_wandb() -> Any:
-    """The package, or a UserError that says how to get it."""
+    """Import wandb; raises UserError that says how to get it."""
     try:
         return import_module("wandb")
     except ImportError:

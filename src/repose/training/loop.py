@@ -221,7 +221,7 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False) -> Path:
 
 
 def choose_devices(config: TrainConfig) -> "Fabric":
-    """Devices and precision of the run; nothing is started yet."""
+    """Choose devices and precision of the run; nothing is started yet."""
     try:
         from lightning_fabric import Fabric
         from torch.utils.tensorboard import SummaryWriter  # noqa: F401  the log needs it
@@ -249,7 +249,7 @@ def choose_devices(config: TrainConfig) -> "Fabric":
 
 
 def make_model(config: TrainConfig) -> PoseModel:
-    """The model as it starts: fresh, or with the weights of the initial checkpoint.
+    """Create the initial model: fresh, or with the weights of the initial checkpoint.
 
     Raises UserError where that holds another model.
     """
@@ -280,7 +280,7 @@ def make_model(config: TrainConfig) -> PoseModel:
 
 
 def open_data(config: TrainConfig, model: PoseModel, rank: int, ranks: int) -> SyntheticClips | StoreClips:
-    """The batches of this process; the model's description then says what they teach it."""
+    """Open this process's batches; the model's spec then says what they teach it."""
     place = {"seed": config.seed, "batch": config.batch, "rank": rank, "ranks": ranks}
     if isinstance(config.data, StoreConfig):
         clips = StoreClips(config.data, model.spec, **place)
@@ -327,7 +327,7 @@ def cooldown_begins(config: TrainConfig, done: int, steps: int) -> bool:
 
 
 def schedule(step: int, warmup: int, steps: int) -> float:
-    """Share of the full learning rate at a step: up linearly, then down to 0 along a cosine."""
+    """Compute the share of the learning rate at a step: linear warm-up, then a cosine down to 0."""
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
@@ -345,7 +345,7 @@ def batches(data: SyntheticClips | StoreClips, first: int, steps: int, workers: 
 
 
 def trained(model: PoseModel, config: TrainConfig, step: int, scores: dict[str, float]) -> ModelSpec:
-    """The model's description with the record of its training, as it goes into a checkpoint."""
+    """Add the record of the training to the model's spec, as it goes into a checkpoint."""
     record = {
         "config": without_folders(config),
         "step": step,
@@ -356,7 +356,7 @@ def trained(model: PoseModel, config: TrainConfig, step: int, scores: dict[str, 
 
 
 def without_folders(config: TrainConfig) -> dict[str, Any]:
-    """The configuration with bare names for paths: where they lay is nobody else's business."""
+    """Reduce paths in the configuration to bare names, since folders are private."""
     if config.initial is not None:
         config = replace(config, initial=Path(config.initial.name))
     bare: dict[str, Any] = {}

@@ -63,7 +63,7 @@ def check_folder(
 
 @reads("the folder of a run")
 def read_config(folder: Path) -> dict[str, Any]:
-    """The configuration of the run in this folder, flattened.
+    """Read the configuration of the run in this folder, flattened.
 
     Raises UserError where there is none.
     """
@@ -102,7 +102,7 @@ class Scores(NamedTuple):
 
 
 def read_scores(folder: Path) -> list[Scores]:
-    """The validations of the run in this folder, in their order; none where it has not come to one.
+    """Read the validations of the run in this folder, in order; empty before the first.
 
     A last line without an end is being written, or its writer was killed, and does not count.
 
@@ -145,7 +145,7 @@ def save_state(path: Path, model: PoseModel, optimizer: Any, step: int, best: fl
 
 
 def save_tensors(path: Path, content: dict[str, Any]) -> None:
-    """`torch.save` that says why it failed: through a file of Python's, whose OSError arrives."""
+    """Save with `torch.save`, through a file of Python's, so that the reason of a failure is known."""
     with path.open("wb") as file:
         torch.save(content, file)
 
@@ -167,7 +167,7 @@ def restore(path: Path, model: PoseModel, optimizer: Any) -> tuple[int, float]:
 
 
 def versions() -> dict[str, str]:
-    """What the run was made with; the commit where it ran from a checkout."""
+    """Collect what the run was made with; the commit, if run from a checkout."""
     try:
         commit = subprocess.run(
             ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
@@ -188,12 +188,12 @@ def versions() -> dict[str, str]:
 
 
 def as_json(config: "DataclassInstance") -> dict[str, Any]:
-    """The configuration as JSON will give it back: paths as text, tuples as lists."""
+    """Convert the configuration to what JSON will give back: paths as text, tuples as lists."""
     return json.loads(json.dumps(asdict(config), default=str))
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dictionaries as one, with keys such as `data.camera.roll_sigma_deg`."""
+    """Flatten nested dictionaries to keys such as `data.camera.roll_sigma_deg`."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}

@@ -23,8 +23,11 @@ from repose.synthetic.virtual_camera import CameraConfig
 
 
 class Validation:
-    """A fixed set of validation clips, the same for every run: exact 2D, invented and measured errors of a
-    detector, exact 2D of rolled cameras and of training's own ones, and without a limb."""
+    """A fixed set of validation clips, the same for every run.
+
+    Exact 2D, simulated and measured errors of a detector, exact 2D of rolled cameras and of training's own
+    ones, and without a limb.
+    """
 
     decides = "noisy_p_mpjpe_mm"
     """The score by which the best checkpoint is chosen."""
@@ -53,7 +56,7 @@ class Validation:
         return self.bank.sample(self.clips, self.data.frames, step, generator)
 
     def other_bodies(self, times: int = 4) -> Iterator[Batch]:
-        """The validation motion with other bodies than the training's, `times` as many clips.
+        """Repeat the validation motion `times` times with other bodies than the training's.
 
         With 64 clips, the factors of a deviation would be off by a tenth.
         """
@@ -64,7 +67,7 @@ class Validation:
             yield observe(joints, config.camera, config.detection, generator)
 
     def score(self, model: PoseModel, device: torch.device) -> dict[str, float]:
-        """Errors in millimetres of a person 1.70 m tall; missing joints apart for the noisy clips."""
+        """Measure errors in millimetres of a person 1.70 m tall; missing joints apart for the noisy clips."""
         model.eval()
         scores: dict[str, float] = {}
         for name, batch in self.batches.items():
@@ -87,7 +90,7 @@ class Validation:
         return scores
 
     def deviation_factors(self, model: PoseModel, device: torch.device) -> dict[str, float]:
-        """`ModelSpec.deviation_factors`; none for a model without a deviation.
+        """Find `ModelSpec.deviation_factors`; none for a model without a deviation.
 
         Measured on the validation motion with other bodies: those of the training's own body would make
         the model too sure of everybody else's.
@@ -134,6 +137,6 @@ class StoreValidation:
             expected(f"{self.store.path}: split {split.name}", "the truth in millimetres", "image units only")
 
     def score(self, model: PoseModel, device: torch.device) -> dict[str, float]:
-        """Errors in millimetres; `device` is where the model is."""
+        """Measure errors in millimetres; `device` is where the model is."""
         metrics = evaluate(self.store, model, "published", frame_pairs=False).scores.metrics
         return {name: metrics[name].mean for name in ("mpjpe_mm", "p_mpjpe_mm", "n_mpjpe_mm")}

@@ -58,7 +58,7 @@ class CameraMotion:
 
 
 def camera_note(record: Mapping[str, Any]) -> str:
-    """What readers of places must know of the camera, from a track's record; "" unless it moves."""
+    """Say what readers of positions must know of the camera, from a track's record; "" unless it moves."""
     found = convert("camera_motion", record.get("camera_motion", {"moves": None}), CameraMotion)
     if not found.moves:
         return ""
@@ -88,7 +88,7 @@ class Tiles:
     """Height and width of a tile."""
 
     def outside(self, boxes: Float[np.ndarray, "boxes 4"], shape: tuple[int, int]) -> "Tiles":
-        """Those whose middle is in no box or near it; `shape` is the picture's height and width."""
+        """Select the tiles whose middle is neither in nor near a box of a picture (height, width)."""
         free = np.ones(len(self.places), dtype=bool)
         x, y = self.places.real + shape[1] / 2, self.places.imag + shape[0] / 2
         margin_y, margin_x = self.shape[0] / 4, self.shape[1] / 4
@@ -130,7 +130,7 @@ class CameraWatch:
         self._reference = picture
 
     def motion(self, people_px: Mapping[int, list[Box]] = MappingProxyType({})) -> CameraMotion:
-        """What the background has told until now; `people_px`: where people are, by frame."""
+        """Conclude from the background so far; `people_px` says where people are, by frame."""
         still, moves = 0, []
         for before, after, seconds, tiles in self._looks:
             boxes_px = [*people_px.get(before, ()), *people_px.get(after, ())]
@@ -235,7 +235,7 @@ def _correlate(
 
 
 def common_motion_px(tiles: Tiles) -> float | None:
-    """Mean size of the shift, turn and zoom that most tiles follow; None if most follow none, or are too few.
+    """Measure the shift, rotation and zoom that most tiles follow; None if most follow none, or are too few.
 
     A motion a + b z of places z as complex numbers is proposed by each tile alone (b = 0) and by each pair.
     """

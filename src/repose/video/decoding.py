@@ -104,7 +104,7 @@ class Video:
             yield from self._walk(container, stream)
 
     def scaled(self, height: int) -> "Video":
-        """The same video with frames of `height` pixels; one that is no higher stays as it is."""
+        """Scale frames to `height` pixels; a video that is no higher stays as it is."""
         if height >= self.info.height:
             return self
         width = max(1, round(self.info.width * height / self.info.height))
@@ -168,7 +168,7 @@ class Seeker:
         self._time_s = np.inf
 
     def at(self, time_s: float) -> UInt8[np.ndarray, "height width 3"] | None:
-        """The frame that is shown at `time_s`, the first one before that; None if nothing decodes there."""
+        """Return the frame shown at `time_s`, or the first before it; None if nothing decodes there."""
         if not self._time_s <= time_s + _TIE_S < self._time_s + _PATIENCE_S:
             start = self._stream.start_time or 0
             # Frames are counted from the start where the file does not say when each is shown.
@@ -237,12 +237,12 @@ def open_video(path: str | os.PathLike[str]) -> Video:
 
 
 def frames(path: str | os.PathLike[str]) -> Iterator[VideoFrame]:
-    """The frames of the video at `path`; errors as `open_video`."""
+    """Decode the frames of the video at `path`; errors as `open_video`."""
     return iter(open_video(path))
 
 
 def open_container(path: Path) -> Any:
-    """The container, once it is known to be a local file in one of the containers that are read.
+    """Open the container, once it is known to be a local file in one of the supported formats.
 
     An absolute path, since FFmpeg takes what stands before a colon for a protocol (`12:30.mp4`).
     """

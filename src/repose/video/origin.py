@@ -20,7 +20,7 @@ _KEY_BYTES = 32
 
 
 def note_video(path: Path) -> dict[str, str]:
-    """The entries of a result's record for the video that it is made from.
+    """Return the entries of a result's record for the video that it is made from.
 
     `video` is its absolute path; `video_signature` is left out where no key can be kept.
     """
@@ -33,8 +33,7 @@ def note_video(path: Path) -> dict[str, str]:
 def find_video(
     record: Mapping[str, Any], folder: Path | None, source: str | Path | None = None
 ) -> tuple[Path | None, str | None]:
-    """The video to show with a result, or why the one that the result names is not shown; (None, None)
-    for a result that was not made from a video.
+    """Find the video to show with a result, or say why it is not shown; (None, None) if there never was one.
 
     `source`, the user's own word, is believed. Else the video is shown that bears the name noted in `record`
     and lies in the result's `folder` or beside it, as a file and not as a link, or the one at the place noted

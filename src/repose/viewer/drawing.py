@@ -24,7 +24,7 @@ _SHIFT = 4  # OpenCV takes places in 1/16 of a pixel
 
 @cache
 def cv2() -> Any:
-    """OpenCV; raises UserError where it is not installed."""
+    """Import OpenCV; raises UserError where it is not installed."""
     try:
         import cv2 as module
     except ImportError:
@@ -212,7 +212,7 @@ _CIRCLE = np.exp(1j * np.linspace(0, 2 * np.pi, 24, endpoint=False))
 def capsule(
     picture: Picture, ends: Float[np.ndarray, "2 2"], radii_px: Float[np.ndarray, "2"], colour: Rgb
 ) -> None:
-    """A bone: two round ends and what lies between them, with smooth edges at any place and thickness."""
+    """Draw a bone: two round ends joined, anti-aliased at any position and thickness."""
     start, end = complex(*ends[0]), complex(*ends[1])
     along = (end - start) / max(abs(end - start), 1e-9)
     _fill(
@@ -271,7 +271,7 @@ def _letters(text: str, size: int) -> UInt8[np.ndarray, "height width"]:
 
 
 def draw_legend(picture: Picture, scene: Scene, size: int) -> None:
-    """What the colours mean, at the bottom right."""
+    """Draw what the colours mean, at the bottom right."""
     people = [figure for figure in scene.figures if not figure.compared]
     rows = [("left", palette.SIDES["left"], "disc"), ("right", palette.SIDES["right"], "disc")]
     if not all(figure.pose.seen.all() for figure in people):

@@ -40,7 +40,7 @@ class Figure:
     """For a person of the second result: the number of the figure that they are compared with."""
 
     def row(self, frame: int) -> int:
-        """The person's row in frame `frame` of the timeline, −1 where they are absent."""
+        """Return the person's row in frame `frame` of the timeline, −1 where they are absent."""
         row = int(np.searchsorted(self.places, frame))
         return row if row < len(self.places) and self.places[row] == frame else -1
 
@@ -93,7 +93,7 @@ class Scene:
         return self.times_s * self.slow_motion
 
     def joints_m(self, number: int, frame: int, *, together: bool = True) -> np.ndarray | None:
-        """Joints (joints, 3) of figure `number` in frame `frame` of the timeline, None where it is absent.
+        """Return the joints (joints, 3) of figure `number` in frame `frame`, None where it is absent.
 
         `together` moves somebody who is compared to where their partner is, root on root.
         """
@@ -111,14 +111,14 @@ class Scene:
         return joints - joints[figure.root] + counterpart.joints_m[there, counterpart.root]
 
     def trail_m(self, number: int, frame: int, seconds: float) -> Float[np.ndarray, "places 3"]:
-        """Where the root of figure `number` was in the last `seconds`; the latest place comes last."""
+        """Return where the root of figure `number` was in the last `seconds`, the latest position last."""
         figure = self.figures[number]
         first = int(np.searchsorted(self.times_s, self.times_s[frame] - seconds))
         begin, end = np.searchsorted(figure.places, [first, frame + 1])
         return figure.joints_m[begin:end, figure.root]
 
     def present(self, frame: int, seconds: float) -> list[int]:
-        """Numbers of the figures that have come by a frame and had not gone for `seconds` before it."""
+        """List the figures that have appeared by a frame and had not left `seconds` before it."""
         first, last = self._stays
         since = np.searchsorted(self.times_s, self.times_s[frame] - seconds)
         return [int(number) for number in np.flatnonzero((first <= frame) & (last >= since))]

@@ -20,14 +20,14 @@ VIEWS_DEG = {
 
 
 def direction(scene: Scene, name: str = "angle") -> Float[np.ndarray, "3"]:
-    """From what is looked at to whoever looks, of a view in `VIEWS_DEG`."""
+    """Return the direction from the target to the viewpoint, for a view in `VIEWS_DEG`."""
     right, above = np.radians(VIEWS_DEG[name])
     azimuth, flat = scene.facing_rad + right, np.cos(above)
     return np.array([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(above)])
 
 
 def distance_m(radius_m: float, aspect: float = 1.0) -> float:
-    """At which a ball fills a view that is `aspect` times as wide as high."""
+    """Return the distance at which a ball fills a view that is `aspect` times as wide as high."""
     half = np.radians(FOV_DEG) / 2
     return float(radius_m / np.sin(min(half, np.arctan(np.tan(half) * aspect))))
 
@@ -35,7 +35,7 @@ def distance_m(radius_m: float, aspect: float = 1.0) -> float:
 def place_viewpoint(
     scene: Scene, name: str, frame: int, aspect: float = 1.0
 ) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
-    """Where to stand and what to look at, in a frame, for a view `aspect` times as wide as high."""
+    """Return where to stand and what to look at, in a frame, for a view `aspect` times as wide as high."""
     target, distance = scene.centre_m[frame], 1.1 * distance_m(scene.radius_m, aspect)
     if name == "camera" and scene.camera is not None:
         way = scene.camera.position_m - target
@@ -47,7 +47,7 @@ def place_viewpoint(
 def view_camera(
     scene: Scene, size: tuple[int, int], centre_m: Float[np.ndarray, "3"], radius_m: float
 ) -> Camera:
-    """The camera of a view of (width, height) pixels that a ball of `radius_m` fills."""
+    """Create the camera of a view of (width, height) pixels that a ball of `radius_m` fills."""
     width, height = size
     away = direction(scene)
     eye = centre_m + away * distance_m(radius_m, width / height)
