@@ -1,9 +1,9 @@
-"""Errors of predicted poses, one value a frame.
+"""Errors of predicted poses: one value a frame, or one for each joint, bone or angle (`per_…`).
 
 Joints are arrays (frames, joints, 3), any axes before those allowed, predicted and true alike, in any
 one unit and frame of reference; an error comes back in the unit that went in. Nothing is made
 root-relative here: subtract the root first where the protocol says so. Everything is computed in
-float64. Where a pose holds NaN its errors are NaN.
+float64. Where a pose holds NaN its errors are NaN. `repose.evaluation.scores` averages all of them.
 
 All functions raise UserError when the two shapes differ.
 """
@@ -84,22 +84,33 @@ def velocity_error(predicted: Clip, target: Clip, fps: float) -> Float[np.ndarra
 
     Frames must be consecutive, `fps` of them a second.
     """
-    return velocity_error_per_frame(predicted, target) * fps
+    return per_joint_motion_error(predicted, target, 1, fps).mean(axis=-1)
 
 
 def velocity_error_per_frame(predicted: Clip, target: Clip) -> Float[np.ndarray, "*batch steps"]:
     """Mean error of a joint's displacement from frame to frame ("MPJVE"), in the input's unit per frame."""
-    return _motion_error(predicted, target, order=1)
+    return per_joint_motion_error(predicted, target, 1).mean(axis=-1)
 
 
 def acceleration_error(predicted: Clip, target: Clip, fps: float) -> Float[np.ndarray, "*batch steps"]:
     """Mean error of a joint's acceleration, in the input's unit per second²; frames − 2 values."""
-    return acceleration_error_per_frame(predicted, target) * fps**2
+    return per_joint_motion_error(predicted, target, 2, fps).mean(axis=-1)
 
 
 def acceleration_error_per_frame(predicted: Clip, target: Clip) -> Float[np.ndarray, "*batch steps"]:
     """The same from second differences, in the input's unit per frame²; often printed as mm/s²."""
-    return _motion_error(predicted, target, order=2)
+    return per_joint_motion_error(predicted, target, 2).mean(axis=-1)
+
+
+def per_joint_motion_error(
+    predicted: Clip, target: Clip, order: int, fps: float = 1.0
+) -> Float[np.ndarray, "*batch steps joints"]:
+    """Error of each joint's velocity (`order` 1) or acceleration (2); frames − `order` steps.
+
+    In the input's unit per frame, and per second with `fps`.
+    """
+    predicted, target = _match(predicted, target)
+    return _norm(np.diff(predicted - target, n=order, axis=-3)) * fps**order
 
 
 def pck(predicted: Joints, target: Joints, threshold: float = 0.150) -> PerFrame:
@@ -128,15 +139,27 @@ def thresholds_met(error: Float[np.ndarray, "*batch"], limit: float = 0.150) -> 
 
 def bone_length_error(predicted: Joints, target: Joints, skeleton: Skeleton = H36M_17) -> PerFrame:
     """Mean absolute error of a bone's length."""
+    return per_bone_error(predicted, target, skeleton).mean(axis=-1)
+
+
+def per_bone_error(
+    predicted: Joints, target: Joints, skeleton: Skeleton = H36M_17
+) -> Float[np.ndarray, "*batch bones"]:
+    """Absolute error of each bone's length, in the order of `skeleton.bones`."""
     predicted, target = _match(predicted, target)
-    return np.abs(bone_lengths(predicted, skeleton) - bone_lengths(target, skeleton)).mean(axis=-1)
+    return np.abs(bone_lengths(predicted, skeleton) - bone_lengths(target, skeleton))
 
 
 def symmetry_error(predicted: Joints, skeleton: Skeleton = H36M_17) -> PerFrame:
     """Mean absolute difference between the lengths of a left bone and its right partner; needs no truth."""
+    return per_pair_asymmetry(predicted, skeleton).mean(axis=-1)
+
+
+def per_pair_asymmetry(predicted: Joints, skeleton: Skeleton = H36M_17) -> Float[np.ndarray, "*batch pairs"]:
+    """Absolute difference in length between bones and their mirror images, in the order of `paired_bones`."""
     lengths = bone_lengths(predicted, skeleton)
     left, right = map(list, zip(*paired_bones(skeleton), strict=True))
-    return np.abs(lengths[..., left] - lengths[..., right]).mean(axis=-1)
+    return np.abs(lengths[..., left] - lengths[..., right])
 
 
 def bone_lengths(joints: Joints, skeleton: Skeleton = H36M_17) -> Float[np.ndarray, "*batch bones"]:
@@ -183,16 +206,22 @@ def depth_order_counts(
         expected("axis", '"joints" or "frames"', repr(axis))
     position = -1 if axis == "joints" else -2
     guess, truth = (np.ascontiguousarray(np.moveaxis(x[..., 2], position, 0)) for x in (predicted, target))
-    correct = np.zeros((len(gaps), *truth.shape[1:]), np.int64)
-    counted = np.zeros_like(correct)
+    shape, ranges = truth.shape[1:], len(gaps) + 1
+    guess, truth = (x.reshape(len(x), -1) for x in (guess, truth))
+    group = 2 * ranges * np.arange(truth.shape[1])
+    found = np.zeros(2 * ranges * truth.shape[1], np.int64)
     for lag in range(1, len(truth)):
-        behind, before = guess[lag:] > guess[:-lag], guess[lag:] < guess[:-lag]
         difference = truth[lag:] - truth[:-lag]
-        for i, gap in enumerate(gaps):
-            farther, nearer = difference > gap, difference < -gap
-            counted[i] += (farther | nearer).sum(axis=0)
-            correct[i] += (farther & behind | nearer & before).sum(axis=0)
-    return correct, counted
+        size, right = np.abs(difference), (guess[lag:] - guess[:-lag]) * difference > 0
+        # How many of the gaps a pair exceeds, and whether its order is right, as one number for each group.
+        kind = ranges * right.astype(np.uint8)
+        for gap in gaps:
+            kind += size > gap
+        found += np.bincount((kind + group).ravel(), minlength=len(found))
+    # From pairs that exceed so many gaps to pairs that exceed each gap: from the largest gap down.
+    wrong, correct = found.reshape(-1, 2, ranges)[..., :0:-1].cumsum(axis=-1)[..., ::-1].swapaxes(0, 1)
+    order = np.argsort(np.argsort(gaps))
+    return tuple(x[:, order].T.reshape(len(gaps), *shape) for x in (correct, correct + wrong))
 
 
 def _match(predicted: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -217,8 +246,3 @@ def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """a / b, and 0 where b is 0: a pose in one point stays there, whatever the factor."""
     return np.divide(a, b, out=np.zeros_like(a), where=b != 0)
-
-
-def _motion_error(predicted: np.ndarray, target: np.ndarray, order: int) -> np.ndarray:
-    predicted, target = _match(predicted, target)
-    return _norm(np.diff(predicted - target, n=order, axis=-3)).mean(axis=-1)
