@@ -9,7 +9,7 @@ that matters is the elapsed one on an idle machine; the processor's time is what
 import numpy as np
 from cost import cost
 
-from repose.evaluation.scores import Clip, Predictions, score
+from repose.evaluation import Clip, Predictions, score
 from repose.skeleton import H36M_17
 
 FRAMES = 90_000

@@ -31,10 +31,10 @@ from torch import Tensor
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils.flop_counter import FlopCounterMode
 
-import repose
-from repose.evaluation.benchmark_scores import measure
 from repose.evaluation.conditions import CONDITIONS
-from repose.evaluation.occlusion_benchmark import OcclusionBenchmark, lift
+from repose.evaluation.models import load_models
+from repose.evaluation.occlusion_benchmark import OcclusionBenchmark, predict
+from repose.evaluation.scores import of_group
 from repose.losses import LossWeights, total_loss
 from repose.models import PoseModel, build, find_spec
 from repose.skeleton import Skeleton
@@ -189,39 +189,39 @@ def short(variant: str) -> str:
 
 SEEN_AS = ("detector", "legs lost 40 frames", "own body", "own body, unaware")
 METRICS = {
-    "hidden": ("p_mpjpe_mm", 1),
-    "visible": ("p_mpjpe_mm", 2),
-    "order of joints, hidden": ("depth_order_joints_percent", 1),
-    "order of joints": ("depth_order_joints_percent", 0),
-    "order of frames": ("depth_order_frames_percent", 0),
-    "depth spread": ("depth_spread_percent", 0),
+    "hidden": ("p_mpjpe_mm", "hidden"),
+    "visible": ("p_mpjpe_mm", "visible"),
+    "order of joints, hidden": ("depth_order_joints_percent", "hidden"),
+    "order of joints": ("depth_order_joints_percent", "all"),
+    "order of frames": ("depth_order_frames_percent", "all"),
+    "depth spread": ("depth_spread_percent", "all"),
 }
-"""Column -> metric of `evaluation.benchmark_scores.measure`, and which joints: all, hidden, visible."""
+"""Column -> metric of `evaluation.scores.METRICS` (or `spread`), and which joints."""
 DRAWS = 2000
 
 
 def score(model: Path, bench: OcclusionBenchmark) -> dict[str, np.ndarray]:
     """Sums and counts of every column: (clips, 2). All conditions together, one view a clip."""
-    lifter = repose.load(model)
+    (estimator,) = load_models([model]).values()
     columns: dict[str, np.ndarray] = defaultdict(lambda: np.zeros((len(bench.views), 2)))
     for clip, (view, *_) in enumerate(bench.views):
         for condition in CONDITIONS:
             if condition.label not in SEEN_AS or (seen := condition.observe(view, bench.seed)) is None:
                 continue
-            joints_mm = lift(view, seen, lifter, undo_swaps=True).joints_mm
-            sums = measure(joints_mm, view.truth_mm, seen.hidden.numpy(), 30.0)
-            sums["depth_spread_percent"] = spread(joints_mm, view.truth_mm)
+            prediction = predict(view, seen, estimator, undo_swaps=True)
+            sums = prediction.score(view, seen.hidden.numpy())
             for name, (metric, joints) in METRICS.items():
-                total = sums[metric][joints]
-                # Depth orders come by range of the true difference: all ranges together.
-                columns[name][clip] += total.sum(axis=-1) if total.ndim > 1 else total
+                if metric == "depth_spread_percent":
+                    columns[name][clip] += spread(prediction.joints_mm, view.truth_mm)
+                else:
+                    columns[name][clip] += of_group(sums[metric], joints).sum(axis=-1)
     return dict(columns)
 
 
 def spread(predicted_mm: np.ndarray, truth_mm: np.ndarray) -> np.ndarray:
-    """Deviation of the predicted depths within a frame in percent of that of the true ones: (1, 2)."""
+    """Deviation of the predicted depths within a frame in percent of that of the true ones: sum and count."""
     ours, true = (joints[..., 2].std(axis=-1) for joints in (predicted_mm, truth_mm))
-    return np.array([[100 * ours.sum(), true.sum()]])
+    return np.array([100 * ours.sum(), true.sum()])
 
 
 def report(options: argparse.Namespace) -> None:

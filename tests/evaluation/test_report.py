@@ -221,7 +221,7 @@ def test_plots_ask_for_matplotlib(tiny_store, tmp_path, monkeypatch):
     report = evaluate(tiny_store, Flat(), "published", frame_pairs=False)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(UserError, match="matplotlib"):
-        report.write_plot(tmp_path / "a.png")
+        report.write_figure(tmp_path / "a.png")
 
 
 def test_a_published_file_takes_the_stores_skeleton_and_rate(mpi_inf_3dhp, human36m, published):

@@ -79,6 +79,9 @@ def test_the_command_prints_a_table_and_writes_json(
     assert "+2.00 ± 0.10" in shown
     written = json.loads((tmp_path / "table.json").read_text())
     assert written["groups"][1]["differences"]["mpjpe_mm"]["mean"] == pytest.approx(2)
+    (tmp_path / "table.json").write_text("older")
+    main(["compare", *map(str, runs), "--json", str(tmp_path / "table.json"), "--force"])
+    assert json.loads((tmp_path / "table.json").read_text()) == written
 
 
 def test_what_cannot_be_compared_is_said(runs: list[Path], tmp_path: Path) -> None:

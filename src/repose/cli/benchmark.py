@@ -3,15 +3,17 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from rich.console import Console
-from rich.table import Table
 
 from repose.cli.terminal import Input, Modules, ProgressBars, console, echo, import_modules
 from repose.errors import Within, check_ranges
 from repose.lifting import Device
+
+if TYPE_CHECKING:
+    from repose.evaluation import Report
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,14 @@ class BenchmarkOcclusion:
     """Seed: another one gives other cameras and other errors of the detector."""
     json: Path | None = None
     """File for all numbers (JSON), and the protocol in words."""
+    markdown: Path | None = None
+    """File for the tables (Markdown), and the protocol in words."""
     figure: Path | None = None
     """File for a figure (PNG)."""
     worst: Path | None = None
     """Folder for pictures of the first model's worst clips: ten at most, two of a condition."""
+    force: bool = False
+    """Overwrite files that are there."""
     device: Device = "auto"
     imports: Modules = ()
     """Modules that register models of your own; they are looked for in this folder, too."""
@@ -49,17 +55,16 @@ class BenchmarkOcclusion:
         check_ranges(self)
 
     def run(self) -> None:
-        from repose.evaluation import check_plot
-        from repose.evaluation.benchmark import OcclusionBenchmark, draw_figure, draw_worst
+        from repose.evaluation import OcclusionBenchmark, check_plot, draw_figure, draw_worst
         from repose.files.output import check_file, check_output
 
         import_modules(self.imports)
-        for path in filter(None, (self.json, self.figure)):
-            check_file(path)
+        for path in filter(None, (self.json, self.markdown, self.figure)):
+            check_file(path, force=self.force)
         if self.figure or self.worst:
             check_plot()
         if self.worst:
-            check_output(self.worst, ())
+            check_output(self.worst, [path.name for path in self.worst.glob("*.png")], force=self.force)
         started = time.monotonic()
         benchmark = OcclusionBenchmark(
             self.motion,
@@ -74,16 +79,12 @@ class BenchmarkOcclusion:
         )
         with ProgressBars() as bars:
             report = benchmark.run(bars.report)
-        echo(report.summary())
-        _show(report.table())
-        if self.json:
-            report.write_json(self.json)
-            echo(f"All numbers: {self.json}")
+        _show(report, self.json, self.markdown)
         if self.figure:
             draw_figure(report, self.figure)
             echo(f"Figure: {self.figure}")
         if self.worst:
-            draw_worst(benchmark, report, self.worst, force=True)
+            draw_worst(benchmark, report, self.worst, force=self.force)
             echo(f"The worst clips: {self.worst}")
         echo(f"{time.monotonic() - started:.0f} s")
 
@@ -101,17 +102,21 @@ class BenchmarkVideo:
     """Detect them in the video as `repose estimate` does, or take MediaPipe's that lie beside it."""
     json: Path | None = None
     """File for all numbers (JSON)."""
+    markdown: Path | None = None
+    """File for the tables (Markdown)."""
+    force: bool = False
+    """Overwrite files that are there."""
     device: Device = "auto"
     imports: Modules = ()
     """Modules that register models of your own; they are looked for in this folder, too."""
 
     def run(self) -> None:
-        from repose.evaluation.benchmark import benchmark_video
+        from repose.evaluation import benchmark_video
         from repose.files.output import check_file
 
         import_modules(self.imports)
-        if self.json:
-            check_file(self.json)
+        for path in filter(None, (self.json, self.markdown)):
+            check_file(path, force=self.force)
         with ProgressBars() as bars:
             report = benchmark_video(
                 self.folder,
@@ -120,17 +125,22 @@ class BenchmarkVideo:
                 device=self.device,
                 progress=bars.report,
             )
-        echo(report.summary())
-        _show(report.table())
-        if self.json:
-            report.write_json(self.json)
-            echo(f"All numbers: {self.json}")
+        _show(report, self.json, self.markdown)
 
 
-def _show(table: Table) -> None:
-    """As wide as it is, whatever the terminal: a number that is cut off says nothing."""
-    natural = Console(width=1000).measure(table).maximum
-    Console(width=max(natural, console.width)).print(table)
+def _show(report: "Report", json: Path | None, markdown: Path | None) -> None:
+    """Print a report, and write it to the files that were asked for."""
+    echo(report.summary())
+    for table in report.tables():
+        # As wide as it is, whatever the terminal: a number that is cut off says nothing.
+        natural = Console(width=1000).measure(table).maximum
+        Console(width=max(natural, console.width)).print(table)
+    if json:
+        report.write_json(json)
+        echo(f"All numbers: {json}")
+    if markdown:
+        report.write_markdown(markdown)
+        echo(f"Tables: {markdown}")
 
 
 @dataclass(frozen=True)

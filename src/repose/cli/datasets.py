@@ -237,6 +237,10 @@ class Evaluate:
     """File for a figure (PNG) of the error against the detector's confidence."""
     predictions: Path | None = None
     """File (npz) for every predicted frame."""
+    markdown: Path | None = None
+    """File for the tables (Markdown), and the protocol in words."""
+    force: bool = False
+    """Overwrite files that are there."""
     device: Device = "auto"
     imports: Modules = ()
     """Modules that register models of your own; they are looked for in this folder, too."""
@@ -246,9 +250,10 @@ class Evaluate:
         from repose.evaluation import check_plot, evaluate, open_model
 
         import_modules(self.imports)
-        files = (self.json, self.csv, self.latex, self.figure, self.predictions)
-        for path in filter(None, files):
-            check_file(path)
+        kinds = ("json", "csv", "latex", "figure", "predictions", "markdown")
+        files = {kind: file for kind in kinds if (file := getattr(self, kind)) is not None}
+        for file in files.values():
+            check_file(file, force=self.force)
         if self.figure:
             check_plot()
         store = ClipStore.open(self.store)
@@ -266,14 +271,6 @@ class Evaluate:
         echo(report.summary())
         for part in report.tables():
             console.print(part)
-        writers = (
-            report.write_json,
-            report.write_csv,
-            report.write_latex,
-            report.write_plot,
-            report.write_predictions,
-        )
-        for file, write in zip(files, writers, strict=True):
-            if file:
-                write(file)
-                echo(f"Written: {file}")
+        for kind, file in files.items():
+            getattr(report, f"write_{kind}")(file)
+            echo(f"Written: {file}")

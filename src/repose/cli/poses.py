@@ -57,7 +57,7 @@ class Demo:
     """Folder for the results; results of an earlier demo are overwritten."""
 
     def run(self) -> None:
-        from repose.evaluation.sample import score_against
+        from repose.evaluation import score_track
         from repose.sample import load_sample_truth, sample_video
 
         truth = load_sample_truth()
@@ -69,7 +69,7 @@ class Demo:
         summarise(poses)
         console.print("Error of the main track against the truth, mean over frames and joints in mm:")
         scores = table("joints", "MPJPE", "P-MPJPE", "share", right=("MPJPE", "P-MPJPE", "share"))
-        for row in score_against(max(poses, key=len), truth):
+        for row in score_track(max(poses, key=len), truth.joints_m, truth.hidden):
             scores.add_row(row.joints, f"{row.mpjpe_mm:.0f}", f"{row.p_mpjpe_mm:.0f}", f"{row.share:.0%}")
         console.print(scores)
         echo(f"Results: {', '.join(str(self.out / name) for name in FILES)}")

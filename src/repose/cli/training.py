@@ -66,10 +66,15 @@ class Compare:
     """Folders of runs. The first one's row is what the others are compared with, seed by seed."""
     json: Path | None = None
     """File for all numbers (JSON)."""
+    force: bool = False
+    """Overwrite a file that is there."""
 
     def run(self) -> None:
+        from repose.files.output import check_file
         from repose.training.comparison import compare
 
+        if self.json:
+            check_file(self.json, force=self.force)
         comparison = compare(self.runs)
         if self.json:
             comparison.write(self.json)

@@ -1,22 +1,47 @@
-"""Errors of a model on a prepared data set, by the published protocols and by that of users.
+"""How good a model is: on prepared data sets, where joints are hidden, on real video, and on the sample.
 
-`evaluate(store, model)` gives a `Report`, which says in words how its numbers came about.
+`evaluate(store, model)` scores a data set by the published protocols and by that of users;
+`benchmark_occlusion(["bvh"], ["default"])` motion capture seen by virtual cameras; `benchmark_video("clips")`
+real clips whose truth is known. Each gives a report, which says in words how its numbers came about.
 """
 
-from repose.evaluation.protocols import Progress, Protocol, open_model
-from repose.evaluation.report import Report, check_plot, evaluate
-from repose.evaluation.scores import Clip, Predictions, Score, Scores, score
+from repose.evaluation.conditions import CONDITIONS, Condition
+from repose.evaluation.dataset_benchmark import DatasetReport, Score, Scores, evaluate, score
+from repose.evaluation.figures import check_plot, draw_figure, draw_worst
+from repose.evaluation.models import Estimator
+from repose.evaluation.occlusion_benchmark import OcclusionBenchmark, benchmark_occlusion
+from repose.evaluation.occlusion_report import OcclusionReport
+from repose.evaluation.protocols import Clip, Predictions, Progress, Protocol, open_model
+from repose.evaluation.report import Report
+from repose.evaluation.scores import METRICS, TrackScore, score_track
+from repose.evaluation.video_benchmark import VideoReport, benchmark_video
+from repose.evaluation.views import CAMERAS
 
 __all__ = [
+    "CAMERAS",
+    "CONDITIONS",
+    "METRICS",
     "Clip",
+    "Condition",
+    "DatasetReport",
+    "Estimator",
+    "OcclusionBenchmark",
+    "OcclusionReport",
     "Predictions",
     "Progress",
     "Protocol",
     "Report",
     "Score",
     "Scores",
+    "TrackScore",
+    "VideoReport",
+    "benchmark_occlusion",
+    "benchmark_video",
     "check_plot",
+    "draw_figure",
+    "draw_worst",
     "evaluate",
     "open_model",
     "score",
+    "score_track",
 ]

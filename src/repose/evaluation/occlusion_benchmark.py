@@ -1,6 +1,9 @@
-"""The occlusion benchmark: the same views and the same hidden joints for every model."""
+"""How well models do where joints are hidden: all on the same views of motion capture.
 
-from collections.abc import Sequence
+`benchmark_occlusion(["bvh"], ["default"])` gives an `OcclusionReport`.
+"""
+
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -13,21 +16,28 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 
 from repose.errors import UserError, expected
-from repose.evaluation.benchmark_report import ClipError, ConditionResult, OcclusionReport, Row
-from repose.evaluation.benchmark_scores import Bootstrap, Sums, measure, pool
 from repose.evaluation.conditions import CONDITIONS, Condition, Observation
+from repose.evaluation.models import Estimator, Model, camera_joints_mm, load_models
+from repose.evaluation.occlusion_report import (
+    FLAT,
+    ClipError,
+    ConditionResult,
+    OcclusionReport,
+    Row,
+    interpolated_name,
+)
+from repose.evaluation.scores import BENCHMARKED, Bootstrap, FramePairs, Poses, Sums, add, mean, measure
 from repose.evaluation.views import CAMERAS, FPS, CamerasName, View, choose, project_clips, read_motion
-from repose.lifting import Device, Lifter, load
+from repose.lifting import Device
 from repose.models.perspective_crop import perspective_crop
-from repose.pipeline import Progress, estimate
+from repose.pipeline import Progress
 from repose.sequence import fill_gaps
 from repose.skeleton import H36M_17, conversion_matrix, stature
 from repose.synthetic.motions import STATURE_M
 
 QUICK_FRAMES = 2500
 VIEWS = 2
-FLAT = "flat"
-"""Baseline: the 2D joints, gaps interpolated, all at one depth."""
+_PAIRS = FramePairs(every=5, within=1_000_000)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +47,13 @@ class Prediction:
     joints_mm: Float[np.ndarray, "frames 17 3"]
     deviation_mm: Float[np.ndarray, "frames 17"] | None = None
 
+    def score(self, view: View, hidden: Bool[np.ndarray, "frames 17"]) -> dict[str, Sums]:
+        """Add up every metric."""
+        poses = Poses(
+            self.joints_mm, view.truth_mm, hidden, FPS, H36M_17, deviation_mm=self.deviation_mm, pairs=_PAIRS
+        )
+        return measure(poses, BENCHMARKED)
+
 
 class _Scored(NamedTuple):
     """A view under a condition."""
@@ -44,7 +61,7 @@ class _Scored(NamedTuple):
     view: View
     hidden: int
     """Joints, over all frames."""
-    sums: dict[str, Sums]
+    sums: dict[str, dict[str, Sums]]
     """By row."""
 
 
@@ -54,7 +71,7 @@ class OcclusionBenchmark:
     def __init__(
         self,
         motion: Sequence[str | Path] = (),
-        models: Sequence[str | Path | Lifter] = ("default",),
+        models: Sequence[Model] = ("default",),
         *,
         cameras: CamerasName = "ordinary",
         quick: bool = False,
@@ -68,10 +85,10 @@ class OcclusionBenchmark:
 
         `motion`: BVH, ASF/AMC and joint files or folders of them, prepared stores, the CMU pack (see
         `repose.evaluation.views.read_motion`); procedural motion without any. `models`: names of packaged
-        weights, checkpoints, or lifters that are loaded; the first one is what the others are compared
-        with. `conditions`: names of those to measure, all unless given. `quick`: some 2500 frames of the
-        motion, drawn by the seed, one camera each. `undo_swaps`: exchanged sides are put back first, as
-        `repose estimate` does.
+        weights, checkpoints, lifters that are loaded, or names with estimators (`evaluation.models`); the
+        first one is what the others are compared with. `conditions`: names of those to measure, all unless
+        given. `quick`: some 2500 frames of the motion, drawn by the seed, one camera each. `undo_swaps`:
+        exchanged sides are put back first, as `repose estimate` does.
 
         Raises UserError for motion and models that cannot be read, unknown conditions and cameras, and two
         models of the same name.
@@ -84,7 +101,7 @@ class OcclusionBenchmark:
                 f"no condition is called {unknown[0]!r}",
                 f"Conditions: {', '.join(dict.fromkeys(c.name for c in CONDITIONS))}.",
             )
-        self.lifters = load_models(models, device)
+        self.models = load_models(models, device)
         self.conditions = [c for c in CONDITIONS if not conditions or c.name in conditions]
         self.seed, self.undo_swaps, self.cameras, self.quick = seed, undo_swaps, cameras, quick
         self.motion = [Path(path).resolve().name for path in motion] or ["procedural"]
@@ -109,7 +126,7 @@ class OcclusionBenchmark:
         finally:
             torch.set_num_threads(threads)
         return OcclusionReport(
-            models=tuple(self.lifters),
+            models=tuple(self.models),
             motion=tuple(self.motion),
             clips=len(self.views),
             frames=sum(len(views[0]) for views in self.views),
@@ -126,29 +143,21 @@ class OcclusionBenchmark:
         scored = []
         for view in views if condition.headline else views[:1]:
             if (observation := condition.observe(view, self.seed)) is not None:
-                sums = {
-                    row: measure(
-                        prediction.joints_mm,
-                        view.truth_mm,
-                        observation.hidden.numpy(),
-                        FPS,
-                        prediction.deviation_mm,
-                    )
-                    for row, prediction in self.predict(view, observation).items()
-                }
-                scored.append(_Scored(view, int(observation.hidden.sum()), sums))
+                hidden = observation.hidden.numpy()
+                rows = self.predict(view, observation)
+                sums = {row: prediction.score(view, hidden) for row, prediction in rows.items()}
+                scored.append(_Scored(view, int(hidden.sum()), sums))
         return scored
 
     def _summarise(
         self, condition: Condition, clips: Sequence[list[_Scored]], bootstrap: Bootstrap
     ) -> ConditionResult:
-        first = next(iter(self.lifters))
+        first = next(iter(self.models))
         every = [scored for clip in clips for scored in clip]
         frames = sum(len(scored.view) for scored in every)
-        names = dict.fromkeys(row for scored in every for row in scored.sums)
         pooled = {
-            row: pool([[scored.sums[row] for scored in clip if row in scored.sums] for clip in clips])
-            for row in names
+            row: pool_clips([[scored.sums[row] for scored in clip if row in scored.sums] for clip in clips])
+            for row in dict.fromkeys(row for scored in every for row in scored.sums)
         }
         return ConditionResult(
             condition=condition,
@@ -160,9 +169,7 @@ class OcclusionBenchmark:
                 for row, sums in pooled.items()
             },
             clip_errors=tuple(
-                ClipError(
-                    float(np.divide(*scored.sums[first]["p_mpjpe_mm"][0])), condition.label, scored.view
-                )
+                ClipError(mean(scored.sums[first]["p_mpjpe_mm"]), condition.label, scored.view)
                 for scored in every
             ),
         )
@@ -171,30 +178,27 @@ class OcclusionBenchmark:
         """What each baseline and model makes of a view, by the name of its row."""
         hidden = observation.hidden.numpy()
         rows = {FLAT: Prediction(flat_mm(observation))}
-        for name, lifter in self.lifters.items():
-            rows[name] = lift(view, observation, lifter, self.undo_swaps)
+        for name, model in self.models.items():
+            rows[name] = predict(view, observation, model, self.undo_swaps)
             if (interpolated := interpolate_mm(rows[name].joints_mm, hidden)) is not None:
                 rows[interpolated_name(name)] = Prediction(interpolated)
         return rows
 
 
-def interpolated_name(model: str) -> str:
-    """Row of the baseline that interpolates the model's own 3D."""
-    return f"{model}, interpolated"
+def pool_clips(clips: Sequence[Sequence[Mapping[str, Sums]]]) -> dict[str, Sums]:
+    """Sums over the views of each clip, zero where it has none: metric -> (clips, 3, 2, items)."""
+    pooled: dict[str, Sums] = {}
+    for clip, views in enumerate(clips):
+        for name, entry in add(views).items():
+            pooled.setdefault(name, np.zeros((len(clips), *entry.shape)))[clip] = entry
+    return pooled
 
 
-def lift(view: View, observation: Observation, lifter: Lifter, undo_swaps: bool) -> Prediction:
+def predict(view: View, observation: Observation, model: Estimator, undo_swaps: bool) -> Prediction:
     """As users lift a track of keypoints whose camera is known."""
-    (pose,) = estimate(
-        view.track(observation.keypoints),
-        lifter=lifter,
-        intrinsics_px=view.intrinsics_px,
-        height_m=STATURE_M,
-        root=False,
-        undo_swaps=undo_swaps,
-    )
-    convert = conversion_matrix(pose.skeleton, H36M_17)
-    joints = 1000 * (convert @ pose.root_relative_m().astype(np.float64))
+    track = view.track(observation.keypoints)
+    pose = model(track, intrinsics_px=view.intrinsics_px, height_m=STATURE_M, undo_swaps=undo_swaps)
+    joints = conversion_matrix(pose.skeleton, H36M_17) @ camera_joints_mm(pose)
     deviation = None
     if pose.deviation_m is not None and pose.skeleton == H36M_17:
         deviation = 1000 * pose.deviation_m.astype(np.float64)
@@ -216,35 +220,13 @@ def interpolate_mm(
 
     A joint that is hidden in all frames stays as it is; None where that is so of every hidden joint.
     """
-    never = hidden.all(axis=0)
-    gaps = hidden & ~never
-    if not gaps.any():
-        return None
-    return fill_gaps(joints_mm, ~gaps)
-
-
-def load_models(models: Sequence[str | Path | Lifter], device: Device) -> dict[str, Lifter]:
-    """Lifters by the names of their rows."""
-    if not models:
-        expected("models", "one or more", "none")
-    lifters: dict[str, Lifter] = {}
-    for model in models:
-        lifter = model if isinstance(model, Lifter) else load(model, device=device)
-        name = lifter.name
-        if name in lifters and name != str(model) and not isinstance(model, Lifter):
-            # Checkpoints of several runs have the same name.
-            name = f"{Path(model).resolve().parent.name}/{name}"
-        if name in lifters:
-            raise UserError(
-                f"two models are called {name!r}", "Give each model once, and files names of their own."
-            )
-        lifters[name] = lifter
-    return lifters
+    gaps = hidden & ~hidden.all(axis=0)
+    return fill_gaps(joints_mm, ~gaps) if gaps.any() else None
 
 
 def benchmark_occlusion(
     motion: Sequence[str | Path] = (),
-    models: Sequence[str | Path | Lifter] = ("default",),
+    models: Sequence[Model] = ("default",),
     *,
     progress: Progress | None = None,
     **options: Any,

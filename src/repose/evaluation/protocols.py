@@ -4,31 +4,54 @@ from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from repose.datasets.store import ClipStore
 from repose.datasets.windows import Split, StoredSequence, Window, stack
 from repose.errors import UserError, expected
-from repose.evaluation.scores import Average, Clip, Predictions
 from repose.geometry.camera import ASSUMED_FOV_DEG
 from repose.lifting import ASSUMED_HEIGHT_M, Device, Lifter, fill_missing, load
 from repose.models import packaged_weights
 from repose.models.checkpoint import read_spec
 from repose.pose import Pose2D
 from repose.sequence import interpolate, runs, to_rate
-from repose.skeleton import get_skeleton
+from repose.skeleton import Skeleton, get_skeleton
 
 Protocol = Literal["published", "full"]
+Average = Literal["actions", "frames"]
 Progress = Callable[[str, int, int | None], None]
 """Told what is done, how much of it, and of how much."""
 
 LEFT_OUT = ("s_09_act_05_subact_02", "s_09_act_10_subact_02", "s_09_act_13_subact_01")
 """Sequences of Human3.6M that the published programs leave out: their truth is displaced."""
 _FRAMES_AT_ONCE = 2048
+
+
+class Clip(NamedTuple):
+    """Consecutive frames of one video: `start` to `stop` of the predictions."""
+
+    action: str
+    fps: float
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a model said of frames of a split, beside the truth: joints minus the root, camera axes."""
+
+    predicted_mm: Float[np.ndarray, "frames joints 3"]
+    truth_mm: Float[np.ndarray, "frames joints 3"]
+    confidence: Float[np.ndarray, "frames joints"]
+    rows: Int[np.ndarray, " frames"]
+    """Row of each frame in the split's arrays."""
+    clips: tuple[Clip, ...]
+    """The frames that count. Motion is measured within a clip, never across its ends."""
+    skeleton: Skeleton
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,19 +189,16 @@ def _full(
     store: ClipStore, split: Split, lifter: Lifter, fov_deg: float | None, progress: Progress | None
 ) -> Outcome:
     """Every frame, lifted as for users."""
-    spec = lifter.spec
     predicted = np.zeros((len(split), len(store.skeleton), 3), np.float32)
-    above = 0
     for sequence in split.sequences:
         here = slice(sequence.start, sequence.stop)
         keypoints = split.arrays["keypoints_norm"][here]
-        above += int((keypoints[..., 2] > 1).sum())
         if not (keypoints[..., 2] > 0).any():
             raise UserError(
                 f"{store.path}: {sequence.name}: no joint was found in any frame",
                 "Look at the store with `repose doctor`.",
             )
-        if spec.output == "m":
+        if lifter.spec.output == "m":
             keypoints_px = split.keypoints_px(sequence)
             joints = _lift_metres(keypoints_px, sequence, lifter, fov_deg, image=store.target_kind == "image")
         else:
@@ -186,37 +206,39 @@ def _full(
         predicted[here] = joints
         if progress:
             progress("predicting frames", sequence.stop, len(split))
-    valid = _valid(split)
+    average: Average = "frames" if store.dataset == "mpi-inf-3dhp" else "actions"
+    clips, every = _runs(split, _valid(split)), np.ones(len(split), bool)
+    words = list(_full_in_words(store, split, lifter, fov_deg))
+    return _outcome(store, split, lifter, predicted, clips, average, words, every)
+
+
+def _full_in_words(store: ClipStore, split: Split, lifter: Lifter, fov_deg: float | None) -> Iterator[str]:
+    spec, valid = lifter.spec, _valid(split)
     rates = sorted({s.fps for s in split.sequences if abs(s.fps / spec.frame_rate_hz - 1) >= 0.02})
-    words = [
-        "full protocol: every frame of every video, lifted as for users",
+    yield "full protocol: every frame of every video, lifted as for users"
+    yield (
         f"windows of {spec.window_frames} frames that overlap by a quarter and are blended there; joints "
-        "without a detection are interpolated over time",
-    ]
+        "without a detection are interpolated over time"
+    )
     if rates:
-        words.append(
+        yield (
             f"videos of {', '.join(f'{rate:g}' for rate in rates)} Hz are brought to the model's "
             f"{spec.frame_rate_hz:g} Hz and back"
         )
     if not valid.all():
-        words.append(f"frames without a valid truth are not scored: {int((~valid).sum())} of {len(split)}")
-    if above and spec.output == "m":
-        words.append(f"confidence above 1 is taken for 1: {above} joints")
+        yield f"frames without a valid truth are not scored: {int((~valid).sum())} of {len(split)}"
     if spec.output == "m":
+        if above := int((split.arrays["keypoints_norm"][..., 2] > 1).sum()):
+            yield f"confidence above 1 is taken for 1: {above} joints"
         angle = f"{fov_deg:g} degrees (given)" if fov_deg else f"{ASSUMED_FOV_DEG:g} degrees (assumed)"
-        words.append(f"the store does not say what camera filmed: field of view {angle} across the diagonal")
-        words.append(
+        yield f"the store does not say what camera filmed: field of view {angle} across the diagonal"
+        yield (
             f"size is not visible: each person is taken to be {ASSUMED_HEIGHT_M:.2f} m tall; N-MPJPE and "
             "P-MPJPE do not depend on it"
         )
         if store.target_kind == "image":
-            words.append(
-                "predictions are projected as the truth was: x and y along the rays, at the root's depth"
-            )
-    words.append("velocity, acceleration and frame pairs within videos")
-    average: Average = "frames" if store.dataset == "mpi-inf-3dhp" else "actions"
-    every = np.ones(len(split), bool)
-    return _outcome(store, split, lifter, predicted, _runs(split, valid), average, words, every)
+            yield "predictions are projected as the truth was: x and y along the rays, at the root's depth"
+    yield "velocity, acceleration and frame pairs within videos"
 
 
 def _lift_windows(
@@ -334,31 +356,32 @@ def _outcome(
         ),
         skeleton=store.skeleton,
     )
+    words += _compared_in_words(store, split, lifter, average)
+    return Outcome(predictions, average, tuple(words))
+
+
+def _compared_in_words(store: ClipStore, split: Split, lifter: Lifter, average: Average) -> Iterator[str]:
     if lifter.flip:
-        words.append("each prediction is averaged with that of the mirrored input, mirrored back")
+        yield "each prediction is averaged with that of the mirrored input, mirrored back"
     if lifter.spec.output == "input":
-        words.append(
+        yield (
             "the predicted root is set to zero (trained on joints relative to the root)"
             if lifter.spec.root_relative
             else "the predicted root is subtracted (trained on joints with their root)"
         )
-        words.append(
-            "input and output in units of half the picture's width"
-            + (
-                ", made millimetres by the store's factor for each frame"
-                if "factor" in split.arrays
-                else " for pixels and for millimetres alike"
-            )
+        yield "input and output in units of half the picture's width" + (
+            ", made millimetres by the store's factor for each frame"
+            if "factor" in split.arrays
+            else " for pixels and for millimetres alike"
         )
         if store.dataset == "human36m" and "factor" not in split.arrays:
-            words.append(
+            yield (
                 "weights that learned from h36m_sh_conf_cam_source_final.pkl answer in pixels: only their "
                 "N-MPJPE and P-MPJPE mean something here; prepare that file for the other metrics"
             )
-    words.append("joints are compared relative to the root, in millimetres, in the axes of the camera")
-    words.append(
+    yield "joints are compared relative to the root, in millimetres, in the axes of the camera"
+    yield (
         "errors are averaged over the frames of an action, then over actions"
         if average == "actions"
         else "errors are averaged over all frames alike"
     )
-    return Outcome(predictions, average, tuple(words))

@@ -1,296 +1,332 @@
-"""All metrics of a model's predictions: per action, per joint, and apart for seen and hidden joints."""
+"""Every metric, added up over joints, frames and clips: the one place where poses are scored.
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cache, partial
-from typing import Literal, NamedTuple
+`METRICS` is the table of metrics: a new one is a function in `repose.metrics` and a line there. `measure`
+adds each of them up apart for hidden joints, for those beside them in the same frame, and for all others;
+sums of clips are added, drawn again (`Bootstrap`) or averaged over actions (`repose.evaluation.evaluate`).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from repose import metrics
-from repose.errors import UserError
-from repose.pose import SEEN_CONFIDENCE
+from repose.errors import expected
+from repose.pose import Pose3D
 from repose.skeleton import Skeleton
-
-Average = Literal["actions", "frames"]
 
 GAPS_MM = (0.0, 50.0, 100.0, 200.0, 400.0)
 """Lower ends of the ranges of true depth difference by which depth order is counted."""
-CONFIDENCE_EDGES = tuple(i / 10 for i in range(11))
-"""Ranges of detection confidence in which the error is averaged."""
-PIECE_FRAMES = 243
-"""Frame pairs lie within pieces of a clip of so many frames: their number grows with the square."""
+RANGES_MM = tuple(
+    f"{low:g}-{high:g}" if high else f"over {low:g}"
+    for low, high in zip(GAPS_MM, (*GAPS_MM[1:], None), strict=True)
+)
 _PCK_LIMIT_MM = 150.0
 _NOT_IN_PCK = ("pelvis", "spine", "head", "nose")
 """What MPI-INF-3DHP leaves out of its 17 joints for PCK and AUC; its head is others' nose."""
-_BLOCK_FRAMES = 1024
-"""Small enough for the arrays of a block to stay in a core's cache."""
+
+Sums = Float[np.ndarray, "... 3 2 _"]
+"""Sum and count of each item (joint, bone, pair of joints, range): of hidden ones, of those beside them in
+the same frame, of all others. An item is hidden where one of its joints is, in one of its frames."""
+GROUPS = {"all": (0, 1, 2), "hidden": (0,), "visible": (1,), "seen": (1, 2)}
+"""Which of the three a number is about. "visible": not hidden, in frames in which others are."""
 
 
-class Clip(NamedTuple):
-    """Consecutive frames of one video: `start` to `stop` of the predictions."""
+class FramePairs(NamedTuple):
+    """Which pairs of frames are compared for depth order in time: their number grows with the square."""
 
-    action: str
-    fps: float
-    start: int
-    stop: int
+    every: int = 1
+    """Frames so far apart, and multiples of it."""
+    within: int = 243
+    """Only pairs within pieces of a clip of so many of these frames."""
 
 
 @dataclass(frozen=True, eq=False)
-class Predictions:
-    """What a model said of frames of a split, beside the truth: joints minus the root, camera axes."""
+class Poses:
+    """Predicted and true joints of consecutive frames, in the same axes, relative to the same root."""
 
     predicted_mm: Float[np.ndarray, "frames joints 3"]
     truth_mm: Float[np.ndarray, "frames joints 3"]
-    confidence: Float[np.ndarray, "frames joints"]
-    rows: Int[np.ndarray, " frames"]
-    """Row of each frame in the split's arrays."""
-    clips: tuple[Clip, ...]
-    """The frames that count. Motion is measured within a clip, never across its ends."""
+    hidden: Bool[np.ndarray, "frames joints"]
+    fps: float
     skeleton: Skeleton
+    clip: Int[np.ndarray, " frames"] | None = None
+    """Number of the clip that each frame is of; all of one unless given. Motion stays within a clip."""
+    deviation_mm: Float[np.ndarray, "frames joints"] | None = None
+    pairs: FramePairs | None = None
+    """For depth order in time, which takes longer than all other metrics; it is left out unless given."""
+
+    @cached_property
+    def error_mm(self) -> Float[np.ndarray, "frames joints"]:
+        return metrics.per_joint_error(self.predicted_mm, self.truth_mm)
+
+    def align(self, how: Callable[..., np.ndarray]) -> "Poses":
+        """The same with the prediction aligned by `metrics.procrustes_align` or `scale_align`."""
+        return replace(self, predicted_mm=how(self.predicted_mm, self.truth_mm))
+
+    def per_second(self, order: int) -> Float[np.ndarray, "steps joints"]:
+        return self.per_frame(order) * self.fps**order
+
+    def per_frame(self, order: int) -> Float[np.ndarray, "steps joints"]:
+        return metrics.per_joint_motion_error(self.predicted_mm, self.truth_mm, order)
+
+    def within(self, deviations: int) -> np.ndarray | None:
+        """In percent; None for a model that gives no deviation."""
+        if self.deviation_mm is None:
+            return None
+        kept = [joint for (joint,) in _without_root(self.skeleton).values()]
+        return 100.0 * (self.error_mm < deviations * self.deviation_mm)[:, kept]
+
+    @property
+    def pck_error_mm(self) -> Float[np.ndarray, "frames kept"]:
+        return self.error_mm[:, [joint for (joint,) in _in_pck(self.skeleton).values()]]
+
+    def runs(self) -> list[tuple[int, int]]:
+        """First frame of each clip, and the one after its last."""
+        clip = np.zeros(len(self.hidden)) if self.clip is None else self.clip
+        cuts = (np.flatnonzero(np.diff(clip)) + 1).tolist()
+        return list(zip([0, *cuts], [*cuts, len(clip)], strict=True))
+
+
+Items = Mapping[str, Sequence[int]]
+"""Names of items, and the joints that each depends on."""
+
+
+def _joints(skeleton: Skeleton) -> Items:
+    return {joint: (i,) for i, joint in enumerate(skeleton.joints)}
+
+
+def _without_root(skeleton: Skeleton) -> Items:
+    return {joint: (i,) for i, joint in enumerate(skeleton.joints) if joint != "pelvis"}  # it has no error
+
+
+def _in_pck(skeleton: Skeleton) -> Items:
+    return {joint: (i,) for i, joint in enumerate(skeleton.joints) if joint not in _NOT_IN_PCK}
+
+
+def _bones(skeleton: Skeleton) -> Items:
+    names = skeleton.joints
+    return {f"{names[parent]}-{names[child]}": (child, parent) for child, parent in skeleton.bones}
+
+
+def _bone_pairs(skeleton: Skeleton) -> Items:
+    bones = list(_bones(skeleton).items())
+    pairs = [(bones[left], bones[right]) for left, right in metrics.paired_bones(skeleton)]
+    return {f"{a}, {b}": (*of_a, *of_b) for (a, of_a), (b, of_b) in pairs}
 
 
 @dataclass(frozen=True)
-class Score:
-    """Averages of one metric; NaN where there was nothing to measure."""
+class Metric:
+    """A line of `METRICS`: values of items, in each frame."""
+
+    measure: Callable[[Poses], Float[np.ndarray, "rows items"] | None]
+    """A function of `repose.metrics`; None where the poses lack what it takes."""
+    items: Callable[[Skeleton], Items] = _joints
+    frames: int = 1
+    """Consecutive frames that a value takes."""
+    benchmarks: bool = True
+    """Whether the benchmarks have it; others say the same in another unit, as papers do."""
+
+    def sums(self, poses: Poses) -> "Sums | None":
+        items = self.items(poses.skeleton)
+        values = self.measure(poses) if items else None
+        if values is None:
+            return None
+        uses = np.zeros((len(items), len(poses.skeleton)), np.float32)
+        for item, joints in enumerate(items.values()):
+            uses[item, list(joints)] = 1.0
+        hidden = poses.hidden @ uses.T > 0
+        steps = len(hidden) - self.frames + 1
+        hidden = np.logical_or.reduce([hidden[i : i + steps] for i in range(self.frames)])
+        if self.frames > 1 and poses.clip is not None:
+            whole = poses.clip[self.frames - 1 :] == poses.clip[:steps]
+            values, hidden = values[whole], hidden[whole]
+        return _add_up(values, hidden)
+
+
+def _add_up(values: Float[np.ndarray, "rows items"], hidden: Bool[np.ndarray, "rows items"]) -> Sums:
+    touched = hidden.any(axis=1, keepdims=True)
+    groups = np.stack([hidden, ~hidden & touched, np.broadcast_to(~touched, hidden.shape)])
+    # A NaN of one group must not spread to the others.
+    return np.stack([np.where(groups, values, 0.0).sum(axis=1), groups.sum(axis=1)], axis=1)
+
+
+@dataclass(frozen=True)
+class DepthOrder:
+    """A line of `METRICS`: the share of pairs in the true order of depth, by true difference."""
+
+    axis: str
+    """Pairs of "joints" of a frame, or of "frames" of a joint."""
+    benchmarks: bool = True
+
+    def items(self, skeleton: Skeleton) -> Items:
+        return dict.fromkeys(RANGES_MM, ())
+
+    def sums(self, poses: Poses) -> "Sums | None":
+        if self.axis == "joints":
+            return self._count(poses, slice(None))
+        if poses.pairs is None:
+            return None
+        every, within = poses.pairs
+        pieces = [
+            slice(first, min(first + every * within, stop), every)
+            for start, stop in poses.runs()
+            for first in range(start, stop, every * within)
+        ]
+        return np.sum([self._count(poses, piece) for piece in pieces], axis=0)
+
+    def _count(self, poses: Poses, rows: slice) -> Sums:
+        predicted, truth, hidden = poses.predicted_mm[rows], poses.truth_mm[rows], poses.hidden[rows]
+        every = np.stack(metrics.depth_order_counts(predicted, truth, self.axis, GAPS_MM))
+        known = every
+        if hidden.any():
+            open_truth = np.where(hidden[..., None], np.nan, truth)
+            known = np.stack(metrics.depth_order_counts(predicted, open_truth, self.axis, GAPS_MM))
+        touched = hidden.any(axis=1 if self.axis == "joints" else 0)
+        parts = (every - known, known[..., touched], known[..., ~touched])
+        sums = np.stack([part.sum(axis=-1) for part in parts]).astype(np.float64)
+        sums[..., :-1] -= sums[..., 1:]  # from all pairs beyond a gap to those up to the next one
+        return sums * np.array([100.0, 1.0])[:, None]
+
+
+METRICS: dict[str, Metric | DepthOrder] = {
+    "mpjpe_mm": Metric(lambda p: p.error_mm),
+    "p_mpjpe_mm": Metric(lambda p: p.align(metrics.procrustes_align).error_mm),
+    "n_mpjpe_mm": Metric(lambda p: p.align(metrics.scale_align).error_mm, benchmarks=False),
+    "velocity_error_mm_per_s": Metric(lambda p: p.per_second(1), frames=2),
+    "velocity_error_mm_per_frame": Metric(lambda p: p.per_frame(1), frames=2, benchmarks=False),
+    "acceleration_error_mm_per_s2": Metric(lambda p: p.per_second(2), frames=3),
+    "acceleration_error_mm_per_frame2": Metric(lambda p: p.per_frame(2), frames=3, benchmarks=False),
+    "pck_150mm_percent": Metric(
+        lambda p: 100.0 * (p.pck_error_mm < _PCK_LIMIT_MM), _in_pck, benchmarks=False
+    ),
+    "auc_150mm_percent": Metric(
+        lambda p: 100.0 * metrics.thresholds_met(p.pck_error_mm, _PCK_LIMIT_MM), _in_pck, benchmarks=False
+    ),
+    "bone_length_error_mm": Metric(
+        lambda p: metrics.per_bone_error(p.predicted_mm, p.truth_mm, p.skeleton), _bones, benchmarks=False
+    ),
+    "symmetry_error_mm": Metric(
+        lambda p: metrics.per_pair_asymmetry(p.predicted_mm, p.skeleton), _bone_pairs, benchmarks=False
+    ),
+    "depth_order_joints_percent": DepthOrder("joints"),
+    "depth_order_frames_percent": DepthOrder("frames"),
+    "within_1_deviations_percent": Metric(lambda p: p.within(1), _without_root),
+    "within_2_deviations_percent": Metric(lambda p: p.within(2), _without_root),
+}
+"""Every metric by its name, which ends in its unit, in the order of reports."""
+BENCHMARKED = tuple(name for name, metric in METRICS.items() if metric.benchmarks)
+
+
+def measure(poses: Poses, names: Sequence[str] = tuple(METRICS)) -> dict[str, Sums]:
+    """Add up metrics over poses. Those that the poses have nothing for are left out."""
+    sums = {name: METRICS[name].sums(poses) for name in names}
+    return {name: entry for name, entry in sums.items() if entry is not None}
+
+
+def add(parts: Sequence[Mapping[str, Sums]]) -> dict[str, Sums]:
+    """Sums of several clips together."""
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: np.sum([part[name] for part in parts if name in part], axis=0) for name in names}
+
+
+def of_group(entry: Sums, group: str) -> Float[np.ndarray, "*clips 2 items"]:
+    """Sum and count of one of `GROUPS`."""
+    return entry[..., list(GROUPS[group]), :, :].sum(axis=-3)
+
+
+def ratio(sums: Float[np.ndarray, "*clips 2"]) -> Float[np.ndarray, "*clips"]:
+    """Sum over count; NaN where nothing was counted."""
+    total, count = sums[..., 0], sums[..., 1]
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
+def mean(entry: Sums, group: str = "all") -> float:
+    """Over all items and clips."""
+    return float(ratio(of_group(entry, group).sum(axis=-1).reshape(-1, 2).sum(axis=0)))
+
+
+class TrackScore(NamedTuple):
+    """Errors of some joints of a track."""
+
+    joints: str
+    """Which joints: "all", "visible" (not hidden) or "hidden"."""
+    share: float
+    """Share of the joints of all frames."""
+    mpjpe_mm: float
+    """Mean distance after the pelvis is put at the origin of both."""
+    p_mpjpe_mm: float
+    """Mean distance after the best similarity of each frame (all joints together)."""
+
+
+def score_track(
+    pose: Pose3D, truth_m: Float[np.ndarray, "frames joints 3"], hidden: Bool[np.ndarray, "frames joints"]
+) -> list[TrackScore]:
+    """Score a track against the truth of its video, over the frames it has.
+
+    `truth_m`: every frame of the video, in the camera's axes. Raises UserError for frames beyond it.
+    """
+    if pose.frames[-1] >= len(truth_m):
+        found = pose.frames[-1]
+        expected("frames", f"0 to {len(truth_m) - 1}", found, "Lift the video that the truth is of.")
+    true_mm = 1000 * truth_m[pose.frames].astype(np.float64)
+    poses = Poses(
+        predicted_mm=1000 * pose.root_relative_m().astype(np.float64),
+        truth_mm=true_mm - true_mm[:, :1],
+        hidden=hidden[pose.frames],
+        fps=pose.fps,
+        skeleton=pose.skeleton,
+    )
+    sums = measure(poses, ("mpjpe_mm", "p_mpjpe_mm"))
+    counts = {which: of_group(sums["mpjpe_mm"], group)[1].sum() for which, group in _OF_TRACKS.items()}
+    return [
+        TrackScore(which, float(counts[which] / counts["all"]), *(mean(s, group) for s in sums.values()))
+        for which, group in _OF_TRACKS.items()
+        if counts[which]
+    ]
+
+
+_OF_TRACKS = {"all": "all", "visible": "seen", "hidden": "hidden"}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over all clips, and its 95 % interval over draws of clips; NaN where nothing was measured."""
 
     mean: float
-    per_action: Mapping[str, float]
-    seen: float
-    """Only joints (bones, pairs) that the detector saw, all their ends and frames."""
-    hidden: float
-    """All others."""
-    per_joint: Mapping[str, float] | None = None
-    by_depth_difference_mm: Mapping[str, float] | None = None
-    """Depth order, by the true difference of the two depths."""
+    low: float
+    high: float
 
 
-@dataclass(frozen=True)
-class Scores:
-    metrics: Mapping[str, Score]
-    """By name with unit, such as `mpjpe_mm`."""
-    by_confidence: Sequence[Mapping[str, float]]
-    """MPJPE and number of joints in ranges of detection confidence."""
-    frames: int
-    """Frames that count."""
-    seen_share: float
-    """Share of their joints that the detector saw."""
+class Bootstrap:
+    """Draws of clips with replacement, the same for everything that is measured on them."""
 
+    def __init__(self, clips: int, seed: int, draws: int = 1000) -> None:
+        rng = np.random.default_rng((seed, clips))
+        self.times: Float[np.ndarray, "draws clips"] = rng.multinomial(
+            clips, np.full(clips, 1 / max(clips, 1)), size=draws
+        ).astype(np.float64)
 
-Sums = dict[str, np.ndarray]
-"""Metric -> (sum and count, hidden and seen, items); items are joints, bones, or ranges."""
+    def mean(self, sums: Float[np.ndarray, "clips 2"]) -> Estimate:
+        """Of sum over count."""
+        return _estimate(float(ratio(sums.sum(axis=0))), ratio(self.times @ sums))
 
-
-def score(
-    predictions: Predictions,
-    average: Average = "actions",
-    *,
-    frame_pairs: bool = True,
-    published_acceleration: bool = False,
-    threads: int = 2,
-) -> Scores:
-    """Score the frames that count.
-
-    `average`: "actions" averages over the frames of each action and then over actions, as Human3.6M is
-    scored; "frames" averages over all frames alike. `frame_pairs`: depth order over frame pairs, too, which
-    takes longer than all others together. `published_acceleration`: also as the published programs
-    average it, over all frames of a clip although its ends have none. The result does not depend on
-    `threads`. Raises UserError where no frame counts.
-    """
-    if not predictions.clips:
-        raise UserError("no frame is left to score", "Give another split or protocol.")
-    blocks = list(_blocks(predictions.clips))
-    measure = partial(_measure, predictions, frame_pairs=frame_pairs)
-    with ThreadPoolExecutor(threads) as pool:
-        parts = list(pool.map(measure, blocks))
-    actions: dict[str, Sums] = {action: {} for action in sorted({clip.action for clip in predictions.clips})}
-    for block, part in zip(blocks, parts, strict=True):
-        for name, entry in part.items():
-            sums = actions[block[0].action]
-            sums[name] = sums.get(name, 0) + entry
-    if published_acceleration:
-        for sums in actions.values():
-            total, count = sums["acceleration_error_mm_per_frame2"][0], sums["mpjpe_mm"][1]
-            sums["acceleration_error_as_published_mm_per_frame2"] = np.stack([total, count])
-    confidence = np.sum([sums.pop("confidence") for sums in actions.values()], axis=0)
-    table = {
-        name: _average(name, {action: sums[name] for action, sums in actions.items()}, average, predictions)
-        for name in next(iter(actions.values()))
-    }
-    count = next(iter(actions.values()))
-    count = np.sum([sums["mpjpe_mm"][1].sum(axis=-1) for sums in actions.values()], axis=0)
-    return Scores(
-        metrics=table,
-        by_confidence=[
-            {"from": low, "to": high, "mpjpe_mm": _ratio(total, number), "joints": int(number)}
-            for low, high, total, number in zip(
-                CONFIDENCE_EDGES[:-1], CONFIDENCE_EDGES[1:], *confidence, strict=True
-            )
-        ],
-        frames=sum(clip.stop - clip.start for clip in predictions.clips),
-        seen_share=float(count[1] / count.sum()),
-    )
-
-
-def _blocks(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
-    """Clips of one action and frame rate together, about `_BLOCK_FRAMES` frames at a time."""
-    waiting: dict[tuple[str, float], list[Clip]] = {}
-    for clip in clips:
-        block = waiting.setdefault((clip.action, clip.fps), [])
-        block.append(clip)
-        if sum(clip.stop - clip.start for clip in block) >= _BLOCK_FRAMES:
-            yield waiting.pop((clip.action, clip.fps))
-    yield from waiting.values()
-
-
-def _measure(predictions: Predictions, block: Sequence[Clip], frame_pairs: bool) -> Sums:
-    rows = np.concatenate([np.arange(clip.start, clip.stop) for clip in block])
-    clip_of = np.repeat(np.arange(len(block)), [clip.stop - clip.start for clip in block])
-    predicted = predictions.predicted_mm[rows].astype(np.float64)
-    truth = predictions.truth_mm[rows].astype(np.float64)
-    confidence = predictions.confidence[rows]
-    seen = confidence >= SEEN_CONFIDENCE
-    skeleton = predictions.skeleton
-    fps = block[0].fps
-
-    error = metrics.per_joint_error(predicted, truth)
-    sums = {"mpjpe_mm": _sum(error, seen)}
-    for name, align in (("p_mpjpe_mm", metrics.procrustes_align), ("n_mpjpe_mm", metrics.scale_align)):
-        sums[name] = _sum(metrics.per_joint_error(align(predicted, truth), truth), seen)
-
-    motion = {"velocity_error_mm_per_s": fps, "acceleration_error_mm_per_s2": fps * fps}
-    a, b, both, runs = predicted, truth, seen, np.ones(len(rows), bool)
-    for order, (name, factor) in enumerate(motion.items(), start=1):
-        a, b, both = a[1:] - a[:-1], b[1:] - b[:-1], both[1:] & both[:-1]
-        runs = clip_of[order:] == clip_of[:-order]
-        per_frame = _sum(metrics.per_joint_error(a, b)[runs], both[runs])
-        sums[name] = per_frame * np.array([factor, 1.0])[:, None, None]
-        sums[name.replace("_per_s", "_per_frame")] = per_frame
-
-    kept = _pck_joints(skeleton)
-    near, near_seen = error[:, kept], seen[:, kept]
-    sums["pck_150mm_percent"] = _sum(100.0 * (near < _PCK_LIMIT_MM), near_seen)
-    sums["auc_150mm_percent"] = _sum(100.0 * metrics.thresholds_met(near, _PCK_LIMIT_MM), near_seen)
-
-    children, parents = map(list, zip(*skeleton.bones, strict=True))
-    bones_seen = seen[:, children] & seen[:, parents]
-    lengths = metrics.bone_lengths(predicted, skeleton)
-    wrong = np.abs(lengths - metrics.bone_lengths(truth, skeleton))
-    sums["bone_length_error_mm"] = _sum(wrong, bones_seen)
-    left, right = map(list, zip(*metrics.paired_bones(skeleton), strict=True))
-    uneven = np.abs(lengths[:, left] - lengths[:, right])
-    sums["symmetry_error_mm"] = _sum(uneven, bones_seen[:, left] & bones_seen[:, right])
-
-    i, j = _pairs(len(skeleton))
-    guess, depth = (np.ascontiguousarray(joints[..., 2].T) for joints in (predicted, truth))
-    sums["depth_order_joints_percent"] = depth_order_sums(
-        guess[i] - guess[j], depth[i] - depth[j], seen.T[i] & seen.T[j]
-    )
-    if frame_pairs:
-        pieces = [
-            (start, min(start + PIECE_FRAMES, stop))
-            for start, stop in zip(*_edges(clip_of), strict=True)
-            for start in range(start, stop, PIECE_FRAMES)
-        ]
-        sums["depth_order_frames_percent"] = np.sum(
-            [_frame_order(guess.T[a:b], depth.T[a:b], seen[a:b]) for a, b in pieces], axis=0
+    def difference(self, sums: Float[np.ndarray, "clips 2"], other: Float[np.ndarray, "clips 2"]) -> Estimate:
+        """Of the means, over clips that both have."""
+        both = ((sums[:, 1] > 0) & (other[:, 1] > 0))[:, None]
+        sums, other = sums * both, other * both
+        return _estimate(
+            float(ratio(sums.sum(axis=0)) - ratio(other.sum(axis=0))),
+            ratio(self.times @ sums) - ratio(self.times @ other),
         )
 
-    step = np.clip(np.floor(confidence * 10), 0, 9).astype(np.int64).ravel()
-    sums["confidence"] = np.stack(
-        [np.bincount(step, error.ravel(), minlength=10), np.bincount(step, minlength=10)]
-    )
-    return sums
 
-
-def _sum(
-    values: Float[np.ndarray, "rows items"], seen: Bool[np.ndarray, "rows items"]
-) -> Float[np.ndarray, "2 2 items"]:
-    """Sum and count of each item's values, hidden and seen."""
-    sums = [np.where(which, values, 0.0).sum(axis=0) for which in (~seen, seen)]
-    among = seen.sum(axis=0)
-    return np.array([sums, [len(seen) - among, among]], dtype=np.float64)
-
-
-def depth_order_sums(
-    guess: np.ndarray, depth: np.ndarray, seen: np.ndarray
-) -> Float[np.ndarray, "2 2 ranges"]:
-    """Pairs in the right order (in percent) and all pairs, hidden and seen, by range of the true difference.
-
-    `guess` and `depth`: differences of a pair's depths, predicted and true, in millimetres; `seen`: both ends
-    seen. The ranges begin at `GAPS_MM`.
-    """
-    size = np.abs(depth)
-    right = guess * depth > 0
-    right_seen = right & seen
-    sums = np.zeros((2, 2, len(GAPS_MM)))
-    for k, gap in enumerate(GAPS_MM):
-        wide = size > gap
-        totals = [np.count_nonzero(wide & which) for which in (right, right_seen, seen)]
-        sums[0, :, k] = 100 * (totals[0] - totals[1]), 100 * totals[1]
-        sums[1, :, k] = np.count_nonzero(wide) - totals[2], totals[2]
-    sums[..., :-1] -= sums[..., 1:]
-    return sums
-
-
-def _frame_order(
-    guess: Float[np.ndarray, "frames joints"],
-    depth: Float[np.ndarray, "frames joints"],
-    seen: Bool[np.ndarray, "frames joints"],
-) -> Float[np.ndarray, "2 2 ranges"]:
-    i, j = _pairs(len(depth))
-    return depth_order_sums(guess[i] - guess[j], depth[i] - depth[j], seen[i] & seen[j])
-
-
-@cache
-def _pairs(count: int) -> tuple[np.ndarray, np.ndarray]:
-    first, second = np.triu_indices(count, 1)
-    return first, second
-
-
-def _edges(clip_of: np.ndarray) -> tuple[list[int], list[int]]:
-    """First frames of the clips of a block, and the frames after their last."""
-    cuts = (np.flatnonzero(np.diff(clip_of)) + 1).tolist()
-    return [0, *cuts], [*cuts, len(clip_of)]
-
-
-def _pck_joints(skeleton: Skeleton) -> list[int]:
-    return [i for i, joint in enumerate(skeleton.joints) if joint not in _NOT_IN_PCK]
-
-
-def _average(
-    name: str, actions: Mapping[str, np.ndarray], average: Average, predictions: Predictions
-) -> Score:
-    entries = np.stack(list(actions.values()))  # actions, sum and count, hidden and seen, items
-    if average == "frames":
-        entries = entries.sum(axis=0, keepdims=True)
-    items = [_mean(entries[..., k].sum(axis=-1)) for k in range(entries.shape[-1])]
-    joints = predictions.skeleton.joints
-    if name.startswith(("pck", "auc")):
-        joints = tuple(joints[i] for i in _pck_joints(predictions.skeleton))
-    ordered = name.startswith("depth_order")
-    named = not ordered and not name.startswith(("bone", "symmetry"))
-    ranges = [
-        f"{low:g}-{high:g}" if high else f"over {low:g}"
-        for low, high in zip(GAPS_MM, (*GAPS_MM[1:], None), strict=True)
-    ]
-    return Score(
-        mean=_mean(entries.sum(axis=(-1, -2))),
-        per_action={action: _ratio(*entry.sum(axis=(-1, -2))) for action, entry in actions.items()},
-        hidden=_mean(entries[..., 0, :].sum(axis=-1)),
-        seen=_mean(entries[..., 1, :].sum(axis=-1)),
-        per_joint=dict(zip(joints, items, strict=True)) if named else None,
-        by_depth_difference_mm=dict(zip(ranges, items, strict=True)) if ordered else None,
-    )
-
-
-def _mean(entries: Float[np.ndarray, "actions 2"]) -> float:
-    """Mean over actions of sum / count, of those with any."""
-    ratios = [_ratio(total, count) for total, count in entries if count]
-    return float(np.mean(ratios)) if ratios else float("nan")
-
-
-def _ratio(total: float, count: float) -> float:
-    return float(total / count) if count else float("nan")
+def _estimate(mean: float, draws: Float[np.ndarray, " draws"]) -> Estimate:
+    draws = draws[np.isfinite(draws)]
+    if not np.isfinite(mean) or not len(draws):
+        return Estimate(float("nan"), float("nan"), float("nan"))
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return Estimate(mean, float(low), float(high))

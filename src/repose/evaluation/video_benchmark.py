@@ -9,25 +9,24 @@ detected, size, fps).
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from repose.errors import UserError, expected
-from repose.evaluation.benchmark_report import to_json
-from repose.evaluation.occlusion_benchmark import load_models
+from repose.evaluation.models import Estimator, Model, camera_joints_mm, load_models
+from repose.evaluation.report import Report, make_table, show
+from repose.evaluation.scores import Poses, mean, measure
 from repose.files.arrays import load_arrays
 from repose.files.numbers import LARGEST, LARGEST_M, check_numbers
-from repose.files.output import stage_file
 from repose.geometry.camera import Camera
-from repose.lifting import Device, Lifter
-from repose.metrics import per_joint_error, procrustes_align
-from repose.pipeline import EstimateOptions, Progress, estimate, find_tracks
+from repose.lifting import Device
+from repose.metrics import procrustes_align
+from repose.pipeline import EstimateOptions, Progress, find_tracks
 from repose.pose import Pose2D
 from repose.skeleton import SKELETONS, Skeleton
 
@@ -37,6 +36,7 @@ MEDIAPIPE = "MediaPipe"
 MEDIAPIPE_UNDONE = "MediaPipe, sides put right"
 _BLAZEPOSE = SKELETONS["mediapipe-33"]
 _COVERED = "_occluded"
+_WITHIN = ("within_1_deviations_percent", "within_2_deviations_percent")
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,21 @@ class VideoScore:
     """Joints whose distance from the truth, aligned frame by frame, is below the model's deviation."""
 
 
+_COLUMNS = {
+    "p_mpjpe_mm": "P-MPJPE",
+    "hidden_p_mpjpe_mm": "hidden",
+    "visible_p_mpjpe_mm": "visible",
+    "clip_mpjpe_mm": "clip",
+    "acceleration_error_m_per_s2": "accel.",
+    "within_1_deviation_percent": "in 1σ",
+    "within_2_deviations_percent": "in 2σ",
+}
+
+
 @dataclass(frozen=True)
-class VideoReport:
+class VideoReport(Report):
+    """What the benchmark found."""
+
     folder: str
     keypoints: Keypoints
     joints: tuple[str, ...]
@@ -86,38 +99,21 @@ class VideoReport:
             f"“{MEDIAPIPE_UNDONE}”: exchanged by the truth where that is nearer, which no program could do."
         )
 
-    def table(self) -> Table:
-        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        for heading in ("clip", "row"):
-            table.add_column(heading)
-        headings = ["frames", "P-MPJPE", "hidden", "visible", "clip", "accel."]
+    def tables(self) -> list[Table]:
+        """Return a row for each clip and model."""
         deviations = any(math.isfinite(score.within_1_deviation_percent) for score in self.scores)
-        for heading in (*headings, *(("in 1σ", "in 2σ") if deviations else ())):
-            table.add_column(heading, justify="right", no_wrap=True)
+        shown = [name for name in _COLUMNS if deviations or not name.startswith("within")]
+        table = make_table(["clip", "row"], ["frames", *(_COLUMNS[name] for name in shown)])
         before = ""
         for score in self.scores:
-            numbers = (
-                score.p_mpjpe_mm,
-                score.hidden_p_mpjpe_mm,
-                score.visible_p_mpjpe_mm,
-                score.clip_mpjpe_mm,
-                score.acceleration_error_m_per_s2,
-                *(
-                    (score.within_1_deviation_percent, score.within_2_deviations_percent)
-                    if deviations
-                    else ()
-                ),
-            )
             clip = score.clip if score.clip != before else ""
             before = score.clip
-            cells = (f"{number:.1f}" if math.isfinite(number) else "–" for number in numbers)
+            cells = (show(getattr(score, name)) for name in shown)
             table.add_row(clip, score.row, str(score.frames), *cells)
-        return table
+        return [table]
 
-    def write_json(self, path: str | Path) -> None:
-        """Raises UserError where the file cannot be written."""
-        with stage_file(path) as partial:
-            partial.write_text(to_json({"benchmark": "video", **asdict(self)}), encoding="utf-8")
+    def content(self) -> dict[str, Any]:
+        return {"benchmark": "video", **asdict(self)}
 
 
 _Layout = Mapping[str, tuple[str | int, ...]]
@@ -147,6 +143,11 @@ class _Truth:
     valid: Bool[np.ndarray, " frames"]
     cameras: dict[str, Camera]
 
+    @property
+    def skeleton(self) -> Skeleton:
+        """Its joints, without bones."""
+        return Skeleton("truth", tuple(self.names), (-1,) * len(self.names))
+
 
 @dataclass(frozen=True, eq=False)
 class _Clip:
@@ -159,7 +160,7 @@ class _Clip:
 
 def benchmark_video(
     folder: str | Path,
-    models: Sequence[str | Path | Lifter] = ("default",),
+    models: Sequence[Model] = ("default",),
     *,
     keypoints: Keypoints = "video",
     device: Device = "auto",
@@ -178,7 +179,7 @@ def benchmark_video(
     clips = list(_clips(folder, truth))
     if not clips:
         expected(str(folder), f"videos of {', '.join(truth.cameras)}, or mediapipe_*.npz", "none")
-    lifters = load_models(models, device)
+    estimators = load_models(models, device)
     scores: list[VideoScore] = []
     for clip in clips:
         if clip.mediapipe.is_file():
@@ -188,12 +189,16 @@ def benchmark_video(
         else:
             tracks = [_read_stored(clip.mediapipe)]
         track = min(tracks, key=lambda track: _distance_px(track, clip, truth))
-        for name, lifter in lifters.items():
-            (pose,) = estimate(track, lifter=lifter)
-            joints = pose.skeleton.indices(*truth.names)
-            deviation = None if pose.deviation_m is None else pose.deviation_m[:, joints]
-            scores.append(_score(clip, name, pose.frames, pose.joints_m[:, joints], truth, deviation))
+        for name, estimator in estimators.items():
+            scores.append(_score_model(clip, name, estimator, track, truth))
     return VideoReport(folder.resolve().name, keypoints, tuple(truth.names), tuple(scores))
+
+
+def _score_model(clip: _Clip, row: str, model: Estimator, track: Pose2D, truth: _Truth) -> VideoScore:
+    pose = model(track)
+    joints = pose.skeleton.indices(*truth.names)
+    deviation = None if pose.deviation_m is None else pose.deviation_m[:, joints]
+    return _score(clip, row, pose.frames, camera_joints_mm(pose)[:, joints] / 1000, truth, deviation)
 
 
 def _score(
@@ -205,50 +210,44 @@ def _score(
     deviation_m: Float[np.ndarray, "frames joints"] | None = None,
 ) -> VideoScore:
     kept = (frames < len(truth.valid)) & truth.valid[np.minimum(frames, len(truth.valid) - 1)]
-    frames, joints = frames[kept], joints_m[kept].astype(np.float64)
+    frames, joints_mm = frames[kept], 1000 * joints_m[kept].astype(np.float64)
     if len(frames) < 3:
         raise UserError(f"{clip.name}: {row} has fewer than three frames of which the truth is known")
-    true = truth.joints_m[frames]
-    error = per_joint_error(procrustes_align(joints, true), true)
-    hidden = clip.hidden[frames]
-    touched = hidden.any(axis=1, keepdims=True)
-
-    hips = [truth.names.index(f"{side}_hip") for side in ("left", "right")]
-    joints, true = (x - x[:, hips].mean(axis=1, keepdims=True) for x in (joints, true))
-    aligned = _turn(joints, true)
-    off = aligned - true
-    run = (np.diff(frames)[1:] == 1) & (np.diff(frames)[:-1] == 1)
-    acceleration = truth.fps**2 * np.linalg.norm(np.diff(off, n=2, axis=0), axis=-1)[run]
-    within = [
-        math.nan if deviation_m is None else 100 * float((error < number * deviation_m[kept]).mean())
-        for number in (1, 2)
-    ]
+    poses = Poses(
+        predicted_mm=joints_mm,
+        truth_mm=1000 * truth.joints_m[frames],
+        hidden=clip.hidden[frames],
+        fps=truth.fps,
+        skeleton=truth.skeleton,
+        clip=np.cumsum(np.diff(frames, prepend=frames[0]) != 1),
+        deviation_mm=None if deviation_m is None else 1000 * deviation_m[kept],
+    )
+    aligned = measure(poses.align(procrustes_align), ("mpjpe_mm", *_WITHIN))
+    turned = measure(_turn(poses), ("mpjpe_mm", "acceleration_error_mm_per_s2"))
+    within = [mean(aligned[name]) if name in aligned else math.nan for name in _WITHIN]
     return VideoScore(
         clip=clip.name,
         row=row,
         frames=len(frames),
         frames_missing=int(truth.valid.sum()) - len(frames),
-        p_mpjpe_mm=1000 * float(error.mean()),
-        hidden_p_mpjpe_mm=1000 * _mean(error[hidden]),
-        visible_p_mpjpe_mm=1000 * _mean(error[~hidden & touched]),
-        clip_mpjpe_mm=1000 * float(np.linalg.norm(off, axis=-1).mean()),
-        acceleration_error_m_per_s2=_mean(acceleration),
+        p_mpjpe_mm=mean(aligned["mpjpe_mm"]),
+        hidden_p_mpjpe_mm=mean(aligned["mpjpe_mm"], "hidden"),
+        visible_p_mpjpe_mm=mean(aligned["mpjpe_mm"], "visible"),
+        clip_mpjpe_mm=mean(turned["mpjpe_mm"]),
+        acceleration_error_m_per_s2=mean(turned["acceleration_error_mm_per_s2"]) / 1000,
         within_1_deviation_percent=within[0],
         within_2_deviations_percent=within[1],
     )
 
 
-def _turn(
-    joints: Float[np.ndarray, "frames joints 3"], true: Float[np.ndarray, "frames joints 3"]
-) -> Float[np.ndarray, "frames joints 3"]:
-    """One rotation about the origin and one scale for all frames."""
+def _turn(poses: Poses) -> Poses:
+    """The middle of the hips at the origin in every frame, then one rotation and one scale for all frames."""
+    hips = poses.skeleton.indices("left_hip", "right_hip")
+    joints, true = (x - x[:, hips].mean(axis=1, keepdims=True) for x in (poses.predicted_mm, poses.truth_mm))
     # With every point goes its reflection in the origin, so that the centre of all stays there.
     both = [np.concatenate([x.reshape(1, -1, 3), -x.reshape(1, -1, 3)], axis=1) for x in (joints, true)]
-    return procrustes_align(*both)[0, : joints[..., 0].size].reshape(joints.shape)
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if values.size else math.nan
+    aligned = procrustes_align(*both)[0, : joints[..., 0].size].reshape(joints.shape)
+    return replace(poses, predicted_mm=aligned, truth_mm=true)
 
 
 def _score_mediapipe(clip: _Clip, truth: _Truth) -> Iterator[VideoScore]:
@@ -260,7 +259,7 @@ def _score_mediapipe(clip: _Clip, truth: _Truth) -> Iterator[VideoScore]:
     yield _score(clip, MEDIAPIPE, frames, world_m, truth)
     inside = frames < len(truth.joints_m)
     frames, world_m, points_px = frames[inside], world_m[inside], points_px[inside]
-    mirror = Skeleton("truth", tuple(truth.names), (-1,) * len(truth.names)).mirror
+    mirror = truth.skeleton.mirror
     true_px = clip.camera.project(truth.joints_m[frames])
     straight, exchanged = (
         np.linalg.norm(points - true_px, axis=-1).mean(axis=1) for points in (points_px, points_px[:, mirror])

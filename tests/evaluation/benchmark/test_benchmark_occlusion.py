@@ -11,9 +11,10 @@ from torch import Tensor
 
 from repose.cli import main
 from repose.errors import UserError
-from repose.evaluation.benchmark import OcclusionBenchmark, OcclusionReport, draw_figure, draw_worst
-from repose.evaluation.benchmark_pictures import worst_views
-from repose.evaluation.occlusion_benchmark import FLAT, flat_mm, interpolate_mm
+from repose.evaluation import OcclusionBenchmark, OcclusionReport, draw_figure, draw_worst
+from repose.evaluation.figures import worst_views
+from repose.evaluation.occlusion_benchmark import flat_mm, interpolate_mm
+from repose.evaluation.occlusion_report import FLAT
 from repose.evaluation.views import View
 from repose.lifting import Lifter
 from repose.metrics import p_mpjpe
@@ -114,7 +115,7 @@ def test_the_report_says_how_its_numbers_came_about(report: OcclusionReport) -> 
 
 
 def test_the_table_has_a_row_for_each_condition_and_model(report: OcclusionReport) -> None:
-    table = report.table()
+    table = report.tables()[0]
     assert table.row_count == 2 * len(report.results)
     assert [str(column.header) for column in table.columns][-1] == "P-MPJPE minus\nflat too's"
 

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 from repose import metrics
-from repose.evaluation.benchmark_scores import JOINTS, PAIR_EVERY_FRAMES, Bootstrap, measure, pool
+from repose.evaluation.occlusion_benchmark import pool_clips
+from repose.evaluation.scores import BENCHMARKED, Bootstrap, FramePairs, Poses, Sums, mean, measure, of_group
+from repose.skeleton import H36M_17
 
 FPS = 30.0
+EVERY = 5
 
 
 def poses(seed: int, frames: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -20,14 +23,21 @@ def poses(seed: int, frames: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return predicted, truth, hidden
 
 
-def mean(sums: np.ndarray, which: str) -> float:
-    total, count = sums[JOINTS.index(which)]
-    return float(total / count)
+def score(
+    predicted: np.ndarray, truth: np.ndarray, hidden: np.ndarray, deviation_mm: np.ndarray | None = None
+) -> dict[str, Sums]:
+    pairs = FramePairs(EVERY, 1000)
+    return measure(Poses(predicted, truth, hidden, FPS, H36M_17, None, deviation_mm, pairs), BENCHMARKED)
+
+
+def total(sums: Sums, which: str) -> list[float]:
+    """Sum and count of a group."""
+    return of_group(sums, which).sum(axis=-1).tolist()
 
 
 def test_all_joints_have_the_plain_metrics() -> None:
     predicted, truth, hidden = poses(0)
-    sums = measure(predicted, truth, hidden, FPS)
+    sums = score(predicted, truth, hidden)
     for name, value in {
         "mpjpe_mm": metrics.mpjpe(predicted, truth),
         "p_mpjpe_mm": metrics.p_mpjpe(predicted, truth),
@@ -40,50 +50,53 @@ def test_all_joints_have_the_plain_metrics() -> None:
 def test_hidden_joints_and_their_visible_neighbours_are_apart() -> None:
     predicted, truth, hidden = poses(1)
     error = metrics.per_joint_error(predicted, truth)
-    sums = measure(predicted, truth, hidden, FPS)["mpjpe_mm"]
+    sums = score(predicted, truth, hidden)["mpjpe_mm"]
     touched = hidden.any(axis=1)
     assert mean(sums, "hidden") == pytest.approx(error[hidden].mean())
     assert mean(sums, "visible") == pytest.approx(error[touched][~hidden[touched]].mean())
-    assert sums[:, 1].tolist() == [60 * 17, hidden.sum(), (~hidden[touched]).sum()]
+    counts = [total(sums, which)[1] for which in ("all", "hidden", "visible")]
+    assert counts == [60 * 17, hidden.sum(), (~hidden[touched]).sum()]
 
 
 def test_motion_is_hidden_where_one_of_its_frames_is() -> None:
     predicted, truth, _ = poses(2, frames=9)
     hidden = np.zeros((9, 17), bool)
     hidden[4, 3] = True
-    sums = measure(predicted, truth, hidden, FPS)
+    sums = score(predicted, truth, hidden)
     error = FPS * np.linalg.norm(np.diff(predicted - truth, axis=0), axis=-1)
-    assert sums["velocity_error_mm_per_s"][1].tolist() == [pytest.approx(error[3:5, 3].sum()), 2]
-    assert sums["acceleration_error_mm_per_s2"][1, 1] == 3
+    velocity = total(sums["velocity_error_mm_per_s"], "hidden")
+    assert velocity == [pytest.approx(error[3:5, 3].sum()), 2]
+    assert total(sums["acceleration_error_mm_per_s2"], "hidden")[1] == 3
 
 
 def test_depth_order_is_that_of_the_metrics() -> None:
     predicted, truth, hidden = poses(3)
-    sums = measure(predicted, truth, hidden, FPS)
+    sums = score(predicted, truth, hidden)
     gaps = (0.0, 50.0, 100.0, 200.0, 400.0)
     for name, axis, step in (
         ("depth_order_joints_percent", "joints", 1),
-        ("depth_order_frames_percent", "frames", PAIR_EVERY_FRAMES),
+        ("depth_order_frames_percent", "frames", EVERY),
     ):
         correct, counted = (
             x.sum(axis=1) for x in metrics.depth_order_counts(predicted[::step], truth[::step], axis, gaps)
         )
         within = [np.append(-np.diff(x), x[-1]) for x in (correct, counted)]
-        np.testing.assert_allclose(sums[name][0], [100.0 * within[0], within[1]])
+        every, hidden_pairs, visible = (of_group(sums[name], g) for g in ("all", "hidden", "visible"))
+        np.testing.assert_allclose(every, [100.0 * within[0], within[1]])
         # Hidden pairs and visible ones are among all; pairs of untouched frames are neither.
-        assert (sums[name][1] + sums[name][2] <= sums[name][0] + 1e-9).all()
-        assert sums[name][1:].sum() > 0
+        assert (hidden_pairs + visible <= every + 1e-9).all()
+        assert hidden_pairs.sum() > 0 < visible.sum()
     visible = np.where(hidden, np.nan, truth[..., 2])
     masked = np.concatenate([truth[..., :2], visible[..., None]], axis=-1)[20:]
     correct, counted = metrics.depth_order_counts(predicted[20:], masked, "joints", (0.0,))
     expected = 100 * correct[0][hidden[20:].any(axis=1)].sum()
-    assert sums["depth_order_joints_percent"][2, 0].sum() == pytest.approx(expected)
+    assert total(sums["depth_order_joints_percent"], "visible")[0] == pytest.approx(expected)
 
 
 def test_deviations_are_counted_without_the_pelvis() -> None:
     predicted, truth, hidden = poses(4)
     error = metrics.per_joint_error(predicted, truth)
-    sums = measure(predicted, truth, hidden, FPS, deviation_mm=np.full(error.shape, 60.0))
+    sums = score(predicted, truth, hidden, deviation_mm=np.full(error.shape, 60.0))
     within = sums["within_1_deviations_percent"]
     assert mean(within, "all") == pytest.approx(100 * (error[:, 1:] < 60).mean())
     assert mean(within, "hidden") == pytest.approx(100 * (error < 60)[:, 1:][hidden[:, 1:]].mean())
@@ -91,12 +104,12 @@ def test_deviations_are_counted_without_the_pelvis() -> None:
 
 
 def test_clips_are_pooled_over_their_views() -> None:
-    first, second = (measure(*poses(seed), FPS) for seed in (5, 6))
-    pooled = pool([[first, second], [], [second]])["mpjpe_mm"]
+    first, second = (score(*poses(seed)) for seed in (5, 6))
+    pooled = pool_clips([[first, second], [], [second]])["mpjpe_mm"]
     np.testing.assert_allclose(pooled[0], first["mpjpe_mm"] + second["mpjpe_mm"])
     assert not pooled[1].any()
     np.testing.assert_allclose(pooled[2], second["mpjpe_mm"])
-    assert pool([[], []]) == {}
+    assert pool_clips([[], []]) == {}
 
 
 def test_intervals_contain_the_truth_about_as_often_as_they_say() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from repose.cli import main
 from repose.errors import UserError
-from repose.evaluation.benchmark import benchmark_video
+from repose.evaluation import benchmark_video
 from repose.evaluation.video_benchmark import MEDIAPIPE, MEDIAPIPE_UNDONE
 from repose.lifting import Lifter
 from repose.models import ModelSpec, PoseModel

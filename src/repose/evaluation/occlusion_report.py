@@ -1,21 +1,21 @@
-"""What the occlusion benchmark found: a table for the terminal, JSON for programs."""
+"""What the occlusion benchmark found: a row for each condition and model."""
 
-import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from repose.evaluation.benchmark_scores import JOINTS, RANGES_MM, Bootstrap, Estimate, Sums
 from repose.evaluation.conditions import Condition, ObjectOccluded
+from repose.evaluation.report import Report, make_table, show
+from repose.evaluation.scores import RANGES_MM, Bootstrap, Estimate, Sums, of_group, ratio
 from repose.evaluation.views import CAMERAS, CamerasName, View
-from repose.files.output import stage_file
 
+FLAT = "flat"
+"""Baseline: the 2D joints, gaps interpolated, all at one depth."""
+JOINTS = ("all", "hidden", "visible")
+"""Which joints a number is about. "visible": those not hidden, in frames in which others are."""
 COMPARED = ("mpjpe_mm", "p_mpjpe_mm", "velocity_error_mm_per_s", "acceleration_error_mm_per_s2")
 """Metrics of which the difference from the first model is reported."""
 
@@ -40,25 +40,31 @@ class Row:
     """From the first model, over the same clips; empty for itself."""
 
     @classmethod
-    def of(cls, sums: Sums, bootstrap: Bootstrap, first: Sums | None) -> "Row":
-        plain = {name: entry.sum(axis=3) if entry.ndim == 4 else entry for name, entry in sums.items()}
+    def of(cls, clips: Mapping[str, Sums], bootstrap: Bootstrap, first: Mapping[str, Sums] | None) -> "Row":
+        """Average sums of all clips (clips, 3, 2, items)."""
+
+        def groups(sums: Sums) -> dict[str, np.ndarray]:
+            return {which: of_group(sums, which).sum(axis=-1) for which in JOINTS}
+
         return cls(
             metrics={
-                name: {which: bootstrap.mean(entry[:, k]) for k, which in enumerate(JOINTS)}
-                for name, entry in plain.items()
+                name: {which: bootstrap.mean(part) for which, part in groups(sums).items()}
+                for name, sums in clips.items()
             },
             by_depth_difference_mm={
                 name: {
-                    which: dict(zip(RANGES_MM, _means(entry.sum(axis=0)[k]), strict=True))
-                    for k, which in enumerate(JOINTS)
+                    which: dict(
+                        zip(RANGES_MM, ratio(of_group(sums, which).sum(axis=0).T).tolist(), strict=True)
+                    )
+                    for which in JOINTS
                 }
-                for name, entry in sums.items()
-                if entry.ndim == 4
+                for name, sums in clips.items()
+                if name.startswith("depth_order")
             },
             differences={
                 name: {
-                    which: bootstrap.difference(plain[name][:, k], first[name][:, k])
-                    for k, which in enumerate(JOINTS)
+                    which: bootstrap.difference(part, groups(first[name])[which])
+                    for which, part in groups(clips[name]).items()
                 }
                 for name in COMPARED
                 if first
@@ -71,13 +77,10 @@ class Row:
         return self.metrics[metric][which]
 
 
-def _means(entry: np.ndarray) -> list[float]:
-    total, count = entry
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0).tolist()
-
-
 @dataclass(frozen=True)
 class ConditionResult:
+    """What models and baselines reached under one condition."""
+
     condition: Condition
     clips: int
     """Clips that it applies to: not those too short for it, or of which it hides nothing."""
@@ -90,9 +93,27 @@ class ConditionResult:
     clip_errors: tuple[ClipError, ...]
     """Every view, as the first model did on it."""
 
+    def content(self) -> dict[str, Any]:
+        """Return all numbers, and the condition's fields under the names that published reports have."""
+        published = {"description": "words", "occlusion": "hiding"}
+        fields = asdict(self.condition)
+        if isinstance(self.condition.occlusion, ObjectOccluded):
+            fields["occlusion"] = {"thing": self.condition.occlusion.occluder}
+        return {
+            "name": self.condition.label,
+            "words": self.condition.description,
+            "condition": {published.get(k, k): value for k, value in fields.items() if value is not None},
+            "clips": self.clips,
+            "frames": self.frames,
+            "hidden_share": self.hidden_share,
+            "rows": {name: asdict(row) for name, row in self.rows.items()},
+        }
+
 
 @dataclass(frozen=True)
-class OcclusionReport:
+class OcclusionReport(Report):
+    """What the benchmark found, and how."""
+
     models: tuple[str, ...]
     motion: tuple[str, ...]
     clips: int
@@ -110,7 +131,6 @@ class OcclusionReport:
         return next(result for result in self.results if result.condition.label == label)
 
     def summary(self) -> str:
-        """The protocol in words, a line each."""
         headline = ", ".join(dict.fromkeys(r.condition.name for r in self.results if r.condition.headline))
         views = "one virtual camera each"
         if self.views > 1:
@@ -136,12 +156,9 @@ class OcclusionReport:
         """Whether a model gives deviations."""
         return any(_within(1) in row.metrics for result in self.results for row in result.rows.values())
 
-    def table(self) -> Table:
-        """A row for each condition and model."""
-        several = len(self.models) > 1
-        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        for heading in ("condition", *(("model",) if several else ())):
-            table.add_column(heading, no_wrap=True)
+    def tables(self) -> list[Table]:
+        """Return a row for each condition and model."""
+        several = ["model"] if len(self.models) > 1 else []
         headings = [
             "P-MPJPE",
             "hidden",
@@ -156,8 +173,7 @@ class OcclusionReport:
             headings += ["in 1σ\nhidden", "\nvisible", "in 2σ\nhidden", "\nvisible"]
         if several:
             headings.append(f"P-MPJPE minus\n{self.models[0]}'s")
-        for heading in headings:
-            table.add_column(heading, justify="right", no_wrap=True)
+        table = make_table(["condition", *several], headings)
         for result in self.results:
             name = result.condition.name if result.condition.aware else "  unaware"
             for model in self.models:
@@ -166,67 +182,41 @@ class OcclusionReport:
                 cells = list(self._cells(result, model))
                 if several:
                     difference = result.rows[model].differences.get("p_mpjpe_mm", {}).get("all")
-                    cells.append(_show(difference, "+") if difference else "")
-                table.add_row(name, *((model,) if several else ()), *cells)
+                    cells = [model, *cells, show(difference, sign="+") if difference else ""]
+                table.add_row(name, *cells)
                 name = ""
-        return table
+        return [table]
 
     def _cells(self, result: ConditionResult, model: str) -> Iterator[str]:
         row = result.rows[model]
-        yield _show(row["p_mpjpe_mm", "all"])
-        yield _number(row["p_mpjpe_mm", "hidden"].mean)
-        yield _number(row["p_mpjpe_mm", "visible"].mean)
-        yield _number(result.rows["flat"]["p_mpjpe_mm", "all"].mean)
-        interpolated = result.rows.get(f"{model}, interpolated")
-        yield _number(interpolated["p_mpjpe_mm", "hidden"].mean) if interpolated else "–"
-        yield _number(row["acceleration_error_mm_per_s2", "all"].mean / 1000)
-        yield _number(row["depth_order_joints_percent", "all"].mean)
-        yield _number(row["depth_order_frames_percent", "all"].mean)
+        yield show(row["p_mpjpe_mm", "all"])
+        yield show(row["p_mpjpe_mm", "hidden"].mean)
+        yield show(row["p_mpjpe_mm", "visible"].mean)
+        yield show(result.rows[FLAT]["p_mpjpe_mm", "all"].mean)
+        interpolated = result.rows.get(interpolated_name(model))
+        yield show(interpolated["p_mpjpe_mm", "hidden"].mean) if interpolated else "–"
+        yield show(row["acceleration_error_mm_per_s2", "all"].mean / 1000)
+        yield show(row["depth_order_joints_percent", "all"].mean)
+        yield show(row["depth_order_frames_percent", "all"].mean)
+        # Where a condition hides nothing, all joints are visible.
+        visible = "visible" if result.condition.occlusion else "all"
         for number in (1, 2) if self._deviations else ():
-            if _within(number) not in row.metrics:
-                yield from ("–", "–")
-                continue
-            # Where a condition hides nothing, all joints are visible.
-            visible = "visible" if result.condition.occlusion else "all"
             for which in ("hidden", visible):
-                yield _number(row[_within(number), which].mean, 0)
+                yield show(row[_within(number), which].mean, 0) if _within(number) in row.metrics else "–"
 
-    def to_json(self) -> str:
-        content = {
+    def content(self) -> dict[str, Any]:
+        return {
             "benchmark": "occlusion",
             "protocol_in_words": self.summary().splitlines(),
             **{k: v for k, v in vars(self).items() if k != "results"},
             "camera": asdict(CAMERAS[self.cameras]),
-            "conditions": [_result(result) for result in self.results],
+            "conditions": [result.content() for result in self.results],
         }
-        return to_json(content)
-
-    def write_json(self, path: str | Path) -> None:
-        """Raises UserError where the file cannot be written."""
-        with stage_file(path) as partial:
-            partial.write_text(self.to_json(), encoding="utf-8")
 
 
-def _result(result: ConditionResult) -> dict[str, Any]:
-    condition = result.condition
-    return {
-        "name": condition.label,
-        "words": condition.description,
-        "condition": _settings(condition),
-        "clips": result.clips,
-        "frames": result.frames,
-        "hidden_share": result.hidden_share,
-        "rows": {name: asdict(row) for name, row in result.rows.items()},
-    }
-
-
-def _settings(condition: Condition) -> dict[str, Any]:
-    """The condition's fields under the names that published reports have."""
-    published = {"description": "words", "occlusion": "hiding"}
-    fields = asdict(condition)
-    if isinstance(condition.occlusion, ObjectOccluded):
-        fields["occlusion"] = {"thing": condition.occlusion.occluder}
-    return {published.get(key, key): value for key, value in fields.items() if value is not None}
+def interpolated_name(model: str) -> str:
+    """Row of the baseline that interpolates the model's own 3D."""
+    return f"{model}, interpolated"
 
 
 def _camera_words(name: CamerasName) -> str:
@@ -240,28 +230,3 @@ def _camera_words(name: CamerasName) -> str:
 
 def _within(deviations: int) -> str:
     return f"within_{deviations}_deviations_percent"
-
-
-def _show(estimate: Estimate, sign: str = "") -> str:
-    if not math.isfinite(estimate.mean):
-        return "–"
-    return f"{estimate.mean:{sign}.1f} ±{(estimate.high - estimate.low) / 2:.1f}"
-
-
-def _number(value: float, digits: int = 1) -> str:
-    return f"{value:.{digits}f}" if math.isfinite(value) else "–"
-
-
-def to_json(content: Mapping[str, Any]) -> str:
-    """Without NaN, and with no more digits than mean something."""
-    return json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, float):
-        return round(value, 4) if math.isfinite(value) else None
-    return value

@@ -1,0 +1,59 @@
+"""The rows of a benchmark: whatever makes a 3D track of a 2D one."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from repose.errors import UserError, expected
+from repose.lifting import Device, Lifter, load
+from repose.pipeline import estimate
+from repose.pose import Pose2D, Pose3D
+
+Estimator = Callable[..., Pose3D]
+"""`estimator(track, **scene)` gives the 3D track of a `Pose2D`. `scene` has what is known besides, by the
+names of `repose.estimate`: `intrinsics_px`, `height_m`, `undo_swaps`; nothing for real video."""
+Model = str | Path | Lifter | tuple[str, Estimator]
+"""Packaged weights, a checkpoint, a lifter that is loaded, or the name of a row and its estimator."""
+
+
+def load_models(models: Sequence[Model], device: Device = "auto") -> dict[str, Estimator]:
+    """Return estimators by the names of their rows.
+
+    Raises UserError without any, for two of the same name, and for what cannot be loaded.
+    """
+    if not models:
+        expected("models", "one or more", "none")
+    estimators: dict[str, Estimator] = {}
+    for model in models:
+        if isinstance(model, tuple):
+            name, estimator = model
+        else:
+            lifter = model if isinstance(model, Lifter) else load(model, device=device)
+            name, estimator = lifter.name, partial(lift, lifter)
+            if name in estimators and name != str(model) and not isinstance(model, Lifter):
+                # Checkpoints of several runs have the same name.
+                name = f"{Path(model).resolve().parent.name}/{name}"
+        if name in estimators:
+            raise UserError(
+                f"two models are called {name!r}", "Give each model once, and files names of their own."
+            )
+        estimators[name] = estimator
+    return estimators
+
+
+def lift(lifter: Lifter, track: Pose2D, **scene: Any) -> Pose3D:
+    """Lift a track as users do, the network alone."""
+    (pose,) = estimate(track, lifter=lifter, root=False, **scene)
+    return pose
+
+
+def camera_joints_mm(pose: Pose3D) -> Float[np.ndarray, "frames joints 3"]:
+    """Return the joints relative to the root, in the camera's axes, whatever the coordinates of the track."""
+    joints = 1000 * pose.root_relative_m().astype(np.float64)
+    if pose.coordinates == "world" and pose.T_cam_world is not None:
+        joints = joints @ pose.T_cam_world[:3, :3].T.astype(np.float64)
+    return joints
