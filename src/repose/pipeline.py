@@ -31,33 +31,33 @@ Progress = Callable[[str, int, int | None], None]
 
 @dataclass(frozen=True)
 class EstimateOptions:
-    """How poses are estimated; the defaults are those of the command line."""
+    """Options of estimation; the defaults are those of the command line."""
 
     model: str = "default"
     """Model: name of packaged weights (`repose models`) or path of a checkpoint, ours or a published one."""
     architecture: str | None = None
-    """Model that a published checkpoint holds, where its tensors cannot tell."""
+    """Model in a published checkpoint, if its tensors do not determine it."""
     detector: str = "mediapipe"
     """Detector for videos: mediapipe, rtmpose, or a registered one."""
     detector_options: dict[str, str] = field(default_factory=dict)
     """Options of the detector, such as `pose_model rtmpose.onnx` for rtmpose."""
     skeleton: str | None = None
-    """Joint layout of a keypoint file that does not say it."""
+    """Joint layout of a keypoint file that does not state it."""
     fps: float | None = None
-    """Frame rate of a keypoint file that does not say it; 30 is assumed."""
+    """Frame rate of a keypoint file that does not state it; 30 is assumed."""
     capture_fps: float | None = None
-    """Frame rate at which slow motion was filmed (240 where the file says 30): times and speeds follow it."""
+    """Frame rate at which slow motion was filmed (240 if the file says 30): times and speeds follow it."""
     size: tuple[int, int] | None = None
-    """Width and height in pixels, for a keypoint file that does not say it; else assumed from the points."""
+    """Width and height in pixels, if a keypoint file does not state them; default: from the points."""
     person: int | str | None = None
-    """The one person meant: largest, central, an id, or x,y, a point on them in the first frame. Everybody
-    unless given. A detector that follows one person at a time follows this one."""
+    """Only this person: largest, central, an id, or x,y, a point on them in the first frame. Default:
+    everybody. A detector that follows one person at a time follows this one."""
     track: Literal["file", "anew"] = "file"
-    """Who is who in a keypoint file: by the ids that it has, or anew."""
+    """Identities in a keypoint file: its own ids, or tracked anew."""
     keep_all: bool = False
-    """Keep tracks that are no people: of a frame, of a few joints, upside down for a moment."""
+    """Keep tracks that are not people: single frames, few joints, upside down for a moment."""
     max_gap_s: Annotated[float, tyro.conf.arg(name="max-gap")] = 1.0
-    """Gaps in a track up to so many seconds are filled, as inferred frames; longer ones stay empty."""
+    """Longest gap in a track, in seconds, that is filled with inferred frames; longer ones stay empty."""
     height_m: Annotated[float | None, tyro.conf.arg(name="height")] = None
     """The person's height in metres; 1.70 is assumed."""
     fov_deg: Annotated[float | None, tyro.conf.arg(name="fov")] = None
@@ -67,14 +67,14 @@ class EstimateOptions:
     )
     """The camera's fx fy cx cy in pixels, instead of a field of view."""
     root: bool = True
-    """Solve where the person stands; without, joints are relative to the pelvis."""
+    """Solve for the person's position; otherwise joints are relative to the pelvis."""
     undo_swaps: bool = True
-    """Find and undo exchanges of left and right by the detector."""
+    """Detect and undo swaps of left and right by the detector."""
     flip: bool = True
-    """Average with the lifted mirror image."""
+    """Flip averaging: average with the lifted mirror image."""
     device: Device = "auto"
     precision: Precision = "float32"
-    """Numbers to compute with; sums and weights stay float32 with bfloat16."""
+    """Precision of the computation; sums and weights stay float32 with bfloat16."""
 
 
 def estimate(

@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BenchmarkOcclusion:
-    """Motion seen by virtual cameras, with noise and with joints hidden in many ways: how far off is 3D?"""
+    """Measure 3D errors on motion seen by virtual cameras, with noise and joints hidden in many ways."""
 
     motion: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
-    """BVH, ASF/AMC, C3D, TRC or joint files, folders of them, or prepared stores; else procedural motion."""
+    """BVH, ASF/AMC, C3D, TRC or joint files, folders of these, or stores; default: procedural motion."""
     model: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Model: name of packaged weights (`repose models`) or path of a checkpoint; may be given several times.
-    The first one is what the others are compared with."""
+    The others are compared with the first one."""
     cameras: Literal["ordinary", "hard", "sideways", "upside-down"] = "ordinary"
-    """Where virtual cameras stand: as somebody films a person, nearer and steeper, or rolled."""
+    """Virtual cameras: as people film, nearer and steeper, or rolled."""
     quick: bool = False
-    """Some 2500 frames of the motion from one side each: a minute for a small model."""
+    """Use some 2500 frames of the motion, from one camera each: a minute for a small model."""
     conditions: tuple[str, ...] = ()
-    """Only these, by their names in the table, such as "clean" "legs lost 40 frames"."""
+    """Only these conditions, by their names in the table, such as "clean" "legs lost 40 frames"."""
     joint_map: Path | None = None
-    """JSON file that says which joints of a BVH skeleton are which, where names do not (docs/training.md)."""
+    """JSON file that names the joints of a skeleton, if they are not recognised (docs/training.md)."""
     undo_swaps: bool = True
-    """Find and undo exchanges of left and right by the detector, as `repose estimate` does."""
+    """Detect and undo swaps of left and right by the detector, as `repose estimate` does."""
     seed: Annotated[int, Within(0, 2**32 - 1)] = 0
-    """Seed: another one gives other cameras and other errors of the detector."""
+    """Seed of the cameras and of the detector's errors."""
     json: Path | None = None
     """File for all numbers (JSON), and the protocol in words."""
     markdown: Path | None = None
@@ -44,12 +44,12 @@ class BenchmarkOcclusion:
     figure: Path | None = None
     """File for a figure (PNG)."""
     worst: Path | None = None
-    """Folder for pictures of the first model's worst clips: ten at most, two of a condition."""
+    """Folder for pictures of the first model's worst clips: at most ten, and two per condition."""
     force: bool = False
     """Overwrite files that are there."""
     device: Device = "auto"
     imports: Modules = ()
-    """Modules that register models of your own; they are looked for in this folder, too."""
+    """Modules that register your own models; the current folder is searched, too."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -91,7 +91,7 @@ class BenchmarkOcclusion:
 
 @dataclass(frozen=True)
 class BenchmarkVideo:
-    """Real clips with 3D truth, beside MediaPipe's own world landmarks."""
+    """Measure 3D errors on real clips with ground truth, compared with MediaPipe's own world landmarks."""
 
     folder: Input
     """Folder with gt_*.npz, a video of each camera, and MediaPipe's results (docs/benchmark.md)."""
@@ -99,7 +99,7 @@ class BenchmarkVideo:
     """Model: name of packaged weights (`repose models`) or path of a checkpoint; may be given several
     times."""
     keypoints: Literal["video", "stored"] = "video"
-    """Detect them in the video as `repose estimate` does, or take MediaPipe's that lie beside it."""
+    """Detect keypoints in the video as `repose estimate` does, or use MediaPipe's stored next to it."""
     json: Path | None = None
     """File for all numbers (JSON)."""
     markdown: Path | None = None
@@ -108,7 +108,7 @@ class BenchmarkVideo:
     """Overwrite files that are there."""
     device: Device = "auto"
     imports: Modules = ()
-    """Modules that register models of your own; they are looked for in this folder, too."""
+    """Modules that register your own models; the current folder is searched, too."""
 
     def run(self) -> None:
         from repose.evaluation import benchmark_video

@@ -39,7 +39,7 @@ class PrepareHuman36m:
     file_2d: Annotated[Path | None, tyro.conf.Positional] = None
     """The other .npz of the pair."""
     force: bool = False
-    """Overwrite what is there."""
+    """Overwrite existing files."""
 
     def prepare(self, progress: "Report") -> "ClipStore":
         from repose.datasets.prepare import prepare_human36m
@@ -56,7 +56,7 @@ class PrepareMpiInf3dhp:
     out: Folder
     """Folder for the results: the store."""
     force: bool = False
-    """Overwrite what is there."""
+    """Overwrite existing files."""
 
     def prepare(self, progress: "Report") -> "ClipStore":
         from repose.datasets.prepare import prepare_mpi_inf_3dhp
@@ -75,13 +75,13 @@ class PrepareMocap:
     views: int = 4
     """Virtual cameras for every clip."""
     seed: int = 0
-    """Seed: another one gives other places of the cameras and other errors of the detector."""
+    """Seed of the cameras and of the detector's errors."""
     detector_noise: bool = False
     """Give the 2D joints a detector's errors and confidence."""
     joint_map: Path | None = None
-    """JSON file that says which joints of a BVH skeleton are which, where names do not (docs/training.md)."""
+    """JSON file that names the joints of a skeleton, if they are not recognised (docs/training.md)."""
     force: bool = False
-    """Overwrite what is there."""
+    """Overwrite existing files."""
 
     def prepare(self, progress: "Report") -> "ClipStore":
         from repose.datasets.prepare import prepare_mocap
@@ -98,20 +98,20 @@ class PrepareMocap:
 
 @dataclass(frozen=True)
 class PrepareKeypoints:
-    """2D keypoints alone, to pretrain on: files of any format that `repose estimate` reads, one a video."""
+    """2D keypoints for pretraining: files of any format that `repose estimate` reads, one per video."""
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Keypoint files, or folders with one JSON file a frame."""
+    """Keypoint files, or folders with one JSON file per frame."""
     out: Folder
     """Folder for the results: the store."""
     fps: float | None = None
-    """Frame rate of a keypoint file that does not say it; 30 is assumed."""
+    """Frame rate of a keypoint file that does not state it; 30 is assumed."""
     size: tuple[int, int] | None = None
-    """Width and height in pixels, for a keypoint file that does not say it; else assumed from the points."""
+    """Width and height in pixels, if a keypoint file does not state them; default: from the points."""
     skeleton: str | None = None
-    """Joint layout of a keypoint file that does not say it."""
+    """Joint layout of a keypoint file that does not state it."""
     force: bool = False
-    """Overwrite what is there."""
+    """Overwrite existing files."""
 
     def prepare(self, progress: "Report") -> "ClipStore":
         from repose.datasets.prepare import prepare_keypoints
@@ -131,14 +131,14 @@ class PrepareKeypoints:
 
 @dataclass(frozen=True)
 class PrepareSample:
-    """A small store of procedural motion in the form of Human3.6M, to try everything that needs one."""
+    """A small store of procedural motion in the form of Human3.6M, to try out whatever needs a store."""
 
     out: Folder
     """Folder for the results: the store."""
     seed: int = 0
-    """Seed: another one gives other motion."""
+    """Seed of the motion."""
     force: bool = False
-    """Overwrite what is there."""
+    """Overwrite existing files."""
 
     def prepare(self, progress: "Report") -> "ClipStore":
         from repose.datasets.prepare import prepare_sample
@@ -148,7 +148,7 @@ class PrepareSample:
 
 @dataclass(frozen=True)
 class Prepare:
-    """Make a clip store of a data set, to train on and to evaluate with."""
+    """Create a clip store from a data set, for training and evaluation."""
 
     source: Annotated[
         Annotated[PrepareHuman36m, tyro.conf.subcommand("human36m")]
@@ -177,12 +177,12 @@ class Prepare:
 
 @dataclass(frozen=True)
 class Doctor:
-    """Check a clip store: values, sides, bones, rates; and draw a sheet of samples to look at."""
+    """Check a clip store: values, sides, bones, rates; and draw a sheet of samples for inspection."""
 
     store: Input
     """Folder of the store."""
     sheet: Path | None = None
-    """File for a sheet (PNG); sheet.png in the store unless given."""
+    """File for a sheet (PNG); default: sheet.png in the store."""
 
     def run(self) -> None:
         from repose.datasets.doctor import examine
@@ -210,27 +210,27 @@ class Doctor:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Score a model on a prepared data set, as the papers do or as users lift it."""
+    """Score a model on a prepared data set, by the published protocol or on every frame as users lift."""
 
     store: Input
     """Folder of the store (`repose prepare`)."""
     model: str = "default"
     """Model: name of packaged weights (`repose models`) or path of a checkpoint, ours or a published one."""
     protocol: Literal["published", "full"] | None = None
-    """As the papers score the data set, or every frame as users lift it; for models in image units the
-    first, for others the second, unless given."""
+    """The data set's published protocol, or every frame as users lift; default: published for models in
+    image units, full for others."""
     split: str | None = None
-    """Part of the store: test, or validation where there is no test."""
+    """Split of the store; default: test, or validation if there is no test."""
     architecture: str | None = None
-    """Model that a published checkpoint holds, where its tensors cannot tell."""
+    """Model in a published checkpoint, if its tensors do not determine it."""
     root_relative: bool | None = None
-    """Whether joints are relative to the root, where the tensors of the model cannot tell."""
+    """Whether joints are relative to the root, if the model's tensors do not determine it."""
     fov_deg: Annotated[float | None, tyro.conf.arg(name="fov")] = None
     """The camera's field of view across the diagonal, in degrees; for models of camera rays."""
     json: Path | None = None
     """File for all numbers (JSON), and the protocol in words."""
     csv: Path | None = None
-    """File for all numbers, one a row."""
+    """File for all numbers (CSV), one per row."""
     latex: Path | None = None
     """File for the rows of a table: MPJPE and P-MPJPE per action."""
     figure: Path | None = None
@@ -243,7 +243,7 @@ class Evaluate:
     """Overwrite files that are there."""
     device: Device = "auto"
     imports: Modules = ()
-    """Modules that register models of your own; they are looked for in this folder, too."""
+    """Modules that register your own models; the current folder is searched, too."""
 
     def run(self) -> None:
         from repose.datasets.store import ClipStore

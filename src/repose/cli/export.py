@@ -15,7 +15,7 @@ from repose.tracking.people import choose
 class Export:
     """Write a result for other programs: Blender, OpenSim, Mokka, three.js, spreadsheets.
 
-    The suffix of the file names the format: .bvh, .glb, .usd and .usda are skeletons that move; .trc and
+    The suffix of the file names the format: .bvh, .glb, .usd and .usda are animated skeletons; .trc and
     .c3d are markers at the joints; .csv, .parquet and .json are tables.
     """
 
@@ -24,15 +24,15 @@ class Export:
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
     """The file to write; with --to opensim the folder."""
     to: Literal["opensim"] | None = None
-    """Write the folder that OpenSim's scaling and inverse kinematics ask for."""
+    """Write a folder for OpenSim's scaling and inverse kinematics."""
     osim: str = "Rajagopal2016.osim"
-    """With --to opensim: the generic model to scale, as seen from the folder. It comes with OpenSim."""
+    """With --to opensim: the generic model to scale, relative to the folder. It ships with OpenSim."""
     person: int | str | None = None
-    """The one person meant: largest, central, an id, or x,y, a point on them in the first frame."""
+    """Only this person: largest, central, an id, or x,y, a point on them in the first frame."""
     unit: Literal["cm", "m"] | None = None
-    """Unit of a BVH file, which cannot say it: centimetres unless given."""
+    """Unit of a BVH file, which cannot state it; default: centimetres."""
     force: bool = False
-    """Overwrite what is there."""
+    """Overwrite existing files."""
 
     def run(self) -> None:
         from repose.export.formats import export_opensim, export_poses

@@ -27,9 +27,9 @@ class Estimate:
     """Folder for the results: poses.npz, poses.json, poses.csv."""
     estimation: tyro.conf.OmitArgPrefixes[EstimateOptions] = field(default_factory=EstimateOptions)
     refine: bool = False
-    """Clean the motion, too, as `repose refine` does by default."""
+    """Also clean the motion, as `repose refine` does by default."""
     force: bool = False
-    """Overwrite what is there."""
+    """Overwrite existing files."""
 
     def run(self) -> None:
         check_output(self.out, FILES, force=self.force)
@@ -51,7 +51,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Demo:
-    """Run the main job on the sample video that comes with the package, and compare with the truth."""
+    """Lift the packaged sample video and compare the result with its ground truth."""
 
     out: Folder = Path("demo-result")
     """Folder for the results; results of an earlier demo are overwritten."""
@@ -78,7 +78,7 @@ class Demo:
 
 @dataclass(frozen=True)
 class Models:
-    """List the weights that come with the package, and the architectures that checkpoints may hold."""
+    """List the packaged weights, and the architectures that checkpoints may have."""
 
     def run(self) -> None:
         from repose.models import list_models

@@ -29,7 +29,7 @@ _MEASURES = {
 class Refine:
     """Clean the motion of a result: no jitter, constant bones, upright on the ground, feet that do not slide.
 
-    The camera is taken to stand still. Every step can be left out.
+    The camera is assumed to stand still. Every step can be disabled.
     """
 
     result: Result
@@ -38,7 +38,7 @@ class Refine:
     """Folder for the results: poses.npz, poses.json, poses.csv."""
     steps: tyro.conf.OmitArgPrefixes[RefineConfig] = field(default_factory=RefineConfig)
     force: bool = False
-    """Overwrite what is there."""
+    """Overwrite existing files."""
 
     def run(self) -> None:
         check_output(self.out, FILES, force=self.force)
@@ -52,18 +52,18 @@ class Refine:
 class Angles:
     """Write the joint angles of a result: a table, and a plot for each person.
 
-    Hip, knee, shoulder and elbow; the trunk's where up is known (refine the result first); the ankle's where
-    the layout has heels and toes.
+    Hip, knee, shoulder and elbow; the trunk if up is known (refine the result first); the ankle if the
+    layout has heels and toes.
     """
 
     result: Result
     """Folder of a result, or its poses.npz."""
     out: Annotated[Path | None, tyro.conf.arg(aliases=("-o",))] = None
-    """Folder for the results: angles.csv, angles-PERSON.png; that of the poses unless given."""
+    """Folder for the results: angles.csv, angles-PERSON.png; default: that of the poses."""
     plot: bool = True
     """Draw the angles over time."""
     force: bool = False
-    """Overwrite what is there."""
+    """Overwrite existing files."""
 
     def run(self) -> None:
         from repose.angles import joint_angles

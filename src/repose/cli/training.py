@@ -31,7 +31,7 @@ def train_command() -> type:
 
     @dataclass(frozen=True)
     class Train:
-        """Train a model from a preset; every value of it can be overridden.
+        """Train a model from a preset, any value of which can be overridden.
 
         Presets for a data set need a store of it (`repose prepare`): --data.store STORE.
         """
@@ -42,7 +42,7 @@ def train_command() -> type:
         resume: bool = False
         """Continue the run in this folder."""
         imports: Modules = ()
-        """Modules that register models of your own; they are looked for in this folder, too."""
+        """Modules that register your own models; the current folder is searched, too."""
 
         def run(self) -> None:
             # With several devices this runs once in each process; one of them speaks.
@@ -60,10 +60,10 @@ def train_command() -> type:
 
 @dataclass(frozen=True)
 class Compare:
-    """Compare training runs: runs that differ in their seed alone are one row."""
+    """Compare training runs; runs that differ only in their seed are one row."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Folders of runs. The first one's row is what the others are compared with, seed by seed."""
+    """Folders of runs. The others are compared with the first one's row, paired by seed."""
     json: Path | None = None
     """File for all numbers (JSON)."""
     force: bool = False

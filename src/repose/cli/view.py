@@ -20,26 +20,26 @@ Compared = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
 
 @dataclass(frozen=True)
 class View:
-    """Look at a result: in the browser, or as one page to send to somebody."""
+    """View a result in the browser, or write it as a single page to share."""
 
     result: Result
     """Folder of a result, or its poses.npz."""
     compare: Compared = None
-    """A second result of the same video, or the ground truth, to be shown beside the first."""
+    """A second result of the same video, or the ground truth, to show with the first."""
     html: Path | None = None
-    """Write this one page instead, which needs no server and no network."""
+    """Write a single page instead, which needs no server and no network."""
     source: Path | None = None
-    """The video that the result was made from, where it is no longer at its place."""
+    """The video that the result was made from, if it has moved."""
     picture: bool = True
-    """Show the frames of the video: a small copy of them is put into the page."""
+    """Show the frames of the video; a page contains a small copy of them."""
     browser: bool = True
-    """Open the browser; without, only its address is said."""
+    """Open the browser; otherwise only print the address."""
     host: str = "127.0.0.1"
-    """Address to serve at: 0.0.0.0 lets other machines look, too."""
+    """Address to serve at; 0.0.0.0 also serves other machines."""
     port: Annotated[int, Within(1, 65_535)] = 8080
-    """Port to serve at; the next free one where it is taken."""
+    """Port to serve at, or the next free one if it is taken."""
     force: bool = False
-    """Overwrite what is there."""
+    """Overwrite existing files."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -76,7 +76,7 @@ class View:
 
 @dataclass(frozen=True)
 class Render:
-    """Draw a result: a video with the 2D overlay beside the 3D view, or a sheet of poses for a paper."""
+    """Render a result: a video with the 2D overlay next to the 3D view, or a sheet of poses for a paper."""
 
     result: Result
     """Folder of a result, or its poses.npz."""
@@ -85,19 +85,19 @@ class Render:
     sheet: Path | None = None
     """File for a sheet (PNG)."""
     compare: Compared = None
-    """A second result of the same video, or the ground truth, to be shown beside the first."""
+    """A second result of the same video, or the ground truth, to show with the first."""
     source: Path | None = None
-    """The video that the result was made from, where it is no longer at its place."""
+    """The video that the result was made from, if it has moved."""
     height_px: Annotated[int, Within(64, 4320)] = 720
-    """Height of the video in pixels; a source that is lower keeps its own."""
+    """Height of the video in pixels, at most that of the source."""
     sheet_frames: Annotated[tuple[int, ...], Within(0, 10**9)] = ()
-    """Frames of the sheet, by number; evenly spread unless given."""
+    """Frames of the sheet, by number; evenly spaced by default."""
     count: Annotated[int, Within(1, 100)] = 6
     """Number of frames of the sheet."""
     picture: bool = True
-    """Show the frames of the video: the 2D joints are drawn on them."""
+    """Show the frames of the video under the 2D joints."""
     force: bool = False
-    """Overwrite what is there."""
+    """Overwrite existing files."""
 
     def __post_init__(self) -> None:
         check_ranges(self)

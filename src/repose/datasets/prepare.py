@@ -105,7 +105,7 @@ def prepare_keypoints(
 def prepare_sample(
     out: str | Path, *, seed: int = 0, force: bool = False, progress: Progress | None = None
 ) -> ClipStore:
-    """Create A small store of procedural motion in the form of Human3.6M, to try everything that needs one.
+    """Create A small store of procedural motion in the form of Human3.6M, to try out whatever needs a store.
 
     Raises UserError for places that cannot be written.
     """

@@ -12,28 +12,28 @@ Smoothing = Literal["low-pass", "one-euro", "off"]
 
 @dataclass(frozen=True)
 class RefineConfig:
-    """The steps of refining, in their order; the defaults are those of the command line."""
+    """Steps of refining, in order; the defaults are those of the command line."""
 
     height_m: Annotated[float | None, tyro.conf.arg(name="height"), Within(0.3, 3)] = None
-    """The person's height in metres: the result is brought to this size."""
+    """The person's height in metres; the result is scaled to it."""
     spikes: bool = True
-    """Take out joints that leave their path for a moment."""
+    """Remove spikes: joints that leave their path for a moment."""
     smoothing: Smoothing = "low-pass"
-    """A low-pass without lag; or one-euro, which looks at nothing that is yet to come; or off."""
+    """A zero-lag low-pass; one-euro, which is causal; or off."""
     cutoff_hz: Annotated[float, tyro.conf.arg(name="cutoff"), Within(0.01, 1000)] = 6.0
-    """What is faster than this is jitter: the cut-off of the low-pass."""
+    """Cut-off frequency of the low-pass in Hz; anything faster is jitter."""
     depth_cutoff_hz: Annotated[float, tyro.conf.arg(name="depth-cutoff"), Within(0.01, 1000)] = 1.0
-    """The same for the person's distance from the camera, which a lifter knows worst."""
+    """The same for the person's distance from the camera, where a lifter's error is largest."""
     bones: bool = True
     """Give each bone one length for the whole clip, the same on both sides."""
     gravity: bool = True
-    """Find up, and turn the result to a world whose z axis it is."""
+    """Find up, and rotate the result to a world frame with z up."""
     camera_pitch_deg: Annotated[float | None, tyro.conf.arg(name="camera-pitch"), Within(-90, 90)] = None
-    """Degrees by which the camera looks down; with the roll, instead of finding up."""
+    """Camera pitch in degrees, positive looking down; with the roll, replaces finding up."""
     camera_roll_deg: Annotated[float | None, tyro.conf.arg(name="camera-roll"), Within(-180, 180)] = None
-    """Degrees by which uprights lean to the right in the picture."""
+    """Camera roll in degrees, positive if vertical lines lean to the right in the picture."""
     feet: bool = True
-    """Hold feet where they touch the ground."""
+    """Hold feet in place while they touch the ground."""
 
     def __post_init__(self) -> None:
         check_ranges(self)

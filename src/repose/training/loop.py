@@ -97,7 +97,7 @@ class TrainConfig:
     devices: Annotated[int, Within(1, 1024)] = 1
     nodes: Annotated[int, Within(1, 1024)] = 1
     precision: Precision = "float32"
-    """Numbers to compute with; sums and weights stay float32 with bfloat16."""
+    """Precision of the computation; sums and weights stay float32 with bfloat16."""
     recompute: bool = False
     """Take less memory by computing some of the forward pass again (DSTformer alone; same results)."""
     workers: Annotated[int, Within(0, 256)] = 1
