@@ -176,7 +176,7 @@ def test_a_full_disk(
     assert run("estimate", video, "-o", out, "--model", model, "--detector", "counter") == 2
     assert capsys.readouterr().err == (
         f"Error: {out}: cannot write results (No space left on device)\n"
-        "Nothing was kept of them. Make room, or choose another folder.\n"
+        "Nothing was kept. Free some disk space, or choose another folder.\n"
     )
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -221,8 +221,8 @@ MISSING_JOINT = "Give a missing joint confidence 0 and any finite place."
 RIGHT_FILE = "Check that it is the right file."
 COPY = "Copy or download it again."
 REPAIR = (
-    "Check that a player shows it; a recording that was interrupted may need repair. MP4, MOV, MKV, WebM and "
-    "AVI are read, playlists are not: docs/conventions.md#videos."
+    "Check that a player can show it; a recording that was interrupted may need repair. MP4, MOV, MKV, WebM "
+    "and AVI are read, playlists are not: docs/conventions.md#videos."
 )
 
 # name of the input: (what makes it, message, hint)

@@ -185,7 +185,7 @@ def test_ghosts_are_left_out_and_listed(lifter: Lifter) -> None:
 
 @pytest.mark.parametrize(("option", "value"), [("fps", 30), ("size", (640, 480)), ("skeleton", "coco-17")])
 def test_a_video_knows_its_rate_size_and_layout(option: str, value: Any, lifter: Lifter) -> None:
-    with pytest.raises(UserError, match=f"sample.mp4 is a video, which says its own {option}") as error:
+    with pytest.raises(UserError, match=f"sample.mp4 is a video, which states its own {option}") as error:
         repose.estimate(sample_video(), lifter=lifter, **{option: value})
     assert error.value.hint == f"Leave --{option} out; it is for keypoint files."
 

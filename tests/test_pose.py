@@ -91,7 +91,10 @@ def test_a_wrong_pose_2d_says_expected_and_found(changes: dict[str, Any], messag
             {"coordinates": "room"},
             "coordinates: expected camera or camera-root-relative or world, found 'room'",
         ),
-        ({"coordinates": "world"}, "T_cam_world: expected the way from the world to the camera, found None"),
+        (
+            {"coordinates": "world"},
+            "T_cam_world: expected the transform from the world to the camera, found None",
+        ),
         ({"deviation_m": np.full((N, 17), -1.0)}, "deviation_m: expected 0 or more, found -1.0"),
         ({"points_px": np.zeros((N, 16, 2))},
          "points_px: expected 4 × 17 × 2 for skeleton h36m-17, found 4 × 16 × 2"),

@@ -36,7 +36,7 @@ def test_a_full_disk_behind_standard_output(arguments: list[str]) -> None:
         assert ending(arguments, full) == (
             2,
             "Error: standard output cannot be written (No space left on device)\n"
-            "Make room, or send it elsewhere.\n",
+            "Free some disk space, or redirect the output.\n",
         )
 
 

@@ -1,4 +1,4 @@
-"""Errors of predicted poses: one value a frame, or one for each joint, bone or angle (`per_…`).
+"""Errors of predicted poses: one value per frame, or one per joint, bone or angle (`per_…`).
 
 Joints are arrays (frames, joints, 3), any axes before those allowed, predicted and true alike, in any
 one unit and frame of reference; an error comes back in the unit that went in. Nothing is made
@@ -183,8 +183,8 @@ def depth_order_accuracy(
 ) -> Float[np.ndarray, "*groups"]:
     """Share of pairs whose depths (third coordinate) are predicted in the true order.
 
-    `axis="joints"` pairs the joints of a frame and gives one value a frame; `axis="frames"` pairs the
-    frames of a joint and gives one value a joint. Only pairs whose true depths differ by more than
+    `axis="joints"` pairs the joints of a frame and gives one value per frame; `axis="frames"` pairs the
+    frames of a joint and gives one value per joint. Only pairs whose true depths differ by more than
     `min_gap` count, and none with NaN in the truth, so NaN leaves joints out; where no pair counts the
     value is NaN. Equal predictions are a wrong order. To pool over clips, or over a range of gaps, add
     up `depth_order_counts`.

@@ -148,7 +148,7 @@ def find_tracks(
     for name, value in (("fps", options.fps), ("size", options.size), ("skeleton", options.skeleton)):
         if value is not None:
             raise UserError(
-                f"{path.name} is a video, which says its own {name}",
+                f"{path.name} is a video, which states its own {name}",
                 f"Leave --{name} out; it is for keypoint files.",
             )
     detector = get_detector(options.detector, **options.detector_options)

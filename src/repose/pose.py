@@ -172,7 +172,7 @@ class Pose3D:
         if T_cam_world is not None:
             T_cam_world = _floats("T_cam_world", T_cam_world, (4, 4), skeleton)
         elif self.coordinates == "world":
-            expected("T_cam_world", "the way from the world to the camera", None)
+            expected("T_cam_world", "the transform from the world to the camera", None)
         _set(
             self,
             joints_m=joints,

@@ -40,7 +40,7 @@ def fill_gaps(
     """Interpolate unknown values linearly in time; the ends are held.
 
     `known` has the first axes of `values`. What is never known stays as it is. Times are even unless given.
-    With `longest`, only gaps of at most so many frames are filled, and none at the ends.
+    With `longest`, only gaps of at most this many frames are filled, and none at the ends.
     """
     frame = np.arange(len(values)).reshape(-1, *[1] * (known.ndim - 1))
     before = np.maximum.accumulate(np.where(known, frame, -1))

@@ -177,7 +177,7 @@ SKELETONS: dict[str, Skeleton] = {
 H36M_17 = SKELETONS["h36m-17"]
 
 # Sapiens and SAM 3D Body: MHR-70, which are the first 70 points of Sapiens-308 as well. It begins with COCO's
-# joints in their order but for the wrists, which follow the fingers of their hands.
+# joints in their order except for the wrists, which follow the fingers of their hands.
 _MHR_70 = {
     **{joint: i for i, joint in enumerate(j for j in SKELETONS["coco-17"].joints if "wrist" not in j)},
     "right_wrist": 41,
@@ -210,7 +210,7 @@ _PUBLISHED = {("halpe-26", "h36m-17")}
 # 20 mm below, the vertex is 125 mm above, the middle of the shoulders 30 mm behind and 185 mm below (an
 # adult, to a centimetre; shoulder height after Winter 2009). Neck/nose is 65 mm in front and 55 mm below:
 # Human3.6M has it 47 to 94 mm in front of the line from the thorax to the head top. `tests/test_head.py`
-# fits them anew. Without both ears there are the eyes, and in a view from the side one ear and one eye.
+# refits them. Without both ears there are the eyes, and in a view from the side one ear and one eye.
 DERIVATIONS: dict[str, tuple[dict[str, float], ...]] = {
     "pelvis": ({"left_hip": 0.5, "right_hip": 0.5},),
     "thorax": ({"neck": 1.0}, {"left_shoulder": 0.5, "right_shoulder": 0.5}),

@@ -320,7 +320,7 @@ def test_published_training_file(tmp_path: Path) -> None:
             {"TS1": {"data_2d": np.ones((3, 17, 2))}},
             "TS1: expected data_2d, .*, found no data_3d",
         ),
-        ({"TS1": {**mpi_views(), "valid": np.ones(5)}}, "TS1: valid: expected a value a frame"),
+        ({"TS1": {**mpi_views(), "valid": np.ones(5)}}, "TS1: valid: expected one value per frame"),
         (
             {"TS1": {**mpi_views(), "valid": np.ones(6), "data_3d": np.ones((6, 28, 3))}},
             "TS1: data_3d: expected .6, 17, 3.",

@@ -341,7 +341,7 @@ def test_a_write_that_stops_leaves_everything_as_it_was(
     if isinstance(failure, OSError):
         assert isinstance(error.value, UserError)
         assert error.value.message == f"{out}: cannot write results (No space left on device)"
-        assert error.value.hint == "Nothing was kept of them. Make room, or choose another folder."
+        assert error.value.hint == "Nothing was kept. Free some disk space, or choose another folder."
     else:
         assert isinstance(error.value, KeyboardInterrupt)
     if there:

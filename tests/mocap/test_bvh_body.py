@@ -112,7 +112,7 @@ def test_a_daz_body_joint_by_joint(tmp_path: Path) -> None:
     spine = clip.joints_m[0, H36M.index("spine")]
     assert 1.19 < spine[2] < 1.32
     said = " ".join(reading_notes([clip]))
-    assert "joints told by their names: 1 of 1 recordings" in said
+    assert "joints identified by name: 1 of 1 recordings" in said
     assert "head's top made up" in said
 
 

@@ -331,8 +331,8 @@ def test_a_store_without_truth_in_millimetres_is_refused_before_training(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"epochs": None}, "schedule: expected epochs to go with the exponential one"),
-        ({"data": TrainConfig().data}, "epochs: expected a store to pass over"),
+        ({"epochs": None}, "schedule: expected a number of epochs for the exponential schedule"),
+        ({"data": TrainConfig().data}, "epochs: expected a store, which is finite"),
         ({"epochs": 0}, "epochs: expected 1 to 100,000, found 0"),
     ],
 )

@@ -107,7 +107,7 @@ def test_a_video_that_is_gone(walker: Pose3D, tmp_path: Path) -> None:
         UserError, match=r"no picture for this result: its video /nowhere/walk.mp4 is not beside it"
     ) as gone:
         render_video([moved], tmp_path / "out.mp4")
-    assert gone.value.hint == "Say where it is with --source, or leave it out with --no-picture."
+    assert gone.value.hint == "Give its path with --source, or use --no-picture."
     assert list(tmp_path.iterdir()) == []
     render_video([moved], tmp_path / "out.mp4", picture=False, height=120)
     assert open_video(tmp_path / "out.mp4").info.frames == FRAMES
@@ -151,7 +151,7 @@ def test_a_sheet_of_many_moments_has_several_rows(walker: Pose3D, tmp_path: Path
 
 
 def test_a_sheet_of_frames_with_nobody(walker: Pose3D, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="frame 400: nobody is there") as nobody:
+    with pytest.raises(UserError, match="frame 400: no person in it") as nobody:
         render_sheet([walker], tmp_path / "sheet.png", frames=[3, 400])
     assert nobody.value.hint == f"People are in frames 0 to {FRAMES - 1}."
     assert list(tmp_path.iterdir()) == []

@@ -108,7 +108,7 @@ def test_a_video_that_is_gone(walker: Pose3D, tmp_path: Path, capsys: pytest.Cap
     assert capsys.readouterr().err == (
         "Error: no picture for this result: its video /nowhere/walk.mp4 is not beside it, "
         "and it was not made on this machine by this user\n"
-        "Say where it is with --source, or leave it out with --no-picture.\n"
+        "Give its path with --source, or use --no-picture.\n"
     )
     assert run("view", tmp_path / "out", "--html", tmp_path / "a.html") == 0
     assert "No picture: its video /nowhere/walk.mp4 is not beside it" in capsys.readouterr().out

@@ -204,7 +204,7 @@ class Doctor:
         if problems := sum(finding.verdict == "problem" for finding in findings):
             raise UserError(
                 f"{self.store}: {problems} {'problem' if problems == 1 else 'problems'}",
-                "Look at the sheet, and at the file that the store was made from.",
+                "Inspect the sheet, and the file that the store was made from.",
             )
 
 

@@ -214,7 +214,7 @@ def who_is_who(poses: list[Pose3D]) -> list[str]:
                 "whatever the detector says of them: they are inferred (--keep-all believes it)."
             )
     if "because" in record.get("identities", ""):
-        lines.append("The file's ids of people change from frame to frame: people were tracked anew.")
+        lines.append("The file's ids of people change from frame to frame: people were tracked instead.")
     if changes := record.get("ids_change"):
         told = abbreviate([f"{before} becomes {after} in frame {frame}" for frame, before, after in changes])
         lines.append(f"The file's ids of people change: {told}. --track anew does without them.")

@@ -100,7 +100,8 @@ def _refuse(stream: Any, error: OSError) -> NoReturn:
     if isinstance(error, BrokenPipeError):
         raise SystemExit(128 + 13)
     raise UserError(
-        f"standard output cannot be written ({error.strerror})", "Make room, or send it elsewhere."
+        f"standard output cannot be written ({error.strerror})",
+        "Free some disk space, or redirect the output.",
     )
 
 

@@ -1,1 +1,1 @@
-"""Motion for training: recorded and invented, the cameras that look at it, and the detector's errors."""
+"""Published data sets, the clip store and its doctor."""

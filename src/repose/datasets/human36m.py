@@ -1,6 +1,6 @@
 """Human3.6M (Ionescu et al. 2014) as MotionBERT, MotionAGFormer and RePOSE pass it on.
 
-`h36m_sh_conf_cam_source_final.pkl` has one row a frame: detections of a Stacked Hourglass network with
+`h36m_sh_conf_cam_source_final.pkl` has one row per frame: detections of a Stacked Hourglass network with
 their confidence, and joints in image units. The other published form is in `videopose`.
 """
 

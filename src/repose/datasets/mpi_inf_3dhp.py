@@ -152,7 +152,7 @@ def _read_npz(file: Path, unpack_to: Path, progress: Progress | None) -> tuple[s
         for key in wanted:
             numeric_array(f"{file}: {name}: {key}", view[key])
         if split == "test" and view["valid"].shape != view["data_3d"].shape[:1]:
-            expected(f"{file}: {name}: valid", "a value a frame", view["valid"].shape)
+            expected(f"{file}: {name}: valid", "one value per frame", view["valid"].shape)
     count = count_progress(
         f"storing {split} frames", sum(len(view["data_3d"]) for _, _, view in views), progress
     )

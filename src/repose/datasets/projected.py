@@ -30,7 +30,7 @@ _SIDE_PX = 1000
 _SAMPLE_FOCAL_PX = 1145.0
 """About that of Human3.6M."""
 _ROOM_M = 1.2
-"""How far people of the sample go from the middle, about the room of Human3.6M."""
+"""How far people of the sample go from the middle, about the recording area of Human3.6M."""
 _NEAR_LEVEL = CameraConfig(
     pitch_deg=(-5.0, 15.0), roll_sigma_deg=0.0, distance=(2.8, 3.6), off_axis_deg=3.0, focal_sigma=0.0
 )
@@ -191,7 +191,7 @@ def _views(
 
 
 def _stay(joints_m: Float[np.ndarray, "frames 17 3"]) -> Float[np.ndarray, "frames 17 3"]:
-    """The motion with its path squeezed into the room; whoever walks far walks as on a treadmill."""
+    """Squeeze the path into the recording area; people who walk far walk as on a treadmill."""
     path = joints_m[:, H36M_17.indices("pelvis"), :2]
     away = path - path.mean(axis=0)
     distance = np.linalg.norm(away, axis=-1, keepdims=True)

@@ -10,8 +10,8 @@
 Keypoints are in units of the picture (`repose.geometry.camera.to_screen`), as published models want them,
 so that reading a clip is copying it. A target of the kind "camera" is in metres in the camera frame. One of
 the kind "image" is the published Human3.6M form, x, y, z in units of the picture. All arrays of a split have
-one row a frame, and a sequence (one video seen by one camera) is a run of rows. Arrays are memory-mapped, so
-opening costs nothing and processes share their pages.
+one row per frame, and a sequence (one video seen by one camera) is a run of rows. Arrays are memory-mapped,
+so opening costs nothing and processes share their pages.
 """
 
 import json
@@ -228,7 +228,7 @@ def _staged(path: Path, force: bool) -> Iterator[Path]:
     except OSError as error:
         raise UserError(
             f"{path}: the store cannot be written ({error.strerror or error})",
-            "Nothing was kept of it. Make room, or choose another folder.",
+            "Nothing was kept. Free some disk space, or choose another folder.",
         ) from None
     finally:
         if old.exists() and not path.exists():  # also when interrupted between the two

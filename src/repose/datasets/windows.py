@@ -51,7 +51,7 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """A part of a store: sequences, and arrays with one row a frame, memory-mapped and read-only."""
+    """A part of a store: sequences, and arrays with one row per frame, memory-mapped and read-only."""
 
     name: str
     sequences: tuple[StoredSequence, ...]

@@ -29,7 +29,7 @@ _Found = tuple[np.ndarray, np.ndarray]
 class MediaPipeDetector:
     """The person whom MediaPipe Pose follows through a video.
 
-    MediaPipe follows one person at a time and may go over to another one, when the first leaves or is
+    MediaPipe follows one person at a time and may switch to another one when the first leaves or is
     covered. Such a jump starts a new track (see `TrackRecorder`), so one track is one person. `follow` keeps
     it to the person that is meant.
     Confidence is MediaPipe's visibility. A landmark outside the picture keeps its place there. The
@@ -67,7 +67,7 @@ class MediaPipeDetector:
         """Track one person, chosen as by `repose.tracking.people.choose`; see `repose.detectors.Follower`.
 
         The picture is searched in parts until somebody fits; from there on all but the surroundings of the
-        person is painted over, so that MediaPipe cannot go over to somebody else. Whoever is lost for longer
+        person is painted over, so that MediaPipe cannot switch to somebody else. A person missing for longer
         than a second is searched for again, unless a point of the first frame was given.
         """
         recorder = TrackRecorder(info, self.skeleton, self._source)

@@ -56,7 +56,7 @@ class RTMPoseDetector:
             with contextlib.redirect_stdout(io.StringIO()):  # it announces every model it loads
                 models = rtmlib.BodyWithFeet(mode=mode, backend="onnxruntime", device=device, **given)
         except OSError as error:
-            raise UserError(f"detector 'rtmpose': its models cannot be had: {error}", _LOCAL) from error
+            raise UserError(f"detector 'rtmpose': its models cannot be obtained: {error}", _LOCAL) from error
         self._find_people, self._find_joints = models.det_model, models.pose_model
         self._source = "rtmpose " + "+".join(
             Path(model.onnx_model).stem for model in (self._find_people, self._find_joints)

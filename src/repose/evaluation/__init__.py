@@ -2,7 +2,7 @@
 
 `evaluate(store, model)` scores a data set by the published protocols and by that of users;
 `benchmark_occlusion(["bvh"], ["default"])` motion capture seen by virtual cameras; `benchmark_video("clips")`
-real clips whose truth is known. Each gives a report, which says in words how its numbers came about.
+real clips whose truth is known. Each gives a report, which says in words how its numbers were obtained.
 """
 
 from repose.evaluation.conditions import CONDITIONS, Condition

@@ -16,7 +16,7 @@ PARTS = {**LIMBS, "body": list(range(len(H36M_17)))}
 MARGIN_FRAMES = 10
 """So many frames are seen at least before and after a run of hidden ones."""
 RUN_EVERY_FRAMES = 120
-"""Long clips have one run in each stretch of about so many frames."""
+"""Long clips have one run in each stretch of about this many frames."""
 
 DETECTOR = DetectionConfig(
     p_clean=0.0,
@@ -68,7 +68,7 @@ class PartHidden:
     parts: tuple[str, ...]
     """Names in `PARTS`."""
     run_frames: int | None = None
-    """For so many frames in a row, once in about four seconds; for the whole clip unless given."""
+    """For this many frames in a row, about every four seconds; default: the whole clip."""
 
     def __call__(self, view: View, generator: Generator) -> Bool[Tensor, "frames 17"] | None:
         part = self.parts[int(torch.randint(len(self.parts), (), generator=generator))]

@@ -73,7 +73,7 @@ class Scores:
 
 @dataclass(frozen=True, eq=False)
 class DatasetReport(Report):
-    """The numbers of one model on one split, and how they came about."""
+    """The numbers of one model on one split, and how they were obtained."""
 
     digits: ClassVar[int | None] = None
     model: str
@@ -129,7 +129,7 @@ class DatasetReport(Report):
         }
 
     def to_csv(self) -> str:
-        """Return one number a row: the metric, what it is over (mean, seen, action, ...), which, value."""
+        """Return one number per row: the metric, what it is over (mean, seen, action, ...), which, value."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(("model", "protocol", "metric", "over", "which", "value"))

@@ -234,7 +234,7 @@ def _truth(panel: Any, points: np.ndarray) -> None:
 
 
 def _frame(panel: Any, points: np.ndarray) -> None:
-    """The whole person and some room, y down."""
+    """Show the whole person with some margin, y down."""
     (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
     reach = 0.65 * max(right - left, bottom - top)
     x, y = (left + right) / 2, (top + bottom) / 2

@@ -39,7 +39,7 @@ def load_models(models: Sequence[Model], device: Device = "auto") -> dict[str, E
                 name = f"{Path(model).resolve().parent.name}/{name}"
         if name in estimators:
             raise UserError(
-                f"two models are called {name!r}", "Give each model once, and files names of their own."
+                f"two models are called {name!r}", "Give each model once, and use distinct file names."
             )
         estimators[name] = estimator
     return estimators

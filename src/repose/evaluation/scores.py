@@ -41,7 +41,7 @@ class FramePairs(NamedTuple):
     every: int = 1
     """Frames so far apart, and multiples of it."""
     within: int = 243
-    """Only pairs within pieces of a clip of so many of these frames."""
+    """Only pairs within pieces of a clip of this many frames."""
 
 
 @dataclass(frozen=True, eq=False)

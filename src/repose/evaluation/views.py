@@ -158,7 +158,7 @@ def choose(clips: Sequence[MocapClip], frames: int, seed: int) -> list[MocapClip
 def project_clips(
     clips: Sequence[MocapClip], camera: CameraConfig, views: int, seed: int
 ) -> list[list[View]]:
-    """Each clip from so many sides. Seed, name and number of a clip alone decide where its cameras stand."""
+    """Project each clip from this many views; only seed, name and number of a clip decide on its cameras."""
     projected = []
     for number, clip in enumerate(clips):
         generator = seeded(seed, number, clip.name, "camera")

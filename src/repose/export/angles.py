@@ -25,8 +25,8 @@ def write_angles(
 ) -> None:
     """Write `angles.csv`, and with `plot` a picture `angles-<track>.png` a person; all of them or none.
 
-    The table has a row a frame: `track_id`, `frame`, `time_s`, and for every angle `<name>_deg` (empty where
-    it has no meaning) and `<name>_seen` (0 where a joint it depends on was inferred).
+    The table has one row per frame: `track_id`, `frame`, `time_s`, and for every angle `<name>_deg` (empty
+    where it has no meaning) and `<name>_seen` (0 where a joint it depends on was inferred).
     Raises UserError where files exist and `force` is not set, where the folder cannot be written, for
     tracks with different angles, and for a plot without Matplotlib.
     """

@@ -131,7 +131,7 @@ def _check(poses: Sequence[Pose3D]) -> None:
             expected(f"person {pose.track_id}", "at least one frame", "none", "Leave this person out.")
     number, count = Counter(pose.track_id for pose in poses).most_common(1)[0]
     if count > 1:
-        expected("poses", "a track_id of its own for each track", f"{count} tracks called {number}")
+        expected("poses", "a distinct track_id for each track", f"{count} tracks called {number}")
 
 
 def _notes(poses: Sequence[Pose3D], form: _Format) -> list[str]:

@@ -22,8 +22,8 @@ def write_usd(poses: Sequence[Pose3D], path: Path) -> None:
     Each person is a skeleton of `repose.export.rig` with a figure of rounded limbs. Metres per unit and up
     axis are set; a time code is a frame of the source. Samples are at the poses' own times. While a person is
     absent they are invisible. The animation has
-    the attributes `repose:joints`, `repose:seen`, `repose:deviation_m` (one value a joint), and
-    `repose:about`, the JSON text that says how the pose came about. `.usda` is text, `.usd` binary.
+    the attributes `repose:joints`, `repose:seen`, `repose:deviation_m` (one value per joint), and
+    `repose:about`, the JSON text that says how the pose was obtained. `.usda` is text, `.usd` binary.
 
     Raises UserError where usd-core is not installed, and where a joint of H36M-17 cannot be made from those
     of a pose.

@@ -23,7 +23,7 @@ NUMPY_STARTS = (b"PK", b"\x93NUMPY")
 _UNPACKED_BYTES = 128 << 20
 """Anything may unpack to so much whatever its size: long stretches of one value pack very well."""
 _UNPACKED_RATIO = 100
-"""A larger one unpacks to at most so many times its size. Deflate reaches 1,032 times, motion 2 to 20."""
+"""A larger one unpacks to at most this many times its size. Deflate reaches 1,032 times, motion 2 to 20."""
 _EMPTY_BYTES = 1 << 16
 """What the axes of an array without values may come to, were none of them 0."""
 

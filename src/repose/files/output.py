@@ -23,7 +23,7 @@ def note_placed(path: Path) -> None:
 
 
 def forget_placed() -> None:
-    """Count anew, for another command."""
+    """Start over, for another command."""
     _placed.clear()
 
 
@@ -74,7 +74,7 @@ def stage(folder: str | Path, names: Iterable[str], *, force: bool = False) -> I
     except OSError as error:
         raise UserError(
             f"{folder}: cannot write results ({error.strerror or error})",
-            "Nothing was kept of them. Make room, or choose another folder.",
+            "Nothing was kept. Free some disk space, or choose another folder.",
         ) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -106,7 +106,9 @@ def check_absent(path: Path) -> None:
 
 
 @contextmanager
-def stage_file(path: str | Path, *, hint: str = "Make room, or choose another place.") -> Iterator[Path]:
+def stage_file(
+    path: str | Path, *, hint: str = "Free some disk space, or choose another location."
+) -> Iterator[Path]:
     """Give a hidden name next to `path`, with its suffix, to write to; on success it replaces `path`.
 
     If the block raises or is interrupted, the hidden file is removed and `path` is as it was; if the power

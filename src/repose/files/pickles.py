@@ -80,7 +80,7 @@ def map_npz(path: str | Path, keys: tuple[str, ...], unpack_to: Path) -> Mapped:
         except OSError as error:
             raise UserError(
                 f"{path}: cannot be unpacked to {unpack_to}: {error.strerror or error}",
-                "Its arrays need room there while they are read. Make room, or choose another disk.",
+                "Its arrays need space there while they are read. Free some, or choose another disk.",
             ) from None
         except Exception as error:
             if isinstance(error, UserError):

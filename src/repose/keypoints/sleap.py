@@ -84,7 +84,7 @@ def _parse_hdf5(path: Path) -> Detections:
         if isinstance(file.get("track_names", getlink=True), h5py.HardLink):
             named = getattr(file["track_names"], "shape", None)
     nodes = [word.decode("utf-8", errors="replace") for word in words.ravel()]
-    # Other programs have (frame, track, node, xy). Two frames and two tracks look alike but for the scores.
+    # Other programs have (frame, track, node, xy). Two frames and two tracks differ only in the scores.
     ours = points.ndim == 4 and scores is not None and scores.shape == (len(points), *points.shape[2:])
     if points.ndim == 4 and points.shape[-2:] == (len(nodes), 2) and not ours:
         points = points.transpose(1, 3, 2, 0)

@@ -9,7 +9,7 @@ from torch import Tensor
 from repose.losses.matching import match, widen
 
 WITHIN = ((1.0, 0.6827), (2.0, 0.9545))
-"""Share of errors within so many deviations, as of a normal distribution."""
+"""Share of errors within this many deviations, as of a normal distribution."""
 _LEAST_M = 1e-3
 
 

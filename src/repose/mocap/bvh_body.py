@@ -98,7 +98,7 @@ def read_bvh_body(
         }
         joints, layout = _by_names(motion, given, positions, notes), "the joint map"
         unit_m = unit_m or joint_map.unit_m
-        notes.append("joints told by the joint map")
+        notes.append("joints identified by the joint map")
     elif layout:
         if layout == "CMU":
             _put_back_lost_bones(motion, names, positions, notes)
@@ -108,7 +108,7 @@ def read_bvh_body(
         if found is None:
             _refuse(path, motion, joint_map)
         joints = _by_names(motion, found, positions, notes)
-        notes.append("joints told by their names")
+        notes.append("joints identified by name")
     if unit_m is None:
         unit, unit_m = recognise_unit(path, joints)
         if unit != "centimetres":

@@ -51,7 +51,7 @@ def _words(path: Path, data: bytes) -> dict[str, list[str]]:
     """The parameters of group POINT that are text, each its list of words."""
     at = 512 * (data[0] - 1)
     if data[at + 3] != 84:
-        expected(str(path), "numbers as Intel processors have them", f"kind {data[at + 3]}", "Convert it.")
+        expected(str(path), "little-endian numbers", f"kind {data[at + 3]}", "Convert it.")
     at += 4
     groups: dict[int, str] = {}
     found: list[tuple[int, str, list[str]]] = []

@@ -125,7 +125,7 @@ def read_mocap(
         expected(str(path), "a motion-capture file or a folder of them", "nothing there")
     skeletons: dict[Path, AsfSkeleton] = {}
     clips = [clip for file in files for clip in _read_file(file, unit_m, given, skeletons)]
-    if given is not None and not any("joints told by the joint map" in clip.notes for clip in clips):
+    if given is not None and not any("joints identified by the joint map" in clip.notes for clip in clips):
         expected(str(joint_map), f"joints of a file in {path}", "none that has them all")
     return clips
 

@@ -115,7 +115,7 @@ class SimilarityGraph(GraphConvolution):
     """Frames of a joint, each connected to those most similar to it.
 
     A neighbour is any frame at least as similar as the k-th most similar one, so ties all count. Where
-    frames are alike but for rounding, as those of a person who stands still, the processor's rounding
+    frames are alike except for rounding, as those of a person standing still, the processor's rounding
     decides which of them tie: another processor, or other threads, can give another graph, and so another
     output. That is how the published program defines it; in float64 it is rare.
     """

@@ -98,7 +98,9 @@ def load_checkpoint(path: str | os.PathLike[str], name: str | None = None) -> Po
         raise UserError(f"{path}: the tensors are not those of {spec.name!r}: {difference}")
     for tensor_name, tensor in tensors.items():
         if not tensor.isfinite().all():
-            raise UserError(f"{path}: {tensor_name} holds values that are not finite", "The file is useless.")
+            raise UserError(
+                f"{path}: {tensor_name} holds values that are not finite", "The file cannot be used."
+            )
     model = build(spec)
     model.load_state_dict(tensors)
     return model.eval()

@@ -2,7 +2,7 @@
 
 An *architecture* is a module class with its configuration class. A *model* is a `ModelSpec`: an
 architecture with the values of its configuration and everything that must be known to use it
-rightly (skeleton, frame rate, 2D normalisation, ...). Third parties add their own:
+correctly (skeleton, frame rate, 2D normalisation, ...). Third parties add their own:
 
     register_architecture("mynet", MyConfig, MyNet)
     register(ModelSpec(name="mynet-s", architecture="mynet", config={"width": 64}, ...))

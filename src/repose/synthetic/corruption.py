@@ -18,7 +18,7 @@ from repose.skeleton import Skeleton
 Keypoints = Float[Tensor, "batch frames joints 3"]
 
 KEY_FRAMES = 27
-"""Errors are drawn at so many moments of a clip and interpolated: a detector errs for a while."""
+"""Errors are drawn at this many moments of a clip and interpolated, since a detector's errors persist."""
 UNIFORM_RANGE = 0.06
 """Width of the square in which the wrong place of a missing joint lies."""
 JITTER = 0.002

@@ -20,7 +20,7 @@ BRIEF_S = 0.1
 """A track that lasts no longer is no person, beside one that lasts `OUTLASTED` times as long."""
 OUTLASTED = 5
 LONGEST_FLIP_S = 0.3
-"""How long a detector may take somebody for upside down; whoever is so for longer, is."""
+"""How long a detector may mistake somebody for upside down; longer than that, they are."""
 FLIP_DEG, SAME_DEG = 100.0, 60.0
 """How far the trunk turns at once when a flip begins and ends, and how alike it is before and after."""
 HEADROOM = 0.6
@@ -73,7 +73,7 @@ def choose(tracks: Sequence[Track], person: int | str) -> Track:
     """
     wanted = parse_person(person)
     if not tracks:
-        raise UserError(f"no person {person}: there is nobody", "Leave --person out to see who is found.")
+        raise UserError(f"no person {person}: there is nobody", "Leave out --person to see who was found.")
     if wanted == "largest":
         return max(tracks, key=lambda track: float(np.median(_sizes_px(track))))
     if wanted == "central":

@@ -81,7 +81,8 @@ class TrainingLog:
                 file.write(Scores(step, dict(scores)).line())
         except OSError as error:
             raise UserError(
-                f"{self.file}: cannot be written: {error.strerror}", "Make room, then go on with --resume."
+                f"{self.file}: cannot be written: {error.strerror}",
+                "Free some disk space, then continue with --resume.",
             ) from None
         shown = ", ".join(f"{name.replace('_mm', '')} {value:.1f}" for name, value in scores.items())
         self.progress.console.print(f"step {step}: {shown} (mm)")

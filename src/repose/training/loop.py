@@ -1,6 +1,6 @@
 """The training loop: read it from top to bottom in `train`.
 
-Every batch is a function of seed and step, and the random state is set anew at every step, so a run
+Every batch is a function of seed and step, and the random state is reset at every step, so a run
 that was killed and resumed takes the same steps as one that never stopped.
 """
 
@@ -110,9 +110,9 @@ class TrainConfig:
         if self.batch % (self.devices * self.nodes):
             expected("batch", f"a multiple of the {self.devices * self.nodes} devices", self.batch)
         if isinstance(self.data, SyntheticConfig) and self.epochs is not None:
-            expected("epochs", "a store to pass over", "motion, which has no end", "Use --steps.")
+            expected("epochs", "a store, which is finite", "motion, which is endless", "Use --steps.")
         if self.epochs is None and self.schedule == "exponential":
-            expected("schedule", "epochs to go with the exponential one", "none", "Use --epochs.")
+            expected("schedule", "a number of epochs for the exponential schedule", "none", "Use --epochs.")
 
 
 def train(config: TrainConfig, folder: Path, *, resume: bool = False) -> Path:
@@ -184,7 +184,7 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False) -> Path:
                 raise UserError(
                     f"step {step}: expected a finite loss and gradient, found loss {loss.item()}, "
                     f"gradient norm {norm.item()}",
-                    f"The batch is kept in {bad}. Start anew elsewhere with a lower --learning-rate.",
+                    f"The batch is kept in {bad}. Start a new run with a lower --learning-rate.",
                 )
             optimizer.step()
             if config.recompute and fabric.device.type == "cpu":

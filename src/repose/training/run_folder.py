@@ -140,7 +140,7 @@ def describe_run(folder: Path, config: "DataclassInstance") -> None:
 def save_state(path: Path, model: PoseModel, optimizer: Any, step: int, best: float) -> None:
     """Write what `restore` reads, whole or not at all; raises UserError where that cannot be done."""
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "best": best}
-    with stage_file(path, hint="Make room, then go on with --resume.") as partial:
+    with stage_file(path, hint="Free some disk space, then continue with --resume.") as partial:
         save_tensors(partial, state)
 
 

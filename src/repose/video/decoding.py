@@ -267,7 +267,7 @@ def open_container(path: Path) -> Any:
     except av.FFmpegError as error:
         raise UserError(
             f"{path}: not a video, or cut off before its index ({error.strerror})",
-            "Check that a player shows it; a recording that was interrupted may need repair. "
+            "Check that a player can show it; a recording that was interrupted may need repair. "
             "MP4, MOV, MKV, WebM and AVI are read, playlists are not: docs/conventions.md#videos.",
         ) from error
 

@@ -44,7 +44,7 @@ def render_video(
     if picture and scene.no_video_reason:
         raise UserError(
             f"no picture for this result: {scene.no_video_reason}",
-            "Say where it is with --source, or leave it out with --no-picture.",
+            "Give its path with --source, or use --no-picture.",
         )
     if scene.video and scene.video.resolve() == Path(path).resolve():
         raise UserError(f"{path}: this is the video that the result was made from", "Choose another name.")

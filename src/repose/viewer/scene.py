@@ -75,7 +75,7 @@ class Scene:
     """Frame numbers of the source, from the first with anybody to the last, without gaps: the timeline."""
     times_s: Float[np.ndarray, " frames"]
     slow_motion: float
-    """Seconds of the video in a second of the motion, 1 but for slow motion."""
+    """Seconds of the video per second of the motion, 1 except for slow motion."""
     fps: float
     camera: Camera | None
     """The camera that filmed, in this world; None where nothing says where people stand before it."""
@@ -85,7 +85,7 @@ class Scene:
     """Why the video that the result names is not shown, in words; None for one of keypoints."""
     title: str
     notes: tuple[str, ...]
-    """What whoever looks should know: where up and the scale come from, what is missing."""
+    """What a viewer should know: where up and the scale come from, what is missing."""
 
     @property
     def video_times_s(self) -> Float[np.ndarray, " frames"]:

@@ -81,7 +81,7 @@ def _moments(scene: Scene, frames: Sequence[int], count: int) -> list[int]:
     for frame, moment in zip(frames, moments, strict=True):
         if not (0 <= moment < len(somebody) and somebody[moment]):
             raise UserError(
-                f"frame {frame}: nobody is there",
+                f"frame {frame}: no person in it",
                 f"People are in frames {scene.frames[there[0]]} to {scene.frames[there[-1]]}.",
             )
     return moments
