@@ -279,3 +279,8 @@ def test_depth_order_counts_leave_out_nan_and_add_up(clip):
     correct, counted = metrics.depth_order_counts(predicted, target, "joints", (0.0,))
     assert (counted == 6).all()
     np.testing.assert_allclose(correct[0] / 6, metrics.depth_order_accuracy(predicted[:, :4], target[:, :4]))
+
+
+def test_angles_differ_the_short_way_round():
+    error = metrics.angle_error(np.array([30.0, 175.0, -170.0, 0.0]), np.array([50.0, -175.0, 170.0, 180.0]))
+    np.testing.assert_allclose(error, [-20, -10, 20, -180])

@@ -17,10 +17,17 @@ from jaxtyping import Bool, Float, Int
 from repose.errors import UserError
 from repose.geometry.rotation import matrix_to_euler
 from repose.pose import Pose3D
-from repose.skeleton import H36M_17, conversion_matrix
+from repose.skeleton import Skeleton, conversion_matrix
 
 PLANE_FROM_DEG = 15.0
 """An arm so near to hanging or pointing straight up has no plane of elevation."""
+
+_SIDES = ("right", "left")
+_LINE = ("pelvis", "thorax")
+_TRUNK = ("trunk_flexion", "trunk_lateral_bending", "trunk_axial_rotation")
+_PARTS = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
+_BODY = Skeleton("angles", (*_LINE, *(f"{side}_{part}" for side in _SIDES for part in _PARTS)), (-1,) * 14)
+"""The joints that angles are made of, apart from those of the foot."""
 
 MEANINGS = {
     "hip_flexion": "thigh forward of the trunk",
@@ -71,56 +78,21 @@ def joint_angles(pose: Pose3D) -> JointAngles:
     """Return the angles of hip, knee, ankle, shoulder, elbow and trunk; `MEANINGS` says what is positive.
 
     The ankle's need a layout with heels and big toes. The trunk's need to know what is up: a result in the
-    world frame, or one with `T_cam_world` (`repose.refine` finds it). Raises UserError for a layout from
-    which the 17 joints of Human3.6M cannot be made.
+    world frame, or one with `T_cam_world` (`repose.refine` finds it). Raises UserError as `angle_joints`.
     """
-    joints = pose.joints_m.astype(np.float64)
-    body = conversion_matrix(pose.skeleton, H36M_17) @ joints
-    at = {name: body[:, i] for i, name in enumerate(H36M_17.joints)}
-    at |= {name: joints[:, i] for i, name in enumerate(pose.skeleton.joints) if name not in at}
-    seen = _seen(pose)
-
-    angles: dict[str, tuple[np.ndarray, tuple[str, ...]]] = {}
-    missing: dict[str, str] = {}
-    trunk_line = ("pelvis", "thorax")
-    pelvis = _axes(at["thorax"] - at["pelvis"], at["right_hip"] - at["left_hip"], keep="right")
-    trunk = _axes(at["thorax"] - at["pelvis"], at["right_shoulder"] - at["left_shoulder"], keep="up")
-    for side in ("right", "left"):
-        shoulder, elbow, wrist, hip, knee, ankle, heel, toe = (
-            f"{side}_{name}"
-            for name in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle", "heel", "big_toe")
-        )
-        outward = 1.0 if side == "right" else -1.0
-        thigh = _in(pelvis, at[knee] - at[hip])
-        hips = ("left_hip", "right_hip", *trunk_line, knee)
-        angles[f"{side}_hip_flexion"] = np.arctan2(thigh[:, 0], -thigh[:, 1]), hips
-        angles[f"{side}_hip_adduction"] = -outward * np.arcsin(np.clip(thigh[:, 2], -1, 1)), hips
-        angles[f"{side}_knee_flexion"] = _bend(at, hip, knee, ankle), (hip, knee, ankle)
-        if heel in at and toe in at:
-            foot = np.pi / 2 - _between(at[knee] - at[ankle], at[toe] - at[heel])
-            angles[f"{side}_ankle_dorsiflexion"] = foot, (knee, ankle, heel, toe)
-        else:
-            missing[f"{side}_ankle_dorsiflexion"] = f"the layout {pose.skeleton.name} has no heels and toes"
-        arm = _in(trunk, at[elbow] - at[shoulder])
-        elevation = np.arccos(np.clip(-arm[:, 1], -1, 1))
-        plane = np.arctan2(arm[:, 0], outward * arm[:, 2])
-        plane[np.sin(elevation) < np.sin(np.radians(PLANE_FROM_DEG))] = np.nan
-        arms = (*trunk_line, "left_shoulder", "right_shoulder", elbow)
-        angles[f"{side}_shoulder_elevation"] = elevation, arms
-        angles[f"{side}_shoulder_plane_of_elevation"] = plane, arms
-        angles[f"{side}_elbow_flexion"] = _bend(at, shoulder, elbow, wrist), (shoulder, elbow, wrist)
-    names = ("trunk_flexion", "trunk_lateral_bending", "trunk_axial_rotation")
-    if (up := _up(pose)) is not None:
-        level = _axes(np.broadcast_to(up, (len(pose), 3)), at["right_hip"] - at["left_hip"], keep="up")
-        turns = matrix_to_euler(level.swapaxes(-1, -2) @ trunk, "ZXY") * [-1, 1, 1]
-        all_four = (*trunk_line, "left_hip", "right_hip", "left_shoulder", "right_shoulder")
-        angles |= {name: (turns[:, i], all_four) for i, name in enumerate(names)}
-    else:
-        missing |= dict.fromkeys(names, "what is up is not known: refine the result first")
+    up = _up(pose)
+    degrees = measure_angles(pose.joints_m, pose.skeleton, up)
+    joints = angle_joints(pose.skeleton)
+    why_no_ankle = f"the layout {pose.skeleton.name} has no heels and toes"
+    missing = {
+        name: "what is up is not known: refine the result first" if name in _TRUNK else why_no_ankle
+        for name in (*(f"{side}_ankle_dorsiflexion" for side in _SIDES), *_TRUNK)
+        if name not in degrees
+    }
     return JointAngles(
-        names=tuple(angles),
-        degrees=np.degrees(np.stack([values for values, _ in angles.values()], axis=-1)),
-        seen=np.stack([np.all([seen[j] for j in used], axis=0) for _, used in angles.values()], axis=-1),
+        names=tuple(degrees),
+        degrees=np.stack([*degrees.values()], axis=-1),
+        seen=np.stack([pose.seen[:, list(joints[name])].all(axis=1) for name in degrees], axis=-1),
         frames=pose.frames,
         times_s=pose.times_s,
         track_id=pose.track_id,
@@ -128,13 +100,81 @@ def joint_angles(pose: Pose3D) -> JointAngles:
     )
 
 
-def _seen(pose: Pose3D) -> dict[str, Bool[np.ndarray, " frames"]]:
-    """In which frames each joint was seen; a made one where all it is made of was."""
-    ingredients = conversion_matrix(pose.skeleton, H36M_17) != 0
-    made = {
-        name: pose.seen[:, used].all(axis=1) for name, used in zip(H36M_17.joints, ingredients, strict=True)
+def angle_joints(skeleton: Skeleton) -> dict[str, tuple[int, ...]]:
+    """Return the joints of a layout that each angle depends on.
+
+    Raises UserError for a layout from which hips, knees, ankles, trunk, shoulders, elbows and wrists cannot
+    be made.
+    """
+    made_of = dict(zip(_BODY.joints, conversion_matrix(skeleton, _BODY) != 0, strict=True))
+    uses: dict[str, tuple[str, ...]] = {}
+    for side in _SIDES:
+        shoulder, elbow, wrist, hip, knee, ankle, heel, toe = _names(side)
+        hips, arms = (
+            ("left_hip", "right_hip", *_LINE, knee),
+            (*_LINE, "left_shoulder", "right_shoulder", elbow),
+        )
+        uses |= {f"{side}_hip_flexion": hips, f"{side}_hip_adduction": hips}
+        uses |= {f"{side}_knee_flexion": (hip, knee, ankle)}
+        if heel in skeleton.joints and toe in skeleton.joints:
+            uses |= {f"{side}_ankle_dorsiflexion": (knee, ankle, heel, toe)}
+        uses |= {f"{side}_shoulder_elevation": arms, f"{side}_shoulder_plane_of_elevation": arms}
+        uses |= {f"{side}_elbow_flexion": (shoulder, elbow, wrist)}
+    uses |= dict.fromkeys(_TRUNK, (*_LINE, "left_hip", "right_hip", "left_shoulder", "right_shoulder"))
+
+    def indices(name: str) -> list[int]:
+        return np.flatnonzero(made_of[name]).tolist() if name in made_of else [skeleton.index(name)]
+
+    return {
+        angle: tuple(sorted({i for name in names for i in indices(name)})) for angle, names in uses.items()
     }
-    return made | {name: pose.seen[:, i] for i, name in enumerate(pose.skeleton.joints)}
+
+
+def measure_angles(
+    joints: Float[np.ndarray, "frames joints 3"],
+    skeleton: Skeleton,
+    up: Float[np.ndarray, "3"] | None = None,
+) -> dict[str, Float[np.ndarray, " frames"]]:
+    """Return the angles of every frame in degrees, by name; NaN where an angle has no meaning.
+
+    `joints` in any unit and frame of reference; `up` in the same frame, for the angles of the trunk, which
+    are left out without it. So are the ankles' for a layout without heels and big toes. Raises UserError as
+    `angle_joints`.
+    """
+    joints = joints.astype(np.float64)
+    body = conversion_matrix(skeleton, _BODY) @ joints
+    at = {name: joints[:, i] for i, name in enumerate(skeleton.joints)}
+    at |= {name: body[:, i] for i, name in enumerate(_BODY.joints)}
+    angles: dict[str, np.ndarray] = {}
+    pelvis = _axes(at["thorax"] - at["pelvis"], at["right_hip"] - at["left_hip"], keep="right")
+    trunk = _axes(at["thorax"] - at["pelvis"], at["right_shoulder"] - at["left_shoulder"], keep="up")
+    for side in _SIDES:
+        shoulder, elbow, wrist, hip, knee, ankle, heel, toe = _names(side)
+        outward = 1.0 if side == "right" else -1.0
+        thigh = _in(pelvis, at[knee] - at[hip])
+        angles[f"{side}_hip_flexion"] = np.arctan2(thigh[:, 0], -thigh[:, 1])
+        angles[f"{side}_hip_adduction"] = -outward * np.arcsin(np.clip(thigh[:, 2], -1, 1))
+        angles[f"{side}_knee_flexion"] = _bend(at, hip, knee, ankle)
+        if heel in at and toe in at:
+            foot = _between(at[knee] - at[ankle], at[toe] - at[heel])
+            angles[f"{side}_ankle_dorsiflexion"] = np.pi / 2 - foot
+        arm = _in(trunk, at[elbow] - at[shoulder])
+        elevation = np.arccos(np.clip(-arm[:, 1], -1, 1))
+        plane = np.arctan2(arm[:, 0], outward * arm[:, 2])
+        plane[np.sin(elevation) < np.sin(np.radians(PLANE_FROM_DEG))] = np.nan
+        angles[f"{side}_shoulder_elevation"] = elevation
+        angles[f"{side}_shoulder_plane_of_elevation"] = plane
+        angles[f"{side}_elbow_flexion"] = _bend(at, shoulder, elbow, wrist)
+    if up is not None:
+        level = _axes(np.broadcast_to(up, (len(joints), 3)), at["right_hip"] - at["left_hip"], keep="up")
+        turns = matrix_to_euler(level.swapaxes(-1, -2) @ trunk, "ZXY") * [-1, 1, 1]
+        angles |= {name: turns[:, i] for i, name in enumerate(_TRUNK)}
+    return {name: np.degrees(values) for name, values in angles.items()}
+
+
+def _names(side: str) -> tuple[str, ...]:
+    parts = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle", "heel", "big_toe")
+    return tuple(f"{side}_{part}" for part in parts)
 
 
 def _up(pose: Pose3D) -> Float[np.ndarray, "3"] | None:

@@ -178,6 +178,18 @@ def paired_bones(skeleton: Skeleton = H36M_17) -> list[tuple[int, int]]:
     return [(i, partner[bone]) for i, bone in enumerate(mirrored) if i < partner.get(bone, -1)]
 
 
+def angle_error(
+    predicted_deg: Float[np.ndarray, "*batch"], target_deg: Float[np.ndarray, "*batch"]
+) -> Float[np.ndarray, "*batch"]:
+    """Predicted minus true angle in degrees, the short way round: from −180 up to 180.
+
+    Its mean is the bias, the mean of its absolute value the error. `repose.angles.measure_angles` gives the
+    angles of poses. NaN where one of the two has no meaning.
+    """
+    predicted_deg, target_deg = _match(predicted_deg, target_deg)
+    return (predicted_deg - target_deg + 180.0) % 360.0 - 180.0
+
+
 def depth_order_accuracy(
     predicted: Clip, target: Clip, axis: str = "joints", min_gap: float = 0.0
 ) -> Float[np.ndarray, "*groups"]:

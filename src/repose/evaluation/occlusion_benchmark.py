@@ -50,7 +50,14 @@ class Prediction:
     def score(self, view: View, hidden: Bool[np.ndarray, "frames 17"]) -> dict[str, Sums]:
         """Add up every metric."""
         poses = Poses(
-            self.joints_mm, view.truth_mm, hidden, FPS, H36M_17, deviation_mm=self.deviation_mm, pairs=_PAIRS
+            self.joints_mm,
+            view.truth_mm,
+            hidden,
+            FPS,
+            H36M_17,
+            deviation_mm=self.deviation_mm,
+            up=view.up,
+            pairs=_PAIRS,
         )
         return measure(poses, BENCHMARKED)
 
@@ -198,6 +205,8 @@ def predict(view: View, observation: Observation, model: Estimator, undo_swaps: 
     """As users lift a track of keypoints whose camera is known."""
     track = view.track(observation.keypoints)
     pose = model(track, intrinsics_px=view.intrinsics_px, height_m=STATURE_M, undo_swaps=undo_swaps)
+    if not np.array_equal(pose.frames, track.frames):
+        expected("frames of a model's answer", f"all {len(track)} of the track", f"{len(pose)} others")
     joints = conversion_matrix(pose.skeleton, H36M_17) @ camera_joints_mm(pose)
     deviation = None
     if pose.deviation_m is not None and pose.skeleton == H36M_17:

@@ -8,7 +8,7 @@ import numpy as np
 from rich.table import Table
 
 from repose.evaluation.conditions import Condition, ObjectOccluded
-from repose.evaluation.report import Report, make_table, show
+from repose.evaluation.report import ANGLES_IN_WORDS, Report, angle_headings, make_table, show, show_angles
 from repose.evaluation.scores import RANGES_MM, Bootstrap, Estimate, Sums, of_group, ratio
 from repose.evaluation.views import CAMERAS, CamerasName, View
 
@@ -70,6 +70,10 @@ class Row:
                 if first
             },
         )
+
+    def means(self) -> dict[str, float]:
+        """Return the mean of each metric over all joints."""
+        return {name: groups["all"].mean for name, groups in self.metrics.items()}
 
     def __getitem__(self, key: tuple[str, str]) -> Estimate:
         """`row["p_mpjpe_mm", "hidden"]`."""
@@ -147,6 +151,7 @@ class OcclusionReport(Report):
         ]
         if self._deviations:
             lines.append("in 1σ, in 2σ: errors below one and two of the model's deviations, %")
+        lines.append(ANGLES_IN_WORDS)
         if self.undo_swaps:
             lines.append("exchanged sides are put back before lifting, as `repose estimate` does")
         return "\n".join(lines)
@@ -157,7 +162,7 @@ class OcclusionReport(Report):
         return any(_within(1) in row.metrics for result in self.results for row in result.rows.values())
 
     def tables(self) -> list[Table]:
-        """Return a row for each condition and model."""
+        """Return a row for each condition and model: places, and angles."""
         several = ["model"] if len(self.models) > 1 else []
         headings = [
             "P-MPJPE",
@@ -173,21 +178,19 @@ class OcclusionReport(Report):
             headings += ["in 1σ\nhidden", "\nvisible", "in 2σ\nhidden", "\nvisible"]
         if several:
             headings.append(f"P-MPJPE minus\n{self.models[0]}'s")
-        table = make_table(["condition", *several], headings)
+        places = make_table(["condition", *several], headings)
+        angles = make_table(["condition", *several], angle_headings())
         for result in self.results:
             name = result.condition.name if result.condition.aware else "  unaware"
             for model in self.models:
-                if model not in result.rows:
-                    continue
-                cells = list(self._cells(result, model))
-                if several:
-                    difference = result.rows[model].differences.get("p_mpjpe_mm", {}).get("all")
-                    cells = [model, *cells, show(difference, sign="+") if difference else ""]
-                table.add_row(name, *cells)
-                name = ""
-        return [table]
+                if model in result.rows:
+                    names = [name, model] if several else [name]
+                    places.add_row(*names, *self._places(result, model))
+                    angles.add_row(*names, *show_angles(result.rows[model].means()))
+                    name = ""
+        return [places, angles]
 
-    def _cells(self, result: ConditionResult, model: str) -> Iterator[str]:
+    def _places(self, result: ConditionResult, model: str) -> Iterator[str]:
         row = result.rows[model]
         yield show(row["p_mpjpe_mm", "all"])
         yield show(row["p_mpjpe_mm", "hidden"].mean)
@@ -203,6 +206,8 @@ class OcclusionReport(Report):
         for number in (1, 2) if self._deviations else ():
             for which in ("hidden", visible):
                 yield show(row[_within(number), which].mean, 0) if _within(number) in row.metrics else "–"
+        if len(self.models) > 1:
+            yield show(row.differences["p_mpjpe_mm"]["all"], sign="+") if row.differences else ""
 
     def content(self) -> dict[str, Any]:
         return {

@@ -3,15 +3,20 @@
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from repose.evaluation.scores import Estimate
+from repose.evaluation.scores import ANGLES, Estimate
 from repose.files.output import stage_file
+
+ANGLES_IN_WORDS = (
+    "angles: flexion of knee, hip and elbow, elevation of the upper arm, trunk forward of the vertical; mean "
+    "absolute error, and the bias in brackets, in degrees"
+)
 
 
 class Report(ABC):
@@ -73,6 +78,17 @@ def show(value: float | Estimate, digits: int = 1, sign: str = "") -> str:
         return "–"
     text = f"{mean:{sign}.{digits}f}"
     return f"{text} ±{(value.high - value.low) / 2:.1f}" if isinstance(value, Estimate) else text
+
+
+def angle_headings() -> list[str]:
+    """Return the headings of `show_angles`."""
+    return [f"{angle.partition('_')[0]}\n(bias)" for angle in ANGLES]
+
+
+def show_angles(means: Mapping[str, float]) -> list[str]:
+    """Return the error and the bias of each angle in degrees, from means of metrics by their names."""
+    errors = [(means[f"{angle}_error_deg"], means[f"{angle}_bias_deg"]) for angle in ANGLES]
+    return [f"{show(error)} ({show(bias, sign='+')})" for error, bias in errors]
 
 
 def _markdown(table: Table) -> str:

@@ -7,14 +7,15 @@ sums of clips are added, drawn again (`Bootstrap`) or averaged over actions (`re
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from repose import metrics
-from repose.errors import expected
+from repose.angles import angle_joints, measure_angles
+from repose.errors import UserError, expected
 from repose.pose import Pose3D
 from repose.skeleton import Skeleton
 
@@ -24,6 +25,8 @@ RANGES_MM = tuple(
     f"{low:g}-{high:g}" if high else f"over {low:g}"
     for low, high in zip(GAPS_MM, (*GAPS_MM[1:], None), strict=True)
 )
+ANGLES = ("knee_flexion", "hip_flexion", "elbow_flexion", "shoulder_elevation", "trunk_flexion")
+"""Joint angles that are scored: their error, and their bias (predicted minus true)."""
 _PCK_LIMIT_MM = 150.0
 _NOT_IN_PCK = ("pelvis", "spine", "head", "nose")
 """What MPI-INF-3DHP leaves out of its 17 joints for PCK and AUC; its head is others' nose."""
@@ -56,6 +59,8 @@ class Poses:
     clip: Int[np.ndarray, " frames"] | None = None
     """Number of the clip that each frame is of; all of one unless given. Motion stays within a clip."""
     deviation_mm: Float[np.ndarray, "frames joints"] | None = None
+    up: Float[np.ndarray, "3"] | None = None
+    """In the axes of the joints, for the angle of the trunk."""
     pairs: FramePairs | None = None
     """For depth order in time, which takes longer than all other metrics; it is left out unless given."""
 
@@ -79,6 +84,21 @@ class Poses:
             return None
         kept = [joint for (joint,) in _without_root(self.skeleton).values()]
         return 100.0 * (self.error_mm < deviations * self.deviation_mm)[:, kept]
+
+    @cached_property
+    def _angles_deg(self) -> tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]:
+        predicted, true = (
+            measure_angles(x, self.skeleton, self.up) for x in (self.predicted_mm, self.truth_mm)
+        )
+        return predicted, true
+
+    def angle_error_deg(self, angle: str) -> np.ndarray | None:
+        """Of both sides; masked where the truth has no such angle, None where up must be known and is not."""
+        predicted, true = (
+            np.array([angles[name] for name in _angles(angle, self.skeleton) if name in angles]).T
+            for angles in self._angles_deg
+        )
+        return np.ma.masked_where(np.isnan(true), metrics.angle_error(predicted, true)) if true.size else None
 
     @property
     def pck_error_mm(self) -> Float[np.ndarray, "frames kept"]:
@@ -118,6 +138,16 @@ def _bone_pairs(skeleton: Skeleton) -> Items:
     return {f"{a}, {b}": (*of_a, *of_b) for (a, of_a), (b, of_b) in pairs}
 
 
+@cache
+def _angles(angle: str, skeleton: Skeleton) -> Items:
+    """The angle of each side, or the trunk's; none for layouts without limbs."""
+    try:
+        joints = angle_joints(skeleton)
+    except UserError:
+        return {}
+    return {name: joints[name] for name in (angle, f"left_{angle}", f"right_{angle}") if name in joints}
+
+
 @dataclass(frozen=True)
 class Metric:
     """A line of `METRICS`: values of items, in each frame."""
@@ -150,6 +180,8 @@ class Metric:
 def _add_up(values: Float[np.ndarray, "rows items"], hidden: Bool[np.ndarray, "rows items"]) -> Sums:
     touched = hidden.any(axis=1, keepdims=True)
     groups = np.stack([hidden, ~hidden & touched, np.broadcast_to(~touched, hidden.shape)])
+    if isinstance(values, np.ma.MaskedArray):
+        groups, values = groups & ~np.ma.getmaskarray(values), values.data
     # A NaN of one group must not spread to the others.
     return np.stack([np.where(groups, values, 0.0).sum(axis=1), groups.sum(axis=1)], axis=1)
 
@@ -192,6 +224,11 @@ class DepthOrder:
         return sums * np.array([100.0, 1.0])[:, None]
 
 
+def _angle(angle: str, how: Callable[..., np.ndarray], poses: Poses) -> np.ndarray | None:
+    error = poses.angle_error_deg(angle)
+    return None if error is None else how(error)
+
+
 METRICS: dict[str, Metric | DepthOrder] = {
     "mpjpe_mm": Metric(lambda p: p.error_mm),
     "p_mpjpe_mm": Metric(lambda p: p.align(metrics.procrustes_align).error_mm),
@@ -216,6 +253,11 @@ METRICS: dict[str, Metric | DepthOrder] = {
     "depth_order_frames_percent": DepthOrder("frames"),
     "within_1_deviations_percent": Metric(lambda p: p.within(1), _without_root),
     "within_2_deviations_percent": Metric(lambda p: p.within(2), _without_root),
+    **{
+        f"{angle}_{what}_deg": Metric(partial(_angle, angle, how), partial(_angles, angle))
+        for angle in ANGLES
+        for what, how in (("error", np.abs), ("bias", np.positive))
+    },
 }
 """Every metric by its name, which ends in its unit, in the order of reports."""
 BENCHMARKED = tuple(name for name, metric in METRICS.items() if metric.benchmarks)

@@ -19,8 +19,8 @@ from rich.table import Table
 
 from repose.errors import UserError, expected
 from repose.evaluation.models import Estimator, Model, camera_joints_mm, load_models
-from repose.evaluation.report import Report, make_table, show
-from repose.evaluation.scores import Poses, mean, measure
+from repose.evaluation.report import ANGLES_IN_WORDS, Report, angle_headings, make_table, show, show_angles
+from repose.evaluation.scores import ANGLES, Poses, mean, measure
 from repose.files.arrays import load_arrays
 from repose.files.numbers import LARGEST, LARGEST_M, check_numbers
 from repose.geometry.camera import Camera
@@ -36,6 +36,7 @@ MEDIAPIPE = "MediaPipe"
 MEDIAPIPE_UNDONE = "MediaPipe, sides put right"
 _BLAZEPOSE = SKELETONS["mediapipe-33"]
 _COVERED = "_occluded"
+_ANGLES = [f"{angle}_{what}_deg" for angle in ANGLES for what in ("error", "bias")]
 _WITHIN = ("within_1_deviations_percent", "within_2_deviations_percent")
 
 
@@ -60,6 +61,8 @@ class VideoScore:
     within_1_deviation_percent: float
     within_2_deviations_percent: float
     """Joints whose distance from the truth, aligned frame by frame, is below the model's deviation."""
+    angles: Mapping[str, float]
+    """Error and bias of joint angles in degrees, such as `knee_flexion_error_deg`."""
 
 
 _COLUMNS = {
@@ -96,21 +99,24 @@ class VideoReport(Report):
             f"{self.folder}: {len(self.joints)} joints, errors in mm. Models start from {source}.\n"
             "P-MPJPE: after a similarity in every frame. hidden: covered joints; visible: the others of the "
             "same frames. clip: after one rotation and scale for the clip. accel.: m/s².\n"
-            f"“{MEDIAPIPE_UNDONE}”: exchanged by the truth where that is nearer, which no program could do."
+            f"“{MEDIAPIPE_UNDONE}”: exchanged by the truth where that is nearer, which no program could do.\n"
+            f"{ANGLES_IN_WORDS}"
         )
 
     def tables(self) -> list[Table]:
-        """Return a row for each clip and model."""
+        """Return a row for each clip and model: places, and angles."""
         deviations = any(math.isfinite(score.within_1_deviation_percent) for score in self.scores)
         shown = [name for name in _COLUMNS if deviations or not name.startswith("within")]
         table = make_table(["clip", "row"], ["frames", *(_COLUMNS[name] for name in shown)])
+        angles = make_table(["clip", "row"], angle_headings())
         before = ""
         for score in self.scores:
             clip = score.clip if score.clip != before else ""
             before = score.clip
             cells = (show(getattr(score, name)) for name in shown)
             table.add_row(clip, score.row, str(score.frames), *cells)
-        return [table]
+            angles.add_row(clip, score.row, *show_angles(score.angles))
+        return [table, angles]
 
     def content(self) -> dict[str, Any]:
         return {"benchmark": "video", **asdict(self)}
@@ -213,16 +219,19 @@ def _score(
     frames, joints_mm = frames[kept], 1000 * joints_m[kept].astype(np.float64)
     if len(frames) < 3:
         raise UserError(f"{clip.name}: {row} has fewer than three frames of which the truth is known")
+    R_cam_world = clip.camera.T_cam_world[:3, :3]
     poses = Poses(
         predicted_mm=joints_mm,
-        truth_mm=1000 * truth.joints_m[frames],
+        truth_mm=1000 * truth.joints_m[frames] @ R_cam_world.T,
         hidden=clip.hidden[frames],
         fps=truth.fps,
         skeleton=truth.skeleton,
         clip=np.cumsum(np.diff(frames, prepend=frames[0]) != 1),
         deviation_mm=None if deviation_m is None else 1000 * deviation_m[kept],
+        up=R_cam_world[:, 2],
     )
     aligned = measure(poses.align(procrustes_align), ("mpjpe_mm", *_WITHIN))
+    angles = measure(poses, _ANGLES)
     turned = measure(_turn(poses), ("mpjpe_mm", "acceleration_error_mm_per_s2"))
     within = [mean(aligned[name]) if name in aligned else math.nan for name in _WITHIN]
     return VideoScore(
@@ -237,6 +246,7 @@ def _score(
         acceleration_error_m_per_s2=mean(turned["acceleration_error_mm_per_s2"]) / 1000,
         within_1_deviation_percent=within[0],
         within_2_deviations_percent=within[1],
+        angles={name: mean(angles[name]) if name in angles else math.nan for name in _ANGLES},
     )
 
 

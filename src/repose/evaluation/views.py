@@ -2,13 +2,14 @@
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.spatial.transform import Rotation
 from torch import Generator, Tensor
 
 from repose.datasets.store import MANIFEST, ClipStore
@@ -60,6 +61,8 @@ class View:
     rays: Float[Tensor, "frames 17 2"]
     """x/z and y/z as a lens gives them whose focal length is not known exactly."""
     focal_px: float
+    up: Float[np.ndarray, "3"] = field(default_factory=lambda: np.array([0.0, -1.0, 0.0]))
+    """The world's up, in the camera's axes; a level camera's unless given."""
 
     def __len__(self) -> int:
         return len(self.joints_m)
@@ -168,11 +171,28 @@ def project_clips(
         size = STATURE_M / stature(joints).mean(dim=1)
         projected.append(
             [
-                View(number, clip.name, view, joints[view] * size[view], rays[view], _focal_px(rays[view]))
+                View(
+                    clip=number,
+                    name=clip.name,
+                    camera=view,
+                    joints_m=joints[view] * size[view],
+                    rays=rays[view],
+                    focal_px=_focal_px(rays[view]),
+                    up=_up(clip.joints_m, joints[view].numpy()),
+                )
                 for view in range(views)
             ]
         )
     return projected
+
+
+def _up(
+    world_m: Float[np.ndarray, "frames 17 3"], camera_m: Float[np.ndarray, "frames 17 3"]
+) -> Float[np.ndarray, "3"]:
+    """The world's z axis in the axes of the camera that sees the same joints."""
+    seen, there = (joints.reshape(-1, 3) - joints.mean(axis=(0, 1)) for joints in (camera_m, world_m))
+    R_cam_world, _ = Rotation.align_vectors(seen, there)
+    return R_cam_world.as_matrix()[:, 2]
 
 
 def _focal_px(rays: Float[Tensor, "frames 17 2"]) -> float:

@@ -11,15 +11,18 @@ from torch import Generator, Tensor
 from repose.datasets.clips import StoreClips
 from repose.errors import expected
 from repose.evaluation import evaluate
+from repose.evaluation.scores import Poses, mean, measure
 from repose.losses import WITHIN
-from repose.metrics import mpjpe, p_mpjpe
 from repose.models import PoseModel
+from repose.skeleton import get_skeleton
 from repose.synthetic.augment import resize_bones, shift_joints
 from repose.synthetic.batch import Batch
 from repose.synthetic.detector_errors import DetectionConfig
 from repose.synthetic.motions import MotionBank, SyntheticClips, observe
 from repose.synthetic.procedural import ProceduralConfig, make_motion
 from repose.synthetic.virtual_camera import CameraConfig
+
+_WITHIN = ("within_1_deviations_percent", "within_2_deviations_percent")
 
 
 class Validation:
@@ -73,19 +76,24 @@ class Validation:
         for name, batch in self.batches.items():
             with torch.inference_mode():
                 output = model(batch.keypoints.to(device)).float().cpu().numpy()
-            predicted, target = output[..., :3], batch.target.numpy()
-            poses, truth = (array.reshape(-1, *array.shape[2:]) for array in (predicted, target))
-            scores[f"{name}_mpjpe_mm"] = 1000 * float(mpjpe(poses, truth).mean())
-            scores[f"{name}_p_mpjpe_mm"] = 1000 * float(p_mpjpe(poses, truth).mean())
-            error = np.linalg.norm(predicted - target, axis=-1)
-            missing = batch.keypoints[..., 2].numpy() == 0
-            if missing.any():
-                scores[f"{name}_lost_mpjpe_mm"] = 1000 * float(error[missing].mean())
-            if output.shape[-1] == 4:
-                moving = error > 0  # the root is not
-                deviations = error[moving] / np.exp(output[..., 3][moving])
-                for count in (1, 2):
-                    scores[f"{name}_within_{count}_deviations"] = float((deviations <= count).mean())
+            output, target, keypoints = (
+                x.reshape(-1, *x.shape[2:]).astype(np.float64)
+                for x in (output, batch.target.numpy(), batch.keypoints.numpy())
+            )
+            poses = Poses(
+                predicted_mm=1000 * output[..., :3],
+                truth_mm=1000 * target,
+                hidden=keypoints[..., 2] == 0,
+                fps=model.spec.frame_rate_hz,
+                skeleton=get_skeleton(model.spec.skeleton),
+                deviation_mm=1000 * np.exp(output[..., 3]) if output.shape[-1] == 4 else None,
+            )
+            sums = measure(poses, ("mpjpe_mm", "p_mpjpe_mm", *_WITHIN))
+            scores |= {f"{name}_{metric}": mean(sums[metric]) for metric in ("mpjpe_mm", "p_mpjpe_mm")}
+            if poses.hidden.any():
+                scores[f"{name}_lost_mpjpe_mm"] = mean(sums["mpjpe_mm"], "hidden")
+            for metric in filter(sums.__contains__, _WITHIN):
+                scores[f"{name}_{metric.removesuffix('_percent')}"] = mean(sums[metric]) / 100
         model.train()
         return scores
 

@@ -1,7 +1,9 @@
 """The benchmark from motion to report: what it counts, and what its user meets."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +17,13 @@ from repose.evaluation import OcclusionBenchmark, OcclusionReport, draw_figure, 
 from repose.evaluation.figures import worst_views
 from repose.evaluation.occlusion_benchmark import flat_mm, interpolate_mm
 from repose.evaluation.occlusion_report import FLAT
+from repose.evaluation.scores import ANGLES
 from repose.evaluation.views import View
 from repose.lifting import Lifter
 from repose.metrics import p_mpjpe
 from repose.models import ModelSpec, PoseModel
+from repose.pipeline import estimate
+from repose.pose import Pose2D, Pose3D
 
 SPEC = ModelSpec(
     name="little", architecture="", config={}, skeleton="h36m-17", frame_rate_hz=30.0, window_frames=64,
@@ -104,6 +109,7 @@ def test_the_report_says_how_its_numbers_came_about(report: OcclusionReport) -> 
     assert set(row["metrics"]) == {
         "mpjpe_mm", "p_mpjpe_mm", "velocity_error_mm_per_s", "acceleration_error_mm_per_s2",
         "depth_order_joints_percent", "depth_order_frames_percent",
+        *(f"{angle}_{what}_deg" for angle in ANGLES for what in ("error", "bias")),
     }  # fmt: skip
     assert set(row["metrics"]["mpjpe_mm"]) == {"all", "hidden", "visible"}
     assert set(row["metrics"]["mpjpe_mm"]["hidden"]) == {"mean", "low", "high"}
@@ -138,6 +144,37 @@ def test_figure_and_pictures_are_drawn(
     assert len(names) == 4
     with pytest.raises(UserError, match="already"):
         draw_worst(benchmark, report, tmp_path / "worst")
+
+
+def test_whatever_makes_3d_of_2d_is_a_row(motion: Path) -> None:
+    lifter = Lifter(Depths(0.5), name="slanted", flip=False)
+    turn = np.eye(4)
+    turn[:3, :3] = [[0, -1, 0], [0, 0, -1], [1, 0, 0]]  # from forward, left, up
+    turn[:3, 3] = [0.5, 1.0, 4.0]
+
+    def in_the_world(track: Pose2D, **scene: Any) -> Pose3D:
+        (pose,) = estimate(track, lifter=lifter, **scene)
+        world = (pose.joints_m - turn[:3, 3]) @ turn[:3, :3]
+        return replace(pose, joints_m=world, coordinates="world", T_cam_world=turn)
+
+    report = OcclusionBenchmark(
+        [motion], [lifter, ("elsewhere", in_the_world)], quick=True, conditions=["clean"]
+    ).run()
+    same, other = (report["clean"].rows[name].means() for name in ("slanted", "elsewhere"))
+    assert other == pytest.approx(same, rel=1e-3, nan_ok=True)
+    assert same["trunk_flexion_error_deg"] > 1
+    assert "| clean | slanted |" in report.to_markdown()
+
+
+def test_frames_that_a_model_leaves_out_are_an_error(motion: Path) -> None:
+    lifter = Lifter(Depths(0.5), name="slanted", flip=False)
+
+    def lazy(track: Pose2D, **scene: Any) -> Pose3D:
+        (pose,) = estimate(track, lifter=lifter, **scene)
+        return replace(pose, frames=pose.frames + 1, times_s=pose.times_s)
+
+    with pytest.raises(UserError, match="frames of a model's answer"):
+        OcclusionBenchmark([motion], [("lazy", lazy)], quick=True, conditions=["clean"]).run()
 
 
 def test_flat_poses_are_as_tall_as_the_person(views: list[list[View]]) -> None:

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from repose import metrics
+from repose.angles import joint_angles
 from repose.evaluation.occlusion_benchmark import pool_clips
 from repose.evaluation.scores import BENCHMARKED, Bootstrap, FramePairs, Poses, Sums, mean, measure, of_group
+from repose.pose import Pose3D
 from repose.skeleton import H36M_17
 
 FPS = 30.0
@@ -27,7 +30,9 @@ def score(
     predicted: np.ndarray, truth: np.ndarray, hidden: np.ndarray, deviation_mm: np.ndarray | None = None
 ) -> dict[str, Sums]:
     pairs = FramePairs(EVERY, 1000)
-    return measure(Poses(predicted, truth, hidden, FPS, H36M_17, None, deviation_mm, pairs), BENCHMARKED)
+    return measure(
+        Poses(predicted, truth, hidden, FPS, H36M_17, deviation_mm=deviation_mm, pairs=pairs), BENCHMARKED
+    )
 
 
 def total(sums: Sums, which: str) -> list[float]:
@@ -101,6 +106,45 @@ def test_deviations_are_counted_without_the_pelvis() -> None:
     assert mean(within, "all") == pytest.approx(100 * (error[:, 1:] < 60).mean())
     assert mean(within, "hidden") == pytest.approx(100 * (error < 60)[:, 1:][hidden[:, 1:]].mean())
     assert mean(sums["within_2_deviations_percent"], "all") > mean(within, "all")
+
+
+def test_angles_have_an_error_and_a_bias() -> None:
+    truth = np.tile(300 * np.random.default_rng(7).normal(size=(17, 3)), (40, 1, 1))
+    hip, knee, ankle = H36M_17.indices("right_hip", "right_knee", "right_ankle")
+    predicted = truth.copy()
+    axis = np.cross(truth[0, knee] - truth[0, hip], truth[0, ankle] - truth[0, knee])
+    for frame, degrees in enumerate(np.where(np.arange(40) < 30, 10.0, -10.0)):
+        turn = Rotation.from_rotvec(degrees * axis / np.linalg.norm(axis), degrees=True)
+        predicted[frame, ankle] = truth[0, knee] + turn.apply(truth[0, ankle] - truth[0, knee])
+    hidden = np.zeros((40, 17), bool)
+    hidden[:10, ankle] = True
+    hidden[:20, H36M_17.index("left_wrist")] = True
+    sums = score(predicted, truth, hidden)
+    # The left knee is right: half the error is the right one's.
+    assert mean(sums["knee_flexion_error_deg"]) == pytest.approx(10 / 2)
+    assert mean(sums["knee_flexion_bias_deg"]) == pytest.approx((30 * 10 - 10 * 10) / 40 / 2)
+    assert mean(sums["knee_flexion_error_deg"], "hidden") == pytest.approx(10)
+    assert total(sums["knee_flexion_error_deg"], "visible")[1] == 10  # left knees of those frames
+    assert total(sums["elbow_flexion_error_deg"], "hidden")[1] == 20
+    for name in ("hip_flexion", "elbow_flexion", "shoulder_elevation"):
+        assert mean(sums[f"{name}_error_deg"]) == pytest.approx(0, abs=1e-6)
+    assert "trunk_flexion_error_deg" not in sums  # what is up was not said
+
+
+def test_the_trunk_leans_against_what_is_up() -> None:
+    predicted, truth, hidden = poses(8)
+    T_cam_world = np.eye(4)
+    T_cam_world[:3, 2] = up = np.array([0.0, -0.8, 0.6])
+    found, wanted = (
+        joint_angles(Pose3D(x, ~hidden, np.arange(60), FPS, H36M_17, T_cam_world=T_cam_world))[
+            "trunk_flexion"
+        ]
+        for x in (predicted, truth)
+    )
+    error = metrics.angle_error(found, wanted)
+    sums = measure(Poses(predicted, truth, hidden, FPS, H36M_17, up=up))
+    assert mean(sums["trunk_flexion_bias_deg"]) == pytest.approx(error.mean(), rel=1e-4)
+    assert mean(sums["trunk_flexion_error_deg"]) == pytest.approx(np.abs(error).mean(), rel=1e-4)
 
 
 def test_clips_are_pooled_over_their_views() -> None:

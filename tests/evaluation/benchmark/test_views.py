@@ -72,6 +72,19 @@ def test_the_seed_alone_decides_where_cameras_stand(motion: Path) -> None:
     assert not torch.allclose(rays[0], rays[2])
 
 
+def test_a_view_knows_what_is_up(motion: Path) -> None:
+    clips = read_motion([motion])[:1]
+    for view in project_clips(clips, CAMERAS["hard"], 3, 0)[0]:
+        height = view.joints_m.numpy() @ view.up
+        size = np.ptp(height) / np.ptp(clips[0].joints_m[..., 2])
+        np.testing.assert_allclose(
+            height - height.mean(),
+            size * (clips[0].joints_m[..., 2] - clips[0].joints_m[..., 2].mean()),
+            atol=1e-3,
+        )
+        assert 0.5 < size < 2
+
+
 def test_rolled_cameras_show_the_same_views(motion: Path) -> None:
     clips = read_motion([motion])[:1]
     upright, sideways, upside_down = (
