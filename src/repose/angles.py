@@ -65,7 +65,7 @@ class JointAngles:
         return f"JointAngles(person {self.track_id}: {len(self)} frames, degrees: {', '.join(self.names)})"
 
     def __getitem__(self, name: str) -> Float[np.ndarray, " frames"]:
-        """The angle called `name`; raises UserError with the names there are."""
+        """Return the angle called `name`; raises UserError with the names there are."""
         if name not in self.names:
             why = self.missing.get(name, "")
             raise UserError(

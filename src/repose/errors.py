@@ -94,7 +94,7 @@ def reads(
 
 
 def _reason(error: Exception) -> str:
-    """The error in a short line."""
+    """Return the error in a short line."""
     words = " ".join(str(error).split())
     return f"{type(error).__name__}: {words[:200]}" if words else type(error).__name__
 

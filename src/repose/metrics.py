@@ -20,28 +20,28 @@ PerFrame = Float[np.ndarray, "*batch"]
 
 
 def per_joint_error(predicted: Joints, target: Joints) -> Float[np.ndarray, "*batch joints"]:
-    """Euclidean distance of each joint from its truth, (frames, joints)."""
+    """Compute the Euclidean distance of each joint from its truth, (frames, joints)."""
     predicted, target = _match(predicted, target)
     return _norm(predicted - target)
 
 
 def mpjpe(predicted: Joints, target: Joints) -> PerFrame:
-    """Mean per-joint position error ("protocol 1")."""
+    """Compute the mean per-joint position error ("protocol 1")."""
     return per_joint_error(predicted, target).mean(axis=-1)
 
 
 def p_mpjpe(predicted: Joints, target: Joints) -> PerFrame:
-    """MPJPE after the best similarity, reflections excluded ("protocol 2", PA-MPJPE)."""
+    """Compute MPJPE after the best similarity, reflections excluded ("protocol 2", PA-MPJPE)."""
     return mpjpe(procrustes_align(predicted, target), target)
 
 
 def n_mpjpe(predicted: Joints, target: Joints) -> PerFrame:
-    """MPJPE after each pose is multiplied by its best factor."""
+    """Compute MPJPE after each pose is multiplied by its best factor."""
     return mpjpe(scale_align(predicted, target), target)
 
 
 def scale_align(predicted: Joints, target: Joints) -> Joints:
-    """Each pose times the factor that brings it nearest to the truth, least-squares about the origin."""
+    """Scale each pose by the factor that brings it nearest to the truth, least-squares about the origin."""
     predicted, target = _match(predicted, target)
     factor = _divide(_dot(predicted, target), _dot(predicted, predicted))
     return factor[..., None, None] * predicted
@@ -52,7 +52,7 @@ def procrustes_align(
     target: Joints,
     fit: Bool[np.ndarray, "*#batch joints"] | Bool[np.ndarray, " joints"] | None = None,
 ) -> Joints:
-    """The prediction after the rotation, scale and translation that bring it nearest to the truth.
+    """Align the prediction by the rotation, scale and translation that bring it nearest to the truth.
 
     Least squares over the joints where `fit` is true (all by default), each frame on its own; the others
     are carried along and may be anything, NaN in the truth too. A frame with fewer than three such joints
@@ -80,7 +80,7 @@ def procrustes_align(
 
 
 def velocity_error(predicted: Clip, target: Clip, fps: float) -> Float[np.ndarray, "*batch steps"]:
-    """Mean error of a joint's velocity, in the input's unit per second; one value a step, frames − 1.
+    """Compute the mean error of a joint's velocity, in the input's unit per second, frames − 1 values.
 
     Frames must be consecutive, `fps` of them a second.
     """
@@ -88,24 +88,24 @@ def velocity_error(predicted: Clip, target: Clip, fps: float) -> Float[np.ndarra
 
 
 def velocity_error_per_frame(predicted: Clip, target: Clip) -> Float[np.ndarray, "*batch steps"]:
-    """Mean error of a joint's displacement from frame to frame ("MPJVE"), in the input's unit per frame."""
+    """Compute the mean error of displacements between frames ("MPJVE"), in the input's unit per frame."""
     return per_joint_motion_error(predicted, target, 1).mean(axis=-1)
 
 
 def acceleration_error(predicted: Clip, target: Clip, fps: float) -> Float[np.ndarray, "*batch steps"]:
-    """Mean error of a joint's acceleration, in the input's unit per second²; frames − 2 values."""
+    """Compute the mean error of a joint's acceleration, in the input's unit per second²."""
     return per_joint_motion_error(predicted, target, 2, fps).mean(axis=-1)
 
 
 def acceleration_error_per_frame(predicted: Clip, target: Clip) -> Float[np.ndarray, "*batch steps"]:
-    """The same from second differences, in the input's unit per frame²; often printed as mm/s²."""
+    """Compute the same from second differences, in the input's unit per frame²; often printed as mm/s²."""
     return per_joint_motion_error(predicted, target, 2).mean(axis=-1)
 
 
 def per_joint_motion_error(
     predicted: Clip, target: Clip, order: int, fps: float = 1.0
 ) -> Float[np.ndarray, "*batch steps joints"]:
-    """Error of each joint's velocity (`order` 1) or acceleration (2); frames − `order` steps.
+    """Compute each joint's error of velocity (`order` 1) or acceleration (2); frames − `order` steps.
 
     In the input's unit per frame, and per second with `fps`.
     """
@@ -114,7 +114,7 @@ def per_joint_motion_error(
 
 
 def pck(predicted: Joints, target: Joints, threshold: float = 0.150) -> PerFrame:
-    """Share of joints nearer than `threshold` to their truth; the default is 150 mm for input in metres.
+    """Compute the share of joints within `threshold` of their truth, by default 150 mm for input in metres.
 
     Mehta et al., "Monocular 3D Human Pose Estimation In The Wild", 3DV 2017, score the 14 joints that
     remain of their 17 without pelvis, spine and head: pass only those.
@@ -123,12 +123,12 @@ def pck(predicted: Joints, target: Joints, threshold: float = 0.150) -> PerFrame
 
 
 def auc(predicted: Joints, target: Joints, limit: float = 0.150) -> PerFrame:
-    """Mean PCK over 31 thresholds from 0 to `limit`; the default is 0–150 mm in steps of 5 for metres."""
+    """Compute the mean PCK over 31 thresholds from 0 to `limit`, by default 0–150 mm for metres."""
     return thresholds_met(per_joint_error(predicted, target), limit).mean(axis=-1)
 
 
 def thresholds_met(error: Float[np.ndarray, "*batch"], limit: float = 0.150) -> Float[np.ndarray, "*batch"]:
-    """Share of 31 thresholds from 0 to `limit` that each error stays below.
+    """Compute the share of 31 thresholds from 0 to `limit` that each error stays below.
 
     As MPI-INF-3DHP's evaluation: an error must be strictly smaller than the threshold, so a perfect
     prediction has 30/31.
@@ -138,32 +138,32 @@ def thresholds_met(error: Float[np.ndarray, "*batch"], limit: float = 0.150) -> 
 
 
 def bone_length_error(predicted: Joints, target: Joints, skeleton: Skeleton = H36M_17) -> PerFrame:
-    """Mean absolute error of a bone's length."""
+    """Compute the mean absolute error of a bone's length."""
     return per_bone_error(predicted, target, skeleton).mean(axis=-1)
 
 
 def per_bone_error(
     predicted: Joints, target: Joints, skeleton: Skeleton = H36M_17
 ) -> Float[np.ndarray, "*batch bones"]:
-    """Absolute error of each bone's length, in the order of `skeleton.bones`."""
+    """Compute the absolute error of each bone's length, in the order of `skeleton.bones`."""
     predicted, target = _match(predicted, target)
     return np.abs(bone_lengths(predicted, skeleton) - bone_lengths(target, skeleton))
 
 
 def symmetry_error(predicted: Joints, skeleton: Skeleton = H36M_17) -> PerFrame:
-    """Mean absolute difference between the lengths of a left bone and its right partner; needs no truth."""
+    """Compute the mean difference in length between bones and their mirror images; needs no truth."""
     return per_pair_asymmetry(predicted, skeleton).mean(axis=-1)
 
 
 def per_pair_asymmetry(predicted: Joints, skeleton: Skeleton = H36M_17) -> Float[np.ndarray, "*batch pairs"]:
-    """Absolute difference in length between bones and their mirror images, in the order of `paired_bones`."""
+    """Compute the difference in length between bones and their mirror images, as in `paired_bones`."""
     lengths = bone_lengths(predicted, skeleton)
     left, right = map(list, zip(*paired_bones(skeleton), strict=True))
     return np.abs(lengths[..., left] - lengths[..., right])
 
 
 def bone_lengths(joints: Joints, skeleton: Skeleton = H36M_17) -> Float[np.ndarray, "*batch bones"]:
-    """Length of each bone, in the order of `skeleton.bones`."""
+    """Compute the length of each bone, in the order of `skeleton.bones`."""
     if joints.shape[-2] != len(skeleton):
         expected(f"joints of skeleton {skeleton.name}", len(skeleton), joints.shape[-2])
     children, parents = map(list, zip(*skeleton.bones, strict=True))
@@ -172,7 +172,7 @@ def bone_lengths(joints: Joints, skeleton: Skeleton = H36M_17) -> Float[np.ndarr
 
 
 def paired_bones(skeleton: Skeleton = H36M_17) -> list[tuple[int, int]]:
-    """Indices into `skeleton.bones` of the bones that are each other's mirror image."""
+    """List indices into `skeleton.bones` of bones that are each other's mirror image."""
     partner = {bone: i for i, bone in enumerate(skeleton.bones)}
     mirrored = [(skeleton.mirror[child], skeleton.mirror[parent]) for child, parent in skeleton.bones]
     return [(i, partner[bone]) for i, bone in enumerate(mirrored) if i < partner.get(bone, -1)]
@@ -181,7 +181,7 @@ def paired_bones(skeleton: Skeleton = H36M_17) -> list[tuple[int, int]]:
 def angle_error(
     predicted_deg: Float[np.ndarray, "*batch"], target_deg: Float[np.ndarray, "*batch"]
 ) -> Float[np.ndarray, "*batch"]:
-    """Predicted minus true angle in degrees, the short way round: from −180 up to 180.
+    """Compute predicted minus true angle in degrees, the short way round: from −180 up to 180.
 
     Its mean is the bias, the mean of its absolute value the error. `repose.angles.measure_angles` gives the
     angles of poses. NaN where one of the two has no meaning.
@@ -193,7 +193,7 @@ def angle_error(
 def depth_order_accuracy(
     predicted: Clip, target: Clip, axis: str = "joints", min_gap: float = 0.0
 ) -> Float[np.ndarray, "*groups"]:
-    """Share of pairs whose depths (third coordinate) are predicted in the true order.
+    """Compute the share of pairs whose depths (third coordinate) are in the true order.
 
     `axis="joints"` pairs the joints of a frame and gives one value per frame; `axis="frames"` pairs the
     frames of a joint and gives one value per joint. Only pairs whose true depths differ by more than
@@ -208,7 +208,7 @@ def depth_order_accuracy(
 def depth_order_counts(
     predicted: Clip, target: Clip, axis: str = "joints", gaps: tuple[float, ...] = (0.0,)
 ) -> tuple[Int[np.ndarray, "gaps *groups"], Int[np.ndarray, "gaps *groups"]]:
-    """Pairs in the right order, and all pairs, whose true depths differ by more than each of `gaps`.
+    """Count correctly ordered and all pairs whose true depths differ by more than each of `gaps`.
 
     Subtract one gap's counts from another's for the pairs between them. Time grows with the square of the
     number of joints or frames, memory does not.
@@ -256,5 +256,5 @@ def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a / b, and 0 where b is 0: a pose in one point stays there, whatever the factor."""
+    """Return a / b, and 0 where b is 0: a pose in one point stays there, whatever the factor."""
     return np.divide(a, b, out=np.zeros_like(a), where=b != 0)

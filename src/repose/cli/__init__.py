@@ -94,7 +94,7 @@ def load_command(name: str) -> type:
 
 
 def _summary(text: str) -> Callable[[], None]:
-    """A stand-in for a command, with its summary alone."""
+    """Return a placeholder for a command, with only its summary."""
 
     def command() -> None: ...
 

@@ -106,7 +106,7 @@ def _refuse(stream: Any, error: OSError) -> NoReturn:
 
 
 def _drop(stream: Any, error: OSError) -> None:
-    """What is still in the stream goes nowhere, so that Python's own last flush does not fail again."""
+    """Discard what is still in the stream, so that Python's own last flush does not fail again."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

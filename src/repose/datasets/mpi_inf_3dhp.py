@@ -123,7 +123,7 @@ def _recording(
 
 
 def _read_npz(file: Path, unpack_to: Path, progress: Progress | None) -> tuple[str, Iterator[Recording]]:
-    """The split that a file holds, and its recordings."""
+    """Read the split that a file holds, and its recordings."""
     if progress:
         progress(f"unpacking {file.name}", 0, None)
     mapped = map_npz(file, ("data",), unpack_to)

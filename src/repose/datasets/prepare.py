@@ -136,7 +136,7 @@ def _prepare(
 
 
 def _reading(files: Sequence[Path], source: Source, recordings: Iterator[Recording]) -> Iterator[Recording]:
-    """The recordings; they are made one by one, and so are read outside of what opened their files."""
+    """Read the recordings; they are made one by one, and so are read outside of what opened their files."""
     with reading(files[0] if files else source.dataset, f"the data set {source.dataset}"):
         yield from recordings
 
@@ -160,5 +160,5 @@ def _files(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
 
 
 def _existing(out: str | Path) -> Path:
-    """The nearest folder above the store that exists: what is unpacked goes to the disk of the store."""
+    """Return the nearest existing folder above the store, so that unpacking uses the store's disk."""
     return next(folder for folder in Path(out).resolve().parents if folder.is_dir())

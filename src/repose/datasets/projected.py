@@ -200,5 +200,5 @@ def _stay(joints_m: Float[np.ndarray, "frames 17 3"]) -> Float[np.ndarray, "fram
 
 
 def _seed_of(seed: int, name: str) -> int:
-    """A seed for each name, whatever else is projected."""
+    """Derive a seed from each name, whatever else is projected."""
     return seed * 1_000_003 + zlib.crc32(name.encode())

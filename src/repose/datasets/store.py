@@ -281,7 +281,7 @@ def _write_split(
 
 
 def _recordings(recordings: Iterable[Recording]) -> Iterator[Recording]:
-    """The recordings as they are made. What overflows in float32 is refused as infinite, not warned of."""
+    """Iterate over the recordings; what overflows in float32 is refused as infinite, without a warning."""
     making = iter(recordings)
     while True:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -308,7 +308,7 @@ def _arrays(recording: Recording) -> dict[str, np.ndarray]:
 
 
 def _in_store_units(recording: Recording, kind: Target | None) -> dict[str, np.ndarray]:
-    """The arrays of a recording as they are stored."""
+    """Return the arrays of a recording as they are stored."""
     size = recording.image_size
 
     def in_picture(array: np.ndarray, unit: float) -> np.ndarray:

@@ -207,7 +207,7 @@ def _views_of(
 
 
 def _layout(name: str, metadata: Any) -> Skeleton:
-    """The 2D file's joints, told by which of them are left: papers call them by no common name."""
+    """Return the 2D file's joints, told by which of them are left: papers call them by no common name."""
     try:
         left = sorted(metadata["keypoints_symmetry"][0])
         count = int(metadata["num_joints"])

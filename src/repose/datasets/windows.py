@@ -59,7 +59,7 @@ class Split:
     skeleton: Skeleton
 
     def __len__(self) -> int:
-        """Number of frames."""
+        """Return the number of frames."""
         return len(self.arrays["keypoints_norm"])
 
     def windows(self, frames: int, stride: int, *, tail: Tail = "drop") -> list[Window]:

@@ -37,7 +37,7 @@ class MediaPipeDetector:
     """
 
     def __init__(self) -> None:
-        """Raises UserError if mediapipe is missing or cannot be imported."""
+        """Raise UserError if mediapipe is missing or cannot be imported."""
         self.skeleton = get_skeleton("mediapipe-33")
         try:
             with _quiet():
@@ -101,7 +101,7 @@ class MediaPipeDetector:
         return recorder.tracks()
 
     def _finder(self, stack: contextlib.ExitStack, **options: Any) -> Callable[[np.ndarray], _Found | None]:
-        """What finds a person in a picture: points in pixels and confidence, (1, 33, 2) and (1, 33)."""
+        """Return a function that finds a person: points in pixels (1, 33, 2) and confidence (1, 33)."""
         pose: Any = None
 
         def find(rgb: np.ndarray) -> _Found | None:
@@ -138,7 +138,7 @@ def _search(find: Callable[[np.ndarray], _Found | None], frame: VideoFrame) -> _
 
 
 def _surroundings(frame: VideoFrame, last: Pose2D) -> np.ndarray:
-    """The picture with all painted grey but the box in which the person can be by now."""
+    """Return the picture with all painted grey but the box in which the person can be by now."""
     low, high = last.points_px[0].min(axis=0), last.points_px[0].max(axis=0)
     away_s = frame.time_s - float(last.times_s[0])
     margin_px = (REACH + REACH_PER_S * away_s) * float((high - low).max())

@@ -36,7 +36,7 @@ class RTMPoseDetector:
         mode: str = "balanced",
         device: str = "cpu",
     ) -> None:
-        """Raises UserError if rtmlib is missing, a model is absent or unusable, or its download fails."""
+        """Raise UserError if rtmlib is missing, a model is absent or unusable, or its download fails."""
         self.skeleton = get_skeleton("halpe-26")
         try:
             import onnxruntime

@@ -138,9 +138,10 @@ class Condition:
         return self.name if self.aware else f"{self.name}, unaware"
 
     def observe(self, view: View, seed: int) -> Observation | None:
-        """The view under this condition; None where it hides nothing or everything, or the clip is too short.
+        """Observe a view under this condition.
 
-        Whether the detector is aware or not, the same joints are hidden.
+        None where it hides nothing or everything, or the clip is too short. Whether the detector is aware or
+        not, the same joints are hidden.
         """
         generator = seeded(seed, view.clip, view.name, view.camera, self.name)
         rays = view.rays + self.noise * view.apparent_height * torch.randn(
@@ -165,7 +166,7 @@ class Condition:
 
 
 def misplacement(frames: int, generator: Generator) -> Float[Tensor, "frames 17 2"]:
-    """How far a detector is off that does not know of an obstacle, in shares of the person's height.
+    """Draw the error of a detector that is unaware of an obstacle, in shares of the person's height.
 
     As in training (`detect`): each joint drifts about a wrong place of its own.
     """
@@ -177,7 +178,7 @@ def misplacement(frames: int, generator: Generator) -> Float[Tensor, "frames 17 
 def _both(
     name: str, description: str, occlusion: Occlusion, headline: bool = False
 ) -> tuple[Condition, Condition]:
-    """The condition with a detector that knows, and with one that does not."""
+    """Return the condition with a detector that knows, and with one that does not."""
     return (
         Condition(name, description, occlusion, headline=headline),
         Condition(

@@ -152,7 +152,7 @@ class DatasetReport(Report):
             yield "mpjpe_mm", "confidence", f"{row['from']:g}-{row['to']:g}", row["mpjpe_mm"]
 
     def to_latex(self) -> str:
-        """Return rows for a table: MPJPE and P-MPJPE per action and their mean."""
+        """Return the rows for a table: MPJPE and P-MPJPE per action and their mean."""
         metrics = self.scores.metrics
         lines = [f"% {line}" for line in self.summary().splitlines()]
         lines.append(" & ".join(["Method", *map(_latex, metrics["mpjpe_mm"].per_action), r"Mean \\"]))
@@ -310,7 +310,7 @@ def _blocks(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
 def _measure(
     predictions: Predictions, pairs: FramePairs | None, block: Sequence[Clip]
 ) -> tuple[dict[str, Sums], np.ndarray]:
-    """Sums of all metrics, and sum and count of the error in each range of confidence."""
+    """Return the sums of all metrics, and sum and count of the error in each range of confidence."""
     rows = np.concatenate([np.arange(clip.start, clip.stop) for clip in block])
     confidence = predictions.confidence[rows]
     poses = Poses(

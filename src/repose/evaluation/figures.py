@@ -45,7 +45,7 @@ def check_plot() -> None:
 
 
 def draw_figure(report: OcclusionReport, path: str | Path) -> None:
-    """PNG: P-MPJPE under every condition, hidden and visible joints side by side, and the baselines.
+    """Draw P-MPJPE under every condition as a PNG, hidden and other joints side by side, with baselines.
 
     Raises UserError without Matplotlib, and where the file cannot be written.
     """
@@ -85,7 +85,7 @@ def draw_figure(report: OcclusionReport, path: str | Path) -> None:
 def _draw_line(
     panel: Any, place: int, results: Sequence[ConditionResult], models: Sequence[str], joints: str
 ) -> None:
-    """A line of a panel: models, and the baseline of which one would think first."""
+    """Draw a line of a panel: the models, and the most obvious baseline."""
     for result in results:
         # Where a condition hides nothing, all joints are visible.
         which = joints if result.condition.occlusion or joints == "hidden" else "all"
@@ -148,7 +148,7 @@ def _legend(models: Sequence[str]) -> tuple[list[Any], list[str]]:
 
 
 def worst_views(report: OcclusionReport, count: int = WORST) -> list[ClipError]:
-    """Views with the largest P-MPJPE of the first model; each clip once, each condition at most twice."""
+    """Find the views with the largest P-MPJPE of the first model, each clip once, each condition twice."""
     chosen: list[ClipError] = []
     for clip_error in sorted(
         (p for result in report.results for p in result.clip_errors), key=lambda p: -p.p_mpjpe_mm

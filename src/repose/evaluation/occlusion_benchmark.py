@@ -182,7 +182,7 @@ class OcclusionBenchmark:
         )
 
     def predict(self, view: View, observation: Observation) -> dict[str, Prediction]:
-        """What each baseline and model makes of a view, by the name of its row."""
+        """Predict a view with each baseline and model, by the name of its row."""
         hidden = observation.hidden.numpy()
         rows = {FLAT: Prediction(flat_mm(observation))}
         for name, model in self.models.items():
@@ -193,7 +193,7 @@ class OcclusionBenchmark:
 
 
 def pool_clips(clips: Sequence[Sequence[Mapping[str, Sums]]]) -> dict[str, Sums]:
-    """Sums over the views of each clip, zero where it has none: metric -> (clips, 3, 2, items)."""
+    """Sum over the views of each clip, zero where it has none: metric -> (clips, 3, 2, items)."""
     pooled: dict[str, Sums] = {}
     for clip, views in enumerate(clips):
         for name, entry in add(views).items():
@@ -202,7 +202,7 @@ def pool_clips(clips: Sequence[Sequence[Mapping[str, Sums]]]) -> dict[str, Sums]
 
 
 def predict(view: View, observation: Observation, model: Estimator, undo_swaps: bool) -> Prediction:
-    """As users lift a track of keypoints whose camera is known."""
+    """Lift a view as users lift a track of keypoints whose camera is known."""
     track = view.track(observation.keypoints)
     pose = model(track, intrinsics_px=view.intrinsics_px, height_m=STATURE_M, undo_swaps=undo_swaps)
     if not np.array_equal(pose.frames, track.frames):
@@ -215,7 +215,7 @@ def predict(view: View, observation: Observation, model: Estimator, undo_swaps: 
 
 
 def flat_mm(observation: Observation) -> Float[np.ndarray, "frames 17 3"]:
-    """The joints as a camera sees them that looks at the person, all at one depth, made 1.70 m tall."""
+    """Put the joints, seen by a camera that looks at the person, at one depth, scaled to 1.70 m."""
     picture = F.pad(perspective_crop(observation.keypoints[None]).points[0], (0, 1))
     picture = picture - picture[:, :1]
     size = stature(picture).median().clamp(min=1e-6)
@@ -225,7 +225,7 @@ def flat_mm(observation: Observation) -> Float[np.ndarray, "frames 17 3"]:
 def interpolate_mm(
     joints_mm: Float[np.ndarray, "frames 17 3"], hidden: Bool[np.ndarray, "frames 17"]
 ) -> Float[np.ndarray, "frames 17 3"] | None:
-    """Hidden joints interpolated between the frames in which they are visible.
+    """Interpolate hidden joints between the frames in which they are not hidden.
 
     A joint that is hidden in all frames stays as it is; None where that is so of every hidden joint.
     """

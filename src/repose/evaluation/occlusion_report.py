@@ -131,7 +131,7 @@ class OcclusionReport(Report):
     results: tuple[ConditionResult, ...]
 
     def __getitem__(self, label: str) -> ConditionResult:
-        """The result under a condition, such as `report["legs 40"]` or `report["wall, unaware"]`."""
+        """Return the result under a condition, such as `report["legs 40"]` or `report["wall, unaware"]`."""
         return next(result for result in self.results if result.condition.label == label)
 
     def summary(self) -> str:
@@ -220,7 +220,7 @@ class OcclusionReport(Report):
 
 
 def interpolated_name(model: str) -> str:
-    """Row of the baseline that interpolates the model's own 3D."""
+    """Name the row of the baseline that interpolates the model's own 3D."""
     return f"{model}, interpolated"
 
 

@@ -71,7 +71,7 @@ def open_model(
     root_relative: bool | None = None,
     device: Device = "auto",
 ) -> Lifter:
-    """Packaged weights or a checkpoint, recognised from its tensors, for the frames of a store.
+    """Open packaged weights or a checkpoint, recognised from its tensors, for the frames of a store.
 
     A published file carries neither skeleton nor frame rate: it takes the store's. `architecture` and
     `root_relative` say what tensors cannot tell.
@@ -259,7 +259,7 @@ def _lift_windows(
 def _lift_picture(
     keypoints: Float[np.ndarray, "frames joints 3"], fps: float, lifter: Lifter
 ) -> Float[np.ndarray, "frames joints 3"]:
-    """A whole video, joints minus the root in units of half the picture's width."""
+    """Return a whole video, joints minus the root in units of half the picture's width."""
     confidence = keypoints[..., 2]
     points = fill_missing(keypoints[..., :2].astype(np.float64), confidence > 0)
     times_s = np.arange(len(keypoints)) / fps
@@ -277,7 +277,7 @@ def _lift_metres(
     *,
     image: bool,
 ) -> Float[np.ndarray, "frames joints 3"]:
-    """A whole video, joints minus the root in millimetres, in the space that the truth is in.
+    """Return a whole video, joints minus the root in millimetres, in the space that the truth is in.
 
     Truth of the "image" kind has x and y as they are seen, scaled as at the root's depth: X Z_root / Z.
     """
@@ -316,7 +316,7 @@ def _valid(split: Split) -> Bool[np.ndarray, " frames"]:
 
 
 def _runs(split: Split, valid: Bool[np.ndarray, " frames"]) -> list[tuple[StoredSequence, int, int]]:
-    """Runs of valid frames, each within one sequence."""
+    """Return the runs of valid frames, each within one sequence."""
     return [
         (sequence, sequence.start + start, sequence.start + stop)
         for sequence in split.sequences

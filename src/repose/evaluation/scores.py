@@ -69,7 +69,7 @@ class Poses:
         return metrics.per_joint_error(self.predicted_mm, self.truth_mm)
 
     def align(self, how: Callable[..., np.ndarray]) -> "Poses":
-        """The same with the prediction aligned by `metrics.procrustes_align` or `scale_align`."""
+        """Align the prediction by `metrics.procrustes_align` or `scale_align`."""
         return replace(self, predicted_mm=how(self.predicted_mm, self.truth_mm))
 
     def per_second(self, order: int) -> Float[np.ndarray, "steps joints"]:
@@ -79,7 +79,7 @@ class Poses:
         return metrics.per_joint_motion_error(self.predicted_mm, self.truth_mm, order)
 
     def within(self, deviations: int) -> np.ndarray | None:
-        """In percent; None for a model that gives no deviation."""
+        """Return the percentage within so many deviations; None for a model without a deviation."""
         if self.deviation_mm is None:
             return None
         kept = [joint for (joint,) in _without_root(self.skeleton).values()]
@@ -93,7 +93,7 @@ class Poses:
         return predicted, true
 
     def angle_error_deg(self, angle: str) -> np.ndarray | None:
-        """Of both sides; masked where the truth has no such angle, None where up must be known and is not."""
+        """Return the error on both sides; masked where the truth has no such angle, None if up is unknown."""
         predicted, true = (
             np.array([angles[name] for name in _angles(angle, self.skeleton) if name in angles]).T
             for angles in self._angles_deg
@@ -105,7 +105,7 @@ class Poses:
         return self.error_mm[:, [joint for (joint,) in _in_pck(self.skeleton).values()]]
 
     def runs(self) -> list[tuple[int, int]]:
-        """First frame of each clip, and the one after its last."""
+        """Return the first frame of each clip, and the one after its last."""
         clip = np.zeros(len(self.hidden)) if self.clip is None else self.clip
         cuts = (np.flatnonzero(np.diff(clip)) + 1).tolist()
         return list(zip([0, *cuts], [*cuts, len(clip)], strict=True))
@@ -140,7 +140,7 @@ def _bone_pairs(skeleton: Skeleton) -> Items:
 
 @cache
 def _angles(angle: str, skeleton: Skeleton) -> Items:
-    """The angle of each side, or the trunk's; none for layouts without limbs."""
+    """Return the angle of each side, or the trunk's; none for layouts without limbs."""
     try:
         joints = angle_joints(skeleton)
     except UserError:
@@ -270,7 +270,7 @@ def measure(poses: Poses, names: Sequence[str] = tuple(METRICS)) -> dict[str, Su
 
 
 def add(parts: Sequence[Mapping[str, Sums]]) -> dict[str, Sums]:
-    """Sums of several clips together."""
+    """Add the sums of several clips."""
     names = dict.fromkeys(name for part in parts for name in part)
     return {name: np.sum([part[name] for part in parts if name in part], axis=0) for name in names}
 
@@ -287,7 +287,7 @@ def ratio(sums: Float[np.ndarray, "*clips 2"]) -> Float[np.ndarray, "*clips"]:
 
 
 def mean(entry: Sums, group: str = "all") -> float:
-    """Over all items and clips."""
+    """Average over all items and clips."""
     return float(ratio(of_group(entry, group).sum(axis=-1).reshape(-1, 2).sum(axis=0)))
 
 
@@ -353,11 +353,11 @@ class Bootstrap:
         ).astype(np.float64)
 
     def mean(self, sums: Float[np.ndarray, "clips 2"]) -> Estimate:
-        """Of sum over count."""
+        """Estimate the mean: sum over count."""
         return _estimate(float(ratio(sums.sum(axis=0))), ratio(self.times @ sums))
 
     def difference(self, sums: Float[np.ndarray, "clips 2"], other: Float[np.ndarray, "clips 2"]) -> Estimate:
-        """Of the means, over clips that both have."""
+        """Estimate the difference of the means, over clips that both have."""
         both = ((sums[:, 1] > 0) & (other[:, 1] > 0))[:, None]
         sums, other = sums * both, other * both
         return _estimate(

@@ -251,7 +251,7 @@ def _score(
 
 
 def _turn(poses: Poses) -> Poses:
-    """The middle of the hips at the origin in every frame, then one rotation and one scale for all frames."""
+    """Align a clip: mid-hip at the origin in every frame, then one rotation and scale for all frames."""
     hips = poses.skeleton.indices("left_hip", "right_hip")
     joints, true = (x - x[:, hips].mean(axis=1, keepdims=True) for x in (poses.predicted_mm, poses.truth_mm))
     # With every point goes its reflection in the origin, so that the centre of all stays there.
@@ -358,12 +358,12 @@ def _read_stored(path: Path) -> Pose2D:
 
 
 def _read(path: Path, layout: _Layout) -> dict[str, np.ndarray]:
-    """The arrays of a file, as `_checked`."""
+    """Read the arrays of a file, as `_checked`."""
     return _checked(path, load_arrays(str(path), path), layout)
 
 
 def _checked(path: Path, arrays: Mapping[str, np.ndarray], layout: _Layout) -> dict[str, np.ndarray]:
-    """The arrays of `layout`, numbers as float64; raises UserError for other axes, types and numbers."""
+    """Return the arrays of `layout` as float64; raises UserError for other axes, types and values."""
     if missing := [name for name in layout if name not in arrays]:
         expected(str(path), f"arrays {', '.join(layout)}", f"no {', '.join(missing)}")
     sizes: dict[str | int, int] = {}

@@ -82,7 +82,7 @@ class View:
         return self.focal_px, self.focal_px, SIDE_PX / 2, SIDE_PX / 2
 
     def track(self, keypoints: Float[Tensor, "frames 17 3"]) -> Pose2D:
-        """Rays and confidence as a detector would hand them on, in pixels."""
+        """Convert rays and confidence to pixels, as a detector would report them."""
         points = keypoints[..., :2].numpy() * self.focal_px + SIDE_PX / 2
         confidence = keypoints[..., 2].numpy()
         return Pose2D(
@@ -96,12 +96,12 @@ class View:
 
 
 def seeded(*names: object) -> Generator:
-    """A generator that depends on these names alone."""
+    """Create a generator that depends only on these names."""
     return Generator().manual_seed(zlib.crc32("/".join(map(str, names)).encode()))
 
 
 def read_motion(paths: Sequence[str | Path], joint_map: str | Path | None = None) -> list[MocapClip]:
-    """Motion at `FPS`, cut where a marker jumps (`split_at_jumps`); procedural motion without any path.
+    """Read motion at `FPS`, split where a marker jumps (`split_at_jumps`); procedural without any path.
 
     A path is a prepared store (`repose prepare`; its test or validation data), the CMU pack (its validation
     recordings, which no model was trained on), or any other file or folder of motion capture. A store has
@@ -149,7 +149,7 @@ def _of_store(path: Path) -> list[MocapClip]:
 
 
 def choose(clips: Sequence[MocapClip], frames: int, seed: int) -> list[MocapClip]:
-    """Whole clips, drawn by the seed, of at least `frames` frames together; all where there are fewer."""
+    """Choose whole clips, drawn by the seed, of at least `frames` frames in total; all if there are fewer."""
     chosen: list[int] = []
     for i in torch.randperm(len(clips), generator=seeded(seed, "choice")).tolist():
         if sum(len(clips[j]) for j in chosen) >= frames:
@@ -189,13 +189,13 @@ def project_clips(
 def _up(
     world_m: Float[np.ndarray, "frames 17 3"], camera_m: Float[np.ndarray, "frames 17 3"]
 ) -> Float[np.ndarray, "3"]:
-    """The world's z axis in the axes of the camera that sees the same joints."""
+    """Return the world's z axis in the axes of the camera that sees the same joints."""
     seen, there = (joints.reshape(-1, 3) - joints.mean(axis=(0, 1)) for joints in (camera_m, world_m))
     R_cam_world, _ = Rotation.align_vectors(seen, there)
     return R_cam_world.as_matrix()[:, 2]
 
 
 def _focal_px(rays: Float[Tensor, "frames 17 2"]) -> float:
-    """The lens that fills the picture with what the person does."""
+    """Return the lens that fills the picture with what the person does."""
     low, high = _FOCAL_PX
     return float(np.clip(_FILLED * SIDE_PX / 2 / float(rays.abs().max()), low, high))

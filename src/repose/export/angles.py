@@ -54,7 +54,7 @@ def _write_table(tracks: Sequence[JointAngles], path: Path) -> None:
 
 
 def _draw(angles: JointAngles, path: Path) -> None:
-    """A panel for each kind of angle; thick where all joints were seen, thin where one was inferred."""
+    """Draw a panel for one kind of angle: thick where all joints were seen, thin where one was inferred."""
     try:
         from matplotlib.figure import Figure
     except ImportError:

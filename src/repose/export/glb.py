@@ -109,7 +109,7 @@ class _Document:
                 file.write(struct.pack("<I4s", len(content), kind) + content)
 
     def _add_nodes(self, name: str, rig: Rig) -> list[int]:
-        """The skeleton at rest below a node of the person's name; indices of the rig's nodes."""
+        """Return the skeleton at rest below a node of the person's name; indices of the rig's nodes."""
         first = len(self.json["nodes"])
         nodes = [first + 1 + i for i in range(len(rig.names))]
         self.json["scenes"][0]["nodes"].append(first)

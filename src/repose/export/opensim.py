@@ -166,7 +166,7 @@ def _time_range(pose: Pose3D) -> str:
 
 
 def _node(tag: str, *content: Element | str, **attributes: str) -> Element:
-    """An XML element; `content` are its children, or its text."""
+    """Return an XML element; `content` are its children, or its text."""
     node = Element(tag, attributes)
     for part in content:
         if isinstance(part, str):

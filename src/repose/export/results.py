@@ -242,7 +242,7 @@ def _or_nan(values: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _take(about: About, arrays: dict[str, np.ndarray], rows: slice) -> Pose3D:
-    """The track that `about` and these rows describe; ValueError for joints that are no skeleton."""
+    """Return the track that `about` and these rows describe; ValueError for joints that are no skeleton."""
     joints, dtypes = tuple(about.joints), about.dtypes
     parents = tuple(-1 if parent is None else joints.index(parent) for parent in about.parents)
 

@@ -148,7 +148,7 @@ def fit_rig(joints_m: Float[np.ndarray, "frames joints 3"], skeleton: Skeleton, 
 
 
 def _directions(place: Mapping[str, np.ndarray], fps: float) -> dict[str, np.ndarray]:
-    """The directions (frames, 3) by which bones are turned about themselves."""
+    """Return the directions (frames, 3) by which bones are turned about themselves."""
 
     def line(start: str, end: str) -> np.ndarray:
         return _unit(place[end] - place[start])
@@ -199,7 +199,7 @@ def _aim(
 
 
 def _swing(rest: Float[np.ndarray, "3"], bone: Float[np.ndarray, "frames 3"]) -> Rotation:
-    """The smallest rotation that takes `rest` to the direction of `bone`; none for a bone without length."""
+    """Return the smallest rotation from `rest` to the direction of `bone`; none for a zero-length bone."""
     return shortest_arc(rest, np.where(bone.any(axis=-1, keepdims=True), bone, rest))
 
 

@@ -116,7 +116,7 @@ def _in_world(pose: Pose3D, shift_m: np.ndarray) -> Pose3D:
 
 
 def _to_the_ground(poses: Sequence[Pose3D]) -> Float[np.ndarray, "3"]:
-    """What brings poses of level cameras to the ground and the first of them to the origin."""
+    """Return the shift that brings poses of level cameras to the ground, and the first to the origin."""
     floor = floor_m(poses, [(pose.joints_m @ _R_WORLD_CAM.T)[..., 2] for pose in poses])
     x, y, _ = _R_WORLD_CAM @ poses[0].joints_m[0, poses[0].skeleton.parents.index(-1)]
     return np.array([-x, -y, -floor])

@@ -119,13 +119,13 @@ def _elements(content: memoryview, order: Order) -> Iterator[tuple[int, memoryvi
 
 
 def _name(variable: memoryview, order: Order) -> str:
-    """The name of a variable; flags and axes stand before it."""
+    """Return the name of a variable; flags and axes stand before it."""
     parts = _elements(variable, order)
     return next((bytes(data).decode("latin1") for i, (_, data) in enumerate(parts) if i == 2), "")
 
 
 def _matrix(name: str, matrix: memoryview, order: Order, *, cells: bool = True) -> np.ndarray:
-    """An array of numbers, or with `cells` of such arrays; refuses one with more or fewer than it says."""
+    """Check an array of numbers or cells; refuses one with more or fewer elements than it declares."""
     if not matrix:  # an empty cell
         return np.zeros((0, 0))
     (_, flags), (_, axes), _, *parts = islice(_elements(matrix, order), 3 + _MOST_CELLS)

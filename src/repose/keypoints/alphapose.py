@@ -42,7 +42,7 @@ def parse_frame(name: str, content: Any) -> list[np.ndarray] | None:
 
 
 def _bodies(frame: Any) -> list[Any] | None:
-    """The keypoint lists in one frame of the CMU or OpenPose form; None if it is neither."""
+    """Return the keypoint lists in one frame of the CMU or OpenPose form; None if it is neither."""
     for people, joints in (("bodies", "joints"), ("people", "pose_keypoints_2d")):
         found = frame.get(people) if isinstance(frame, dict) else None
         if isinstance(found, list) and all(isinstance(p, dict) and joints in p for p in found):
@@ -51,7 +51,7 @@ def _bodies(frame: Any) -> list[Any] | None:
 
 
 def _mend_neck(name: str, keypoints: np.ndarray) -> np.ndarray:
-    """The neck as the shoulders' mean, which AlphaPose writes there for COCO-17 models.
+    """Return the neck as the shoulders' mean, which AlphaPose writes there for COCO-17 models.
 
     For Halpe models it writes the head's top in the same place, because it appends the mean at the end
     and still takes the 18th joint.

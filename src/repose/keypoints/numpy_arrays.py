@@ -64,7 +64,7 @@ def parse(name: str, arrays: dict[str, np.ndarray]) -> Detections:
 
 
 def _add_scores(name: str, points: np.ndarray, arrays: dict[str, np.ndarray]) -> np.ndarray:
-    """The points with the confidence that another array of the file holds as their third value."""
+    """Return the points with the confidence that another array of the file holds as their third value."""
     keys = [key for key in _SCORES if key in arrays]
     if not keys:
         return points

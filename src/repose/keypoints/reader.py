@@ -163,7 +163,7 @@ def _parse_frame(name: str, content: Any) -> list[tuple[Any, np.ndarray]] | None
 
 
 def _gather(name: str, kind: str, frames: dict[int, list[tuple[Any, np.ndarray]]]) -> Detections:
-    """Detections of frames. Where some people have no id (a tracker lost them), nobody's is used."""
+    """Gather the detections of frames; if some people have no id, nobody's is used."""
     rows = [(frame, *person) for frame, people in sorted(frames.items()) for person in people]
     numbers = [frame for frame, _, _ in rows]
     ids = [person for _, person, _ in rows]
@@ -216,7 +216,7 @@ def _read_folder(
 
 
 def _read_labels(folder: Path) -> Detections:
-    """A folder of Ultralytics' label files, one per frame in which somebody was found."""
+    """Read a folder of Ultralytics' label files, one per frame with a detection."""
     files = _files(folder, ".txt")
     if not files:
         inner = sorted(child.name for child in folder.iterdir() if child.is_dir())
@@ -236,7 +236,7 @@ def _files(folder: Path, suffix: str) -> list[Path]:
 
 
 def _number(folder: Path, files: list[Path]) -> dict[int, Path]:
-    """The file of each frame; raises UserError for names without a number and for two with the same."""
+    """Number the files by frame; raises UserError for names without a number and for duplicates."""
     frames: dict[int, Path] = {}
     for file in files:
         digits = re.findall(r"\d+", file.stem)

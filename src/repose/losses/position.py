@@ -98,7 +98,7 @@ def _distance(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _mean(x: Tensor) -> Tensor:
-    """The mean, and 0 of nothing: a clip of one frame has no motion and no error of motion."""
+    """Return the mean, and 0 of nothing: a clip of one frame has no motion and no error of motion."""
     return x.sum() / max(x.numel(), 1)
 
 
@@ -124,7 +124,7 @@ def _angles(joints: Tensor, skeleton: Skeleton) -> Tensor:
 
 @cache
 def _meeting_bones(skeleton: Skeleton) -> tuple[list[int], list[int]]:
-    """Indices of the bones of every pair that shares a joint.
+    """Return indices of the bones of every pair that shares a joint.
 
     The published list lacks the pair of nose and left shoulder, and so does this one: the fixtures
     hold us to it, and no other pair says less about the pose.

@@ -56,7 +56,7 @@ def temporal_rank(
 
 
 def _rank(predicted: Tensor, target: Tensor, mask: Tensor | None, margin: float) -> Tensor:
-    """The loss over pairs along the last axis."""
+    """Return the loss over pairs along the last axis."""
     if margin:
         # ẑ_i − ẑ_j + m (z_j − z_i) = (ẑ − m z)_i − (ẑ − m z)_j: the published form, of other numbers.
         predicted = predicted - margin * target

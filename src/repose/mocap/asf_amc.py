@@ -154,7 +154,7 @@ def read_amc(path: str | Path, skeleton: AsfSkeleton, *, fps: float = 120.0) -> 
 
 
 def _frames(path: Path, text: str, skeleton: AsfSkeleton) -> tuple[dict[str, list[np.ndarray]], bool]:
-    """The values of each bone, one array over the frames per dof; and whether angles are in degrees."""
+    """Return each bone's values, one array over the frames per dof, and whether angles are in degrees."""
     lines = text.splitlines()
     start = next((i for i, line in enumerate(lines) if _is_number(line)), None)
     if start is None:

@@ -168,7 +168,7 @@ def _by_names(
 def _half_way(
     motion: BvhMotion, neck: list[str], joints: np.ndarray, positions: np.ndarray
 ) -> Float[np.ndarray, "frames 3"]:
-    """The point half-way along the chain of trunk joints from the pelvis to the thorax."""
+    """Return the point half-way along the chain of trunk joints from the pelvis to the thorax."""
     chain: list[int] = []
     joint = motion.parents[motion.joints.index(neck[0])] if neck else -1
     while joint >= 0 and motion.parents[joint] >= 0:

@@ -48,7 +48,7 @@ def read_c3d(path: str | Path) -> MarkerMotion:
 
 
 def _words(path: Path, data: bytes) -> dict[str, list[str]]:
-    """The parameters of group POINT that are text, each its list of words."""
+    """Return the parameters of group POINT that are text, each its list of words."""
     at = 512 * (data[0] - 1)
     if data[at + 3] != 84:
         expected(str(path), "little-endian numbers", f"kind {data[at + 3]}", "Convert it.")

@@ -85,7 +85,7 @@ def _chord(
 
 
 def _elbow(shoulder: np.ndarray, lateral: np.ndarray, wrist: np.ndarray, side: str) -> np.ndarray:
-    """The chord along the hinge's axis, at right angles to upper arm and forearm; its inner end is medial.
+    """Estimate the elbow on the hinge's axis, perpendicular to upper arm and forearm, half a width medially.
 
     The axis follows from the centre and the centre from the axis: a few rounds settle both.
     """

@@ -260,7 +260,7 @@ def _of_markers(path: Path, motion: MarkerMotion, joint_map: JointMap | None) ->
 def _clip(
     path: Path, name: str, joints: Float[np.ndarray, "frames 17 3"], fps: float, notes: tuple[str, ...]
 ) -> MocapClip:
-    """A file's motion, with what its name tells of the CMU database: 02_01 is of subject 02."""
+    """Return a file's motion, with what its name tells of the CMU database: 02_01 is of subject 02."""
     number = re.match(r"(\d+)_\d+(#|$)", name)
     subject = number[1] if number else _CMU_JOINTS.get(name)
     kind = re.sub(r"[ _-]*\d*(#\d+)?$", "", name)

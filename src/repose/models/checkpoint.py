@@ -250,7 +250,7 @@ def _read_torch(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _unwrapped(tensors: dict[str, Tensor], wanted: ModelSpec | None) -> dict[str, Tensor]:
-    """The tensors without what all names begin with because the model was part of something else.
+    """Return the tensors without what all names begin with because the model was part of something else.
 
     Models with `backbone.` in their own names are recognised where they are `wanted`.
     """
@@ -263,7 +263,7 @@ def _unwrapped(tensors: dict[str, Tensor], wanted: ModelSpec | None) -> dict[str
 
 
 def _recognise(path: Path, tensors: Mapping[str, Tensor], wanted: ModelSpec | None) -> ModelSpec:
-    """The model that has these tensors; `wanted`, if given, must have them."""
+    """Return the model that has these tensors; `wanted`, if given, must have them."""
     if wanted and (spec := _fitting(wanted, tensors)):
         return spec
     found = next(filter(None, (_fitting(spec, tensors) for spec in registered())), None)
@@ -286,7 +286,7 @@ def _recognise(path: Path, tensors: Mapping[str, Tensor], wanted: ModelSpec | No
 
 
 def _fitting(spec: ModelSpec, tensors: Mapping[str, Tensor]) -> ModelSpec | None:
-    """The model, perhaps with another window length, if it has these tensors."""
+    """Return the model, perhaps with another window length, if it has these tensors."""
     for candidate in (spec, _with_window_of(spec, tensors)):
         if candidate and not _difference(tensors, tensor_shapes(candidate)):
             return candidate
@@ -294,7 +294,7 @@ def _fitting(spec: ModelSpec, tensors: Mapping[str, Tensor]) -> ModelSpec | None
 
 
 def _with_window_of(spec: ModelSpec, tensors: Mapping[str, Tensor]) -> ModelSpec | None:
-    """The model with the window length of these tensors, if only that differs."""
+    """Return the model with the window length of these tensors, if only that differs."""
     lengths = set()
     for name, wanted in tensor_shapes(spec).items():
         found = tuple(tensors[name].shape) if name in tensors else ()
@@ -321,7 +321,7 @@ def _likeness(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...
 
 
 def _difference(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """What keeps these tensors from being loaded, in words; nothing if they fit."""
+    """Say why these tensors cannot be loaded; empty if they can."""
     missing = [name for name in shapes if name not in tensors]
     unexpected = [name for name in tensors if name not in shapes]
     reshaped = [

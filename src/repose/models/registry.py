@@ -116,7 +116,7 @@ _FORMER = {"-viewed": "-cropped", "viewed": "cropped"}
 
 
 def _present(name: str) -> str:
-    """The name as of now of a model or an architecture."""
+    """Return the present name of a model or an architecture."""
     for former, present in _FORMER.items():
         if name.endswith(former):
             return name.removesuffix(former) + present

@@ -202,7 +202,7 @@ def settle_identities(
 
 
 def _one_a_frame(frames: np.ndarray, ids: np.ndarray, confidence: np.ndarray) -> np.ndarray:
-    """The ids, `NOBODY` for all but the surest detection of an id in a frame."""
+    """Return the ids, `NOBODY` for all but the surest detection of an id in a frame."""
     order = np.lexsort((-confidence.sum(axis=1), ids, frames))
     again = (np.diff(frames[order]) == 0) & (np.diff(ids[order]) == 0)
     settled = ids.copy()
@@ -276,5 +276,5 @@ def _compare(
 
 
 def _size_px(points_px: np.ndarray, seen: np.ndarray) -> float:
-    """The longer side of the box around the joints seen, at least a pixel."""
+    """Return the longer side of the box around the joints seen, at least a pixel."""
     return max(float(np.ptp(points_px[seen], axis=0).max()), 1.0) if seen.any() else 1.0

@@ -159,7 +159,7 @@ class Seeker:
     """The frames of a video by their times, in any order. Going forward costs no more than a walk."""
 
     def __init__(self, video: Video) -> None:
-        """Raises UserError as `open_video`. Call `close` at the end."""
+        """Raise UserError as `open_video`. Call `close` at the end."""
         self._video = video
         self._container = open_container(video.path)
         self._stream = _video_stream(self._container, video.path)

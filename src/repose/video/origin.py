@@ -81,7 +81,7 @@ def _sign(key: bytes, path: Path, size: str) -> str:
 
 
 def _key() -> bytes:
-    """The user's key; b"" where none can be kept."""
+    """Return the user's key; b"" where none can be kept."""
     with suppress(OSError, RuntimeError):
         state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
         file = Path(state) / "repose" / "video-key"

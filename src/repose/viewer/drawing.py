@@ -193,7 +193,7 @@ def _draw_trail(picture: Picture, scene: Scene, number: int, frame: int, project
 def _draw_deviation(
     picture: Picture, figure: Figure, row: int, points: np.ndarray, radii: np.ndarray
 ) -> None:
-    """A translucent ball of one standard deviation around every inferred joint."""
+    """Draw a translucent ball of one standard deviation around every inferred joint."""
     for joint in np.flatnonzero(~figure.pose.seen[row]):
         (x, y), radius = points[joint], float(radii[joint])
         left, top = max(0, int(x - radius - 2)), max(0, int(y - radius - 2))

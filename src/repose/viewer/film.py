@@ -62,7 +62,7 @@ def render_video(
 
 
 def _slates(scene: Scene, height: int) -> Iterator[VideoFrame]:
-    """A dark picture for every frame of the timeline; one without width where there are no keypoints."""
+    """Return a dark picture for every frame of the timeline, of zero width without keypoints."""
     width = 0
     if scene.image_size and any(figure.points_px is not None for figure in scene.figures):
         width = round(height * scene.image_size[0] / scene.image_size[1])

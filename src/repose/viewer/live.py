@@ -65,7 +65,7 @@ class Viewer:
     """A running server with its scene. Everybody who opens its page sees the same frame."""
 
     def __init__(self, scene: Scene, host: str = "127.0.0.1", port: int = 8080) -> None:
-        """Raises UserError where viser is not installed."""
+        """Raise UserError where viser is not installed."""
         try:
             import viser
         except ImportError:
@@ -132,7 +132,7 @@ class Viewer:
         self._wanted.set()
 
     def _play(self) -> None:
-        """The clock: while it plays, the frame whose time it is; a slow machine leaves frames out."""
+        """Return the clock: while it plays, the frame whose time it is; a slow machine leaves frames out."""
         times = self.scene.times_s
         last, pause_s = len(times) - 1, min(1 / self.scene.fps, 1 / 60)
         was, moment_s = -1, 0.0
@@ -153,7 +153,7 @@ class Viewer:
             moment_s += (time.monotonic() - started) * self._speed
 
     def _show_pictures(self) -> None:
-        """The latest picture that is wanted, beside the clock: decoding must not hold people up."""
+        """Return the latest picture that is wanted, beside the clock: decoding must not hold people up."""
         scene = self.scene
         seeker = Seeker(open_video(scene.video).scaled(_PICTURE_HEIGHT)) if scene.video else None
         while self._open.is_set():
@@ -390,7 +390,7 @@ class _Person:
             self._trail.remove()
 
     def _trail_points(self, frame: int) -> Float[np.ndarray, "pieces 2 3"]:
-        """The way of the root in pieces of equal time; those that were not yet lie at its start."""
+        """Return the way of the root in pieces of equal time; those that were not yet lie at its start."""
         way = self._scene.trail_m(self._number, frame, _TRAIL_S)
         if len(way) < 2:
             return np.zeros((_TRAIL_PIECES, 2, 3), dtype=np.float32)
@@ -409,7 +409,7 @@ def _text(*lines: str) -> str:
 
 
 def _legend(scene: Scene) -> str:
-    """What the colours mean, in HTML."""
+    """Return what the colours mean, in HTML."""
     rows = list(palette.SIDES.items())
     if not all(figure.pose.seen.all() for figure in scene.figures if not figure.compared):
         rows.append(("inferred: pale", "#" + bytes(mixed(rgb(palette.SIDES["left"]), PALE)).hex()))
@@ -445,7 +445,7 @@ def _ball() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _tube() -> tuple[np.ndarray, np.ndarray]:
-    """A cylinder of radius 1 from 0 to 1 along z, without lids: joints close it."""
+    """Return a cylinder of radius 1 from 0 to 1 along z, without lids: joints close it."""
     import trimesh
 
     mesh = trimesh.creation.cylinder(radius=1.0, segment=((0, 0, 0), (0, 0, 1)), sections=16)

@@ -228,7 +228,7 @@ def make_scene(result: Result, compare: Result | None = None, *, source: str | P
 
 
 def _tracks(result: Result) -> tuple[list[Pose3D], Path | None]:
-    """The tracks that have frames, and the folder that they were read from."""
+    """Return the tracks that have frames, and the folder that they were read from."""
     if isinstance(result, str | Path):
         poses, path = read_poses(result), Path(result)
         folder = path if path.is_dir() else path.parent
@@ -271,7 +271,7 @@ def _compared(
 
 
 def _times_s(poses: list[Pose3D], frames: np.ndarray) -> Float[np.ndarray, " frames"]:
-    """The time of every frame; of those with nobody, between the times around them."""
+    """Return the time of every frame; of those with nobody, between the times around them."""
     known, where = np.unique(np.concatenate([pose.frames for pose in poses]), return_index=True)
     return np.interp(frames, known, np.concatenate([pose.times_s for pose in poses])[where])
 

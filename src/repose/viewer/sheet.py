@@ -108,7 +108,7 @@ def _cells(scene: Scene, moments: list[int], picture: bool) -> list[Picture]:
 
 
 def _close_up(scene: Scene, moment: int, frame: Picture | None) -> UInt8[np.ndarray, "side side 3"]:
-    """The square of the picture that holds everybody, with their keypoints."""
+    """Return the square of the picture that holds everybody, with their keypoints."""
     if frame is None:
         return blank(_SIDE_PX, _SIDE_PX)
     points = np.concatenate(
