@@ -10,7 +10,8 @@ import torch
 
 from repose.datasets.clips import StoreClips, StoreConfig, crop
 from repose.datasets.prepare import prepare_human36m
-from repose.datasets.store import ClipStore, Recording, StoreInfo, write_store
+from repose.datasets.store import ClipStore
+from repose.datasets.store_writer import Recording, StoreInfo, write_store
 from repose.errors import UserError
 from repose.models import find_spec
 from repose.skeleton import H36M_17, get_skeleton

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from repose.datasets.prepare import prepare_human36m, prepare_mpi_inf_3dhp
-from repose.datasets.store import ClipStore, Recording, StoreInfo, write_store
+from repose.datasets.store import ClipStore
+from repose.datasets.store_writer import Recording, StoreInfo, write_store
 from repose.models import build
 
 

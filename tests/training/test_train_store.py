@@ -19,7 +19,8 @@ from torch import Tensor
 
 from repose.cli import main
 from repose.datasets.clips import StoreClips, StoreConfig
-from repose.datasets.store import ClipStore, Recording, StoreInfo, write_store
+from repose.datasets.store import ClipStore
+from repose.datasets.store_writer import Recording, StoreInfo, write_store
 from repose.errors import UserError
 from repose.losses import total_loss
 from repose.models import build, find_spec, load_checkpoint, register, registry

@@ -247,7 +247,7 @@ class Pool:
     def read(
         self, array: str, chosen: np.ndarray, mirrored: Sequence[bool] | None = None
     ) -> Float[np.ndarray, "chosen frames joints 3"]:
-        """Read A copy of the chosen windows' frames, some of them mirrored."""
+        """Read a copy of the chosen windows' frames, some of them mirrored."""
         clips = [
             self.splits[self.sources[i]].cut(array, self.windows[i], self.frames) for i in chosen.tolist()
         ]

@@ -11,7 +11,8 @@ from repose.datasets.keypoint_files import read_keypoint_files
 from repose.datasets.mpi_inf_3dhp import read_mpi_inf_3dhp
 from repose.datasets.projected import ProjectionConfig, make_sample, read_projected_mocap
 from repose.datasets.source import Source
-from repose.datasets.store import ClipStore, Progress, Recording, StoreInfo, check_place, write_store
+from repose.datasets.store import ClipStore, Progress
+from repose.datasets.store_writer import Recording, StoreInfo, check_place, write_store
 from repose.datasets.videopose import read_videopose
 from repose.errors import reading
 from repose.files.pickles import npz_keys
@@ -45,7 +46,7 @@ def prepare_human36m(
 def prepare_mpi_inf_3dhp(
     path: str | Path, out: str | Path, *, force: bool = False, progress: Progress | None = None
 ) -> ClipStore:
-    """Create A store of MPI-INF-3DHP, from published `.npz` files or from the original annotations.
+    """Create a store of MPI-INF-3DHP, from published `.npz` files or from the original annotations.
 
     Raises UserError for other files, whatever is wrong in them, missing packages, and for places that
     cannot be written.
@@ -67,7 +68,7 @@ def prepare_mocap(
     force: bool = False,
     progress: Progress | None = None,
 ) -> ClipStore:
-    """Create A store of motion capture seen by virtual cameras.
+    """Create a store of motion capture seen by virtual cameras.
 
     Raises UserError for a folder without motion capture, files that cannot be read, and for places that
     cannot be written.
@@ -105,7 +106,7 @@ def prepare_keypoints(
 def prepare_sample(
     out: str | Path, *, seed: int = 0, force: bool = False, progress: Progress | None = None
 ) -> ClipStore:
-    """Create A small store of procedural motion in the form of Human3.6M, to try out whatever needs a store.
+    """Create a small store of procedural motion in the form of Human3.6M, to try out whatever needs a store.
 
     Raises UserError for places that cannot be written.
     """

@@ -17,7 +17,8 @@ from torch import Generator
 
 from repose.datasets.human36m import FPS, TEST_SUBJECTS
 from repose.datasets.source import Source, count_progress
-from repose.datasets.store import Progress, Recording
+from repose.datasets.store import Progress
+from repose.datasets.store_writer import Recording
 from repose.errors import Within, check_ranges, expected
 from repose.mocap.recordings import MocapClip, reading_notes, resample
 from repose.skeleton import H36M_17, stature

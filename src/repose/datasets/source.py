@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from repose.datasets.store import Progress, Recording, Target
+from repose.datasets.store import Progress, Target
+from repose.datasets.store_writer import Recording
 from repose.errors import expected
 
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from repose.datasets.human36m import FPS, IMAGE_SIZES, LICENCE, TEST_SUBJECTS, TRAIN_SUBJECTS
 from repose.datasets.source import Source, count_progress, numeric_array
-from repose.datasets.store import Progress, Recording
+from repose.datasets.store import Progress
+from repose.datasets.store_writer import Recording
 from repose.errors import expected, reads
 from repose.files.pickles import map_npz, npz_keys
 from repose.geometry.rotation import quaternion_to_matrix

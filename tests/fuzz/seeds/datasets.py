@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from repose.datasets.store import Recording, StoreInfo, write_store
+from repose.datasets.store_writer import Recording, StoreInfo, write_store
 from repose.skeleton import SKELETONS
 
 from .keypoints import FRAMES
