@@ -3,17 +3,14 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import tyro
-from rich.console import Console
 
-from repose.cli.terminal import Input, Modules, ProgressBars, console, echo, import_modules
+from repose.cli.reports import show_report, wanted_files
+from repose.cli.terminal import Input, Modules, ProgressBars, echo, import_modules
 from repose.errors import Within, check_ranges
 from repose.lifting import Device
-
-if TYPE_CHECKING:
-    from repose.evaluation import Report
 
 
 @dataclass(frozen=True)
@@ -55,15 +52,13 @@ class BenchmarkOcclusion:
         check_ranges(self)
 
     def run(self) -> None:
-        from repose.evaluation import OcclusionBenchmark, check_plot, draw_figure, draw_worst
-        from repose.files.output import check_file, check_output
+        from repose.evaluation import OcclusionBenchmark, check_plot, draw_worst
+        from repose.files.output import check_output
 
         import_modules(self.imports)
-        for path in filter(None, (self.json, self.markdown, self.figure)):
-            check_file(path, force=self.force)
-        if self.figure or self.worst:
-            check_plot()
+        files = wanted_files(self)
         if self.worst:
+            check_plot()
             check_output(self.worst, [path.name for path in self.worst.glob("*.png")], force=self.force)
         started = time.monotonic()
         benchmark = OcclusionBenchmark(
@@ -79,10 +74,7 @@ class BenchmarkOcclusion:
         )
         with ProgressBars() as bars:
             report = benchmark.run(bars.report)
-        _show(report, self.json, self.markdown)
-        if self.figure:
-            draw_figure(report, self.figure)
-            echo(f"Figure: {self.figure}")
+        show_report(report, files)
         if self.worst:
             draw_worst(benchmark, report, self.worst, force=self.force)
             echo(f"The worst clips: {self.worst}")
@@ -100,6 +92,8 @@ class BenchmarkVideo:
     times."""
     keypoints: Literal["video", "stored"] = "video"
     """Detect keypoints in the video as `repose estimate` does, or use MediaPipe's stored next to it."""
+    lens: Literal["assumed", "given"] = "assumed"
+    """Whether models are told the camera's intrinsics, which the truth has."""
     json: Path | None = None
     """File for all numbers (JSON)."""
     markdown: Path | None = None
@@ -112,35 +106,19 @@ class BenchmarkVideo:
 
     def run(self) -> None:
         from repose.evaluation import benchmark_video
-        from repose.files.output import check_file
 
         import_modules(self.imports)
-        for path in filter(None, (self.json, self.markdown)):
-            check_file(path, force=self.force)
+        files = wanted_files(self)
         with ProgressBars() as bars:
             report = benchmark_video(
                 self.folder,
                 self.model or ("default",),
                 keypoints=self.keypoints,
+                lens=self.lens,
                 device=self.device,
                 progress=bars.report,
             )
-        _show(report, self.json, self.markdown)
-
-
-def _show(report: "Report", json: Path | None, markdown: Path | None) -> None:
-    """Print a report, and write it to the files that were asked for."""
-    echo(report.summary())
-    for table in report.tables():
-        # As wide as it is, whatever the terminal: a number that is cut off says nothing.
-        natural = Console(width=1000).measure(table).maximum
-        Console(width=max(natural, console.width)).print(table)
-    if json:
-        report.write_json(json)
-        echo(f"All numbers: {json}")
-    if markdown:
-        report.write_markdown(markdown)
-        echo(f"Tables: {markdown}")
+        show_report(report, files)
 
 
 @dataclass(frozen=True)

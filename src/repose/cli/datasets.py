@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from rich.markup import escape
 
+from repose.cli.reports import show_report, wanted_files
 from repose.cli.terminal import (
     Folder,
     Input,
@@ -20,7 +21,6 @@ from repose.cli.terminal import (
     table,
 )
 from repose.errors import UserError
-from repose.files.output import check_file
 from repose.lifting import Device
 
 if TYPE_CHECKING:
@@ -247,15 +247,10 @@ class Evaluate:
 
     def run(self) -> None:
         from repose.datasets.store import ClipStore
-        from repose.evaluation import check_plot, evaluate, open_model
+        from repose.evaluation import evaluate, open_model
 
         import_modules(self.imports)
-        kinds = ("json", "csv", "latex", "figure", "predictions", "markdown")
-        files = {kind: file for kind in kinds if (file := getattr(self, kind)) is not None}
-        for file in files.values():
-            check_file(file, force=self.force)
-        if self.figure:
-            check_plot()
+        files = wanted_files(self)
         store = ClipStore.open(self.store)
         lifter = open_model(
             self.model,
@@ -268,9 +263,4 @@ class Evaluate:
             report = evaluate(
                 store, lifter, self.protocol, split=self.split, fov_deg=self.fov_deg, progress=bars.report
             )
-        echo(report.summary())
-        for part in report.tables():
-            console.print(part)
-        for kind, file in files.items():
-            getattr(report, f"write_{kind}")(file)
-            echo(f"Written: {file}")
+        show_report(report, files)

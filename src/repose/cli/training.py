@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.markup import escape
 
+from repose.cli.reports import show_report, wanted_files
 from repose.cli.terminal import (
     Folder,
     Interrupted,
@@ -18,7 +18,6 @@ from repose.cli.terminal import (
     echo,
     error_console,
     import_modules,
-    table,
 )
 
 
@@ -66,30 +65,13 @@ class Compare:
     """Folders of runs. The others are compared with the first one's row, paired by seed."""
     json: Path | None = None
     """File for all numbers (JSON)."""
+    markdown: Path | None = None
+    """File for the table (Markdown)."""
     force: bool = False
-    """Overwrite a file that is there."""
+    """Overwrite files that are there."""
 
     def run(self) -> None:
-        from repose.files.output import check_file
         from repose.training.comparison import compare
 
-        if self.json:
-            check_file(self.json, force=self.force)
-        comparison = compare(self.runs)
-        if self.json:
-            comparison.write(self.json)
-        rows = table("runs", "seeds", right=("seeds",))
-        for name in comparison.metrics:
-            rows.add_column(name, justify="right")
-            rows.add_column("difference", justify="right")
-        for group in comparison.groups:
-            row = [escape(group.label), str(len(group.seeds))]
-            for name in comparison.metrics:
-                row += [
-                    group.values[name].show(),
-                    difference.show("+") if (difference := group.differences.get(name)) else "–",
-                ]
-            rows.add_row(*row)
-        console.print(rows)
-        for line in comparison.notes:
-            echo(line)
+        files = wanted_files(self)
+        show_report(compare(self.runs), files)

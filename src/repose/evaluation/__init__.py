@@ -13,7 +13,7 @@ from repose.evaluation.occlusion_benchmark import OcclusionBenchmark, benchmark_
 from repose.evaluation.occlusion_report import OcclusionReport
 from repose.evaluation.protocols import Clip, Predictions, Progress, Protocol, open_model
 from repose.evaluation.report import Report
-from repose.evaluation.scores import METRICS, TrackScore, score_track
+from repose.evaluation.scores import METRICS, Estimate, TrackScore, score_track
 from repose.evaluation.video_benchmark import VideoReport, benchmark_video
 from repose.evaluation.views import CAMERAS
 
@@ -24,6 +24,7 @@ __all__ = [
     "Clip",
     "Condition",
     "DatasetReport",
+    "Estimate",
     "Estimator",
     "OcclusionBenchmark",
     "OcclusionReport",

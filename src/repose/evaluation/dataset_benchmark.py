@@ -16,7 +16,7 @@ from rich.table import Table
 from repose.datasets.store import ClipStore
 from repose.errors import UserError, expected
 from repose.evaluation.protocols import Average, Clip, Outcome, Predictions, Progress, Protocol, predict
-from repose.evaluation.report import Report, make_table, show, write_file
+from repose.evaluation.report import Report, add_row, make_table, show, write_file
 from repose.evaluation.scores import (
     METRICS,
     DepthOrder,
@@ -103,14 +103,14 @@ class DatasetReport(Report):
         ordered = {name: m.by_depth_difference_mm for name, m in found.items() if m.by_depth_difference_mm}
         metrics = make_table(["metric"], ["mean", "seen", "hidden"])
         for name, score in found.items():
-            metrics.add_row(name, *map(show, (score.mean, score.seen, score.hidden)))
+            add_row(metrics, name, *map(show, (score.mean, score.seen, score.hidden)))
         actions = make_table(["action"], _BY_ACTION)
         for action in found["mpjpe_mm"].per_action:
-            actions.add_row(action, *(show(found[name].per_action[action]) for name in _BY_ACTION))
+            add_row(actions, action, *(show(found[name].per_action[action]) for name in _BY_ACTION))
         headings = [f"{name.removesuffix('_percent')} (%)" for name in ordered]
         differences = make_table(["depth difference (mm)"], headings)
         for where in next(iter(ordered.values())):
-            differences.add_row(where, *(show(shares[where]) for shares in ordered.values()))
+            add_row(differences, where, *(show(shares[where]) for shares in ordered.values()))
         return [metrics, actions, differences]
 
     def content(self) -> dict[str, Any]:
@@ -379,4 +379,5 @@ def _device_of(model: PoseModel) -> Device:
 
 
 def _latex(text: str) -> str:
-    return "".join("\\" + sign if sign in "_%&#$" else sign for sign in text)
+    spelt = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return "".join(spelt.get(sign, "\\" + sign if sign in "_%&#${}" else sign) for sign in text)

@@ -94,8 +94,7 @@ def _draw_line(
             if model not in result.rows:
                 continue
             at = place + 0.22 * (number - (len(models) - 1) / 2)
-            colour = palette.MODELS[number % len(palette.MODELS)]
-            _dot(panel, result.rows[model][_METRIC, which], at, colour, filled=aware)
+            _dot(panel, result.rows[model][_METRIC, which], at, _colour(number), filled=aware)
         if not aware:
             continue
         interpolated = result.rows.get(interpolated_name(models[0]))
@@ -106,18 +105,9 @@ def _draw_line(
 
 
 def _dot(panel: Any, estimate: Estimate, at: float, colour: str, filled: bool) -> None:
-    if not math.isfinite(estimate.mean):
-        return
-    panel.plot([estimate.low, estimate.high], [at, at], color=colour, linewidth=1.2, alpha=0.6, zorder=2)
-    panel.plot(
-        estimate.mean,
-        at,
-        "o",
-        color=colour,
-        markersize=6.5,
-        markerfacecolor=colour if filled else "white",
-        zorder=3,
-    )
+    if math.isfinite(estimate.mean):
+        reach = [[estimate.mean - estimate.low], [estimate.high - estimate.mean]]
+        panel.errorbar(estimate.mean, at, xerr=reach, color=colour, **_marker(filled))
 
 
 def _tick(panel: Any, estimate: Estimate, at: float, style: str) -> None:
@@ -129,15 +119,13 @@ def _legend(models: Sequence[str]) -> tuple[list[Any], list[str]]:
     from matplotlib.lines import Line2D
 
     def dot(colour: str, filled: bool) -> Line2D:
-        face = colour if filled else "white"
-        return Line2D([], [], marker="o", linestyle="", color=colour, markerfacecolor=face, markersize=6.5)
+        return Line2D([], [], linestyle="", color=colour, **_marker(filled))
 
     def tick(style: Any) -> Line2D:
         return Line2D([], [], color=_BASELINE, linestyle=style, linewidth=1.8)
 
-    colours = [palette.MODELS[number % len(palette.MODELS)] for number in range(len(models))]
     entries = [
-        *((dot(colour, True), model) for colour, model in zip(colours, models, strict=True)),
+        *((dot(_colour(number), True), model) for number, model in enumerate(models)),
         (dot(_BASELINE, True), "filled: the detector knows what is hidden"),
         (dot(_BASELINE, False), "hollow: it reports a wrong place, and is sure"),
         (tick("-"), f"{models[0]}'s 3D interpolated over the gap"),
@@ -145,6 +133,20 @@ def _legend(models: Sequence[str]) -> tuple[list[Any], list[str]]:
     ]
     handles, labels = zip(*entries, strict=True)
     return list(handles), list(labels)
+
+
+def _colour(number: int) -> str:
+    """Colour of a model by its number."""
+    return palette.MODELS[number % len(palette.MODELS)]
+
+
+def _marker(filled: bool) -> dict[str, Any]:
+    return {
+        "marker": "o",
+        "markersize": 6.5,
+        "linewidth": 1.2,
+        **({} if filled else {"markerfacecolor": palette.PAPER}),
+    }
 
 
 def worst_views(report: OcclusionReport, count: int = WORST) -> list[ClipError]:

@@ -2,13 +2,22 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from rich.table import Table
 
 from repose.evaluation.conditions import Condition, ObjectOccluded
-from repose.evaluation.report import ANGLES_IN_WORDS, Report, angle_headings, make_table, show, show_angles
+from repose.evaluation.report import (
+    ANGLES_IN_WORDS,
+    Report,
+    add_row,
+    angle_headings,
+    make_table,
+    show,
+    show_angles,
+)
 from repose.evaluation.scores import RANGES_MM, Bootstrap, Estimate, Sums, of_group, ratio
 from repose.evaluation.views import CAMERAS, CamerasName, View
 
@@ -185,8 +194,8 @@ class OcclusionReport(Report):
             for model in self.models:
                 if model in result.rows:
                     names = [name, model] if several else [name]
-                    places.add_row(*names, *self._places(result, model))
-                    angles.add_row(*names, *show_angles(result.rows[model].means()))
+                    add_row(places, *names, *self._places(result, model))
+                    add_row(angles, *names, *show_angles(result.rows[model].means()))
                     name = ""
         return [places, angles]
 
@@ -208,6 +217,12 @@ class OcclusionReport(Report):
                 yield show(row[_within(number), which].mean, 0) if _within(number) in row.metrics else "–"
         if len(self.models) > 1:
             yield show(row.differences["p_mpjpe_mm"]["all"], sign="+") if row.differences else ""
+
+    def write_figure(self, path: str | Path) -> None:
+        """Draw a PNG of all conditions; raises UserError without Matplotlib."""
+        from repose.evaluation.figures import draw_figure
+
+        draw_figure(self, path)
 
     def content(self) -> dict[str, Any]:
         return {

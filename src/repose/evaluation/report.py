@@ -9,7 +9,9 @@ from typing import Any, BinaryIO, ClassVar
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from rich.text import Text
 
+from repose.errors import printable
 from repose.evaluation.scores import ANGLES, Estimate
 from repose.files.output import stage_file
 
@@ -43,7 +45,7 @@ class Report(ABC):
 
     def to_markdown(self) -> str:
         """Return the words as a list, and the tables."""
-        words = "\n".join(f"- {line.removeprefix('- ')}" for line in self.summary().splitlines())
+        words = "\n".join(f"- {_literal(line.removeprefix('- '))}" for line in self.summary().splitlines())
         return "\n\n".join([words, *map(_markdown, self.tables())]) + "\n"
 
     def write_json(self, path: str | Path) -> None:
@@ -65,10 +67,15 @@ def make_table(names: Sequence[str], numbers: Sequence[str]) -> Table:
     """Return an empty table with columns for names, at the left, and for numbers."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0) if len(numbers) > 5 else (0, 1))
     for heading in names:
-        table.add_column(heading, no_wrap=True)
+        table.add_column(Text(printable(heading)), no_wrap=True)
     for heading in numbers:
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(Text(printable(heading)), justify="right", no_wrap=True)
     return table
+
+
+def add_row(table: Table, *cells: str) -> None:
+    """Add a row of plain text: names come from files, and are no markup."""
+    table.add_row(*(Text(printable(cell)) for cell in cells))
 
 
 def show(value: float | Estimate, digits: int = 1, sign: str = "") -> str:
@@ -93,10 +100,18 @@ def show_angles(means: Mapping[str, float]) -> list[str]:
 
 def _markdown(table: Table) -> str:
     # A heading of two lines begins on the first of the columns that it is over.
-    headings = [" ".join(str(column.header).split()) for column in table.columns]
+    headings = [_literal(str(column.header)) for column in table.columns]
     rules = ["---:" if column.justify == "right" else "---" for column in table.columns]
-    rows = zip(*(map(str, column.cells) for column in table.columns), strict=True)
-    return "\n".join(f"| {' | '.join(row)} |" for row in (headings, rules, *rows))
+    rows = zip(*(column.cells for column in table.columns), strict=True)
+    lines = (headings, rules, *([_literal(str(cell)) for cell in row] for row in rows))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _literal(text: str) -> str:
+    """Text that Markdown takes for nothing else."""
+    return "".join(
+        "\\" + letter if letter in "\\`*_[]<>|#" else letter for letter in " ".join(printable(text).split())
+    )
 
 
 def _plain(value: Any, digits: int | None) -> Any:

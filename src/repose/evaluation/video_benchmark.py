@@ -9,7 +9,7 @@ detected, size, fps).
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,8 +18,16 @@ from jaxtyping import Bool, Float, Int
 from rich.table import Table
 
 from repose.errors import UserError, expected
-from repose.evaluation.models import Estimator, Model, camera_joints_mm, load_models
-from repose.evaluation.report import ANGLES_IN_WORDS, Report, angle_headings, make_table, show, show_angles
+from repose.evaluation.models import Model, camera_joints_mm, load_models
+from repose.evaluation.report import (
+    ANGLES_IN_WORDS,
+    Report,
+    add_row,
+    angle_headings,
+    make_table,
+    show,
+    show_angles,
+)
 from repose.evaluation.scores import ANGLES, Poses, mean, measure
 from repose.files.arrays import load_arrays
 from repose.files.numbers import LARGEST, LARGEST_M, check_numbers
@@ -27,10 +35,11 @@ from repose.geometry.camera import Camera
 from repose.lifting import Device
 from repose.metrics import procrustes_align
 from repose.pipeline import EstimateOptions, Progress, find_tracks
-from repose.pose import Pose2D
+from repose.pose import Pose2D, Pose3D
 from repose.skeleton import SKELETONS, Skeleton
 
 Keypoints = Literal["video", "stored"]
+Lens = Literal["assumed", "given"]
 
 MEDIAPIPE = "MediaPipe"
 MEDIAPIPE_UNDONE = "MediaPipe, sides put right"
@@ -42,27 +51,19 @@ _WITHIN = ("within_1_deviations_percent", "within_2_deviations_percent")
 
 @dataclass(frozen=True)
 class VideoScore:
-    """Errors of one model on one clip; NaN where there is nothing to measure."""
+    """Errors of one model on one clip."""
 
     clip: str
     row: str
     frames: int
     """Frames scored: those with a valid truth that the model has."""
     frames_missing: int
-    p_mpjpe_mm: float
-    hidden_p_mpjpe_mm: float
-    """Of covered joints; every frame is aligned by all its joints."""
-    visible_p_mpjpe_mm: float
-    """Of the others in the same frames."""
-    clip_mpjpe_mm: float
-    """The middle of the hips removed in every frame, then one rotation and one scale for the clip."""
-    acceleration_error_m_per_s2: float
-    """After the alignment of the clip."""
-    within_1_deviation_percent: float
-    within_2_deviations_percent: float
-    """Joints whose distance from the truth, aligned frame by frame, is below the model's deviation."""
-    angles: Mapping[str, float]
-    """Error and bias of joint angles in degrees, such as `knee_flexion_error_deg`."""
+    means: Mapping[str, float]
+    """By name with unit; NaN where there is nothing to measure."""
+
+    def __getitem__(self, name: str) -> float:
+        """`score["p_mpjpe_mm"]`."""
+        return self.means[name]
 
 
 _COLUMNS = {
@@ -82,6 +83,7 @@ class VideoReport(Report):
 
     folder: str
     keypoints: Keypoints
+    lens: Lens
     joints: tuple[str, ...]
     scores: tuple[VideoScore, ...]
 
@@ -96,7 +98,8 @@ class VideoReport(Report):
             else "MediaPipe's stored 2D"
         )
         return (
-            f"{self.folder}: {len(self.joints)} joints, errors in mm. Models start from {source}.\n"
+            f"{self.folder}: {len(self.joints)} joints, errors in mm. Models start from {source}; "
+            f"the lens is {self.lens}.\n"
             "P-MPJPE: after a similarity in every frame. hidden: covered joints; visible: the others of the "
             "same frames. clip: after one rotation and scale for the clip. accel.: m/s².\n"
             f"“{MEDIAPIPE_UNDONE}”: exchanged by the truth where that is nearer, which no program could do.\n"
@@ -105,7 +108,7 @@ class VideoReport(Report):
 
     def tables(self) -> list[Table]:
         """Return a row for each clip and model: places, and angles."""
-        deviations = any(math.isfinite(score.within_1_deviation_percent) for score in self.scores)
+        deviations = any(math.isfinite(score["within_1_deviation_percent"]) for score in self.scores)
         shown = [name for name in _COLUMNS if deviations or not name.startswith("within")]
         table = make_table(["clip", "row"], ["frames", *(_COLUMNS[name] for name in shown)])
         angles = make_table(["clip", "row"], angle_headings())
@@ -113,13 +116,18 @@ class VideoReport(Report):
         for score in self.scores:
             clip = score.clip if score.clip != before else ""
             before = score.clip
-            cells = (show(getattr(score, name)) for name in shown)
-            table.add_row(clip, score.row, str(score.frames), *cells)
-            angles.add_row(clip, score.row, *show_angles(score.angles))
+            cells = (show(score[name]) for name in shown)
+            add_row(table, clip, score.row, str(score.frames), *cells)
+            add_row(angles, clip, score.row, *show_angles(score.means))
         return [table, angles]
 
     def content(self) -> dict[str, Any]:
-        return {"benchmark": "video", **asdict(self)}
+        scores = [{**vars(score), **score.means} for score in self.scores]
+        return {
+            "benchmark": "video",
+            **vars(self),
+            "scores": [{k: value for k, value in score.items() if k != "means"} for score in scores],
+        }
 
 
 _Layout = Mapping[str, tuple[str | int, ...]]
@@ -169,13 +177,14 @@ def benchmark_video(
     models: Sequence[Model] = ("default",),
     *,
     keypoints: Keypoints = "video",
+    lens: Lens = "assumed",
     device: Device = "auto",
     progress: Progress | None = None,
 ) -> VideoReport:
     """Score models, and MediaPipe's stored world landmarks, on the clips of a folder (see this module).
 
     `keypoints`: "video" detects them in the video as `repose estimate` does, "stored" takes MediaPipe's that
-    lie beside it.
+    lie beside it. `lens`: "assumed" tells models nothing of the camera, "given" its intrinsics.
 
     Raises UserError for a folder of another layout, files that cannot be read, models that cannot be loaded,
     and whatever `repose estimate` finds wrong.
@@ -196,12 +205,12 @@ def benchmark_video(
             tracks = [_read_stored(clip.mediapipe)]
         track = min(tracks, key=lambda track: _distance_px(track, clip, truth))
         for name, estimator in estimators.items():
-            scores.append(_score_model(clip, name, estimator, track, truth))
-    return VideoReport(folder.resolve().name, keypoints, tuple(truth.names), tuple(scores))
+            scene = {"intrinsics_px": clip.camera.intrinsics_px} if lens == "given" else {}
+            scores.append(_score_model(clip, name, estimator(track, **scene), truth))
+    return VideoReport(folder.resolve().name, keypoints, lens, tuple(truth.names), tuple(scores))
 
 
-def _score_model(clip: _Clip, row: str, model: Estimator, track: Pose2D, truth: _Truth) -> VideoScore:
-    pose = model(track)
+def _score_model(clip: _Clip, row: str, pose: Pose3D, truth: _Truth) -> VideoScore:
     joints = pose.skeleton.indices(*truth.names)
     deviation = None if pose.deviation_m is None else pose.deviation_m[:, joints]
     return _score(clip, row, pose.frames, camera_joints_mm(pose)[:, joints] / 1000, truth, deviation)
@@ -230,24 +239,21 @@ def _score(
         deviation_mm=None if deviation_m is None else 1000 * deviation_m[kept],
         up=R_cam_world[:, 2],
     )
+    # Every frame is aligned by all of its joints, which is what the models' deviations are about.
     aligned = measure(poses.align(procrustes_align), ("mpjpe_mm", *_WITHIN))
-    angles = measure(poses, _ANGLES)
     turned = measure(_turn(poses), ("mpjpe_mm", "acceleration_error_mm_per_s2"))
-    within = [mean(aligned[name]) if name in aligned else math.nan for name in _WITHIN]
-    return VideoScore(
-        clip=clip.name,
-        row=row,
-        frames=len(frames),
-        frames_missing=int(truth.valid.sum()) - len(frames),
-        p_mpjpe_mm=mean(aligned["mpjpe_mm"]),
-        hidden_p_mpjpe_mm=mean(aligned["mpjpe_mm"], "hidden"),
-        visible_p_mpjpe_mm=mean(aligned["mpjpe_mm"], "visible"),
-        clip_mpjpe_mm=mean(turned["mpjpe_mm"]),
-        acceleration_error_m_per_s2=mean(turned["acceleration_error_mm_per_s2"]) / 1000,
-        within_1_deviation_percent=within[0],
-        within_2_deviations_percent=within[1],
-        angles={name: mean(angles[name]) if name in angles else math.nan for name in _ANGLES},
-    )
+    angles = measure(poses, _ANGLES)
+    means = {
+        "p_mpjpe_mm": mean(aligned["mpjpe_mm"]),
+        "hidden_p_mpjpe_mm": mean(aligned["mpjpe_mm"], "hidden"),
+        "visible_p_mpjpe_mm": mean(aligned["mpjpe_mm"], "visible"),
+        "clip_mpjpe_mm": mean(turned["mpjpe_mm"]),
+        "acceleration_error_m_per_s2": mean(turned["acceleration_error_mm_per_s2"]) / 1000,
+        "within_1_deviation_percent": mean(aligned[_WITHIN[0]]) if _WITHIN[0] in aligned else math.nan,
+        "within_2_deviations_percent": mean(aligned[_WITHIN[1]]) if _WITHIN[1] in aligned else math.nan,
+        **{name: mean(angles[name]) if name in angles else math.nan for name in _ANGLES},
+    }
+    return VideoScore(clip.name, row, len(frames), int(truth.valid.sum()) - len(frames), means)
 
 
 def _turn(poses: Poses) -> Poses:

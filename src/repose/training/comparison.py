@@ -1,14 +1,15 @@
 """Training runs side by side: what changed in their settings, and what came of it, over seeds."""
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+from rich.table import Table
 
 from repose.errors import UserError, expected
-from repose.files.output import stage_file
+from repose.evaluation.report import Report, add_row, make_table
 from repose.files.structured import Whole, convert
 from repose.training.run_folder import CONFIG, FREE, SCORES, read_config, read_scores
 
@@ -44,16 +45,32 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Report):
+    """Groups of runs, and how they differ from the first one."""
+
+    digits: ClassVar[int | None] = None
     groups: tuple[Group, ...]
     metrics: tuple[str, ...]
     """Validation scores that all runs have."""
     notes: tuple[str, ...]
 
-    def write(self, path: Path) -> None:
-        """Write it as JSON, whole or not at all; raises UserError where that cannot be done."""
-        with stage_file(path) as partial:
-            partial.write_text(json.dumps(asdict(self), indent=1))
+    def summary(self) -> str:
+        return "\n".join(self.notes)
+
+    def tables(self) -> list[Table]:
+        """Return a row for each group."""
+        columns = [heading for name in self.metrics for heading in (name, "difference")]
+        table = make_table(["runs"], ["seeds", *columns])
+        for group in self.groups:
+            cells = []
+            for name in self.metrics:
+                difference = group.differences.get(name)
+                cells += [group.values[name].show(), difference.show("+") if difference else "–"]
+            add_row(table, group.label, str(len(group.seeds)), *cells)
+        return [table]
+
+    def content(self) -> dict[str, Any]:
+        return asdict(self)
 
 
 @dataclass(frozen=True)

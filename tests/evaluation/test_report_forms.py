@@ -1,0 +1,57 @@
+"""Every form of a report says what it is given, whatever names files have."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.table import Table
+
+from repose.cli.reports import show_report, wanted_files
+from repose.cli.training import Compare
+from repose.evaluation import Estimate, Report
+from repose.evaluation.report import add_row, make_table, show
+
+NAME = "[red]a|b*_c[/]\x1b[31m"
+
+
+class Small(Report):
+    def summary(self) -> str:
+        return f"model {NAME}\n- two *words*"
+
+    def tables(self) -> list[Table]:
+        table = make_table(["name"], [f"minus\n{NAME}", "other"])
+        add_row(table, NAME, show(Estimate(3.14159, 3.0, 3.5)), show(math.nan))
+        return [table]
+
+    def content(self) -> dict[str, Any]:
+        return {"name": NAME, "mean": 3.14159265, "none": math.inf, "list": (math.nan, 1)}
+
+
+def test_the_terminal_gets_names_as_they_are(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    show_report(Small(), {"markdown": tmp_path / "a.md", "json": tmp_path / "a.json"})
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert shown.count(r"[red]a|b*_c[/]\x1b[31m") == 3
+    assert "3.1 ±0.2" in shown
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.md"]
+
+
+def test_markdown_takes_names_for_nothing_else() -> None:
+    lines = Small().to_markdown().splitlines()
+    name = r"\[red\]a\|b\*\_c\[/\]\\x1b\[31m"
+    assert lines[1] == r"- two \*words\*"
+    assert lines[3:] == [
+        f"| name | minus {name} | other |",
+        "| --- | ---: | ---: |",
+        f"| {name} | 3.1 ±0.2 | – |",
+    ]
+
+
+def test_json_has_no_nan_and_no_more_digits_than_mean_something() -> None:
+    assert json.loads(Small().to_json()) == {"name": NAME, "mean": 3.1416, "none": None, "list": [None, 1]}
+
+
+def test_files_are_wanted_by_their_options(tmp_path: Path) -> None:
+    assert wanted_files(Compare((), json=tmp_path / "a.json")) == {"json": tmp_path / "a.json"}
