@@ -165,3 +165,19 @@ def test_two_poses_of_a_long_time_are_no_film() -> None:
     with pytest.raises(UserError, match="found 2 over 9,999,999 frames"):
         check_span([far])
     check_span([replace(far, frames=np.array([0, 100_000]), times_s=None)])
+
+
+@pytest.mark.parametrize(
+    ("times_s", "message"),
+    [
+        ([0.0, 1e12], "numbers up to 10,000,000,000, found 1e+12 at (1,)"),
+        ([0.0, 1e-308], "2 increasing times in seconds"),
+        ([0.0, np.nan], "expected finite numbers, found nan"),
+        (np.array(["0", "1"]), "expected numbers, found an array of <U1"),
+    ],
+    ids=range(4),
+)
+def test_times_of_no_recording_are_refused(times_s, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        Pose2D(np.ones((2, 17, 2)), np.ones((2, 17)), [0, 1], 30, (640, 480), "h36m-17", times_s=times_s)
+    assert message in error.value.message

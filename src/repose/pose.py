@@ -21,6 +21,10 @@ LAST_FRAME = 10_000_000
 RATES_HZ = (0.1, 10_000)
 """Frame rates that a source may have: time lapse to the fastest cameras that film people."""
 LARGEST_SIDE_PX = 100_000
+LARGEST_TIME_S = 1e10
+"""Seconds since 1970 are 2e9. Larger numbers are milliseconds."""
+SMALLEST_STEP_S = 1e-7
+"""From one frame to the next: a tenth of the step that a video's frames of one time are put apart by."""
 
 Coordinates = Literal["camera", "camera-root-relative", "world"]
 
@@ -281,8 +285,10 @@ def _size(image_size: tuple[Any, Any]) -> tuple[int, int]:
 def _times(times_s: object, frames: np.ndarray, fps: float) -> np.ndarray:
     if times_s is None:
         return _readonly(frames / fps)
-    times = np.asarray(times_s, dtype=np.float64)
-    if times.shape != frames.shape or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
+    times = np.asarray(times_s)
+    check_numbers("times_s", times, largest=LARGEST_TIME_S, hint="Give seconds.")
+    times = times.astype(np.float64)
+    if times.shape != frames.shape or (np.diff(times) < SMALLEST_STEP_S).any():
         expected("times_s", f"{len(frames)} increasing times in seconds", f"shape {times.shape}")
     return _readonly(times)
 

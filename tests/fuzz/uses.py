@@ -149,7 +149,11 @@ def use_checkpoint(path: Path) -> None:
 
 def use_state(path: Path) -> None:
     model = models.model()
-    restore(path, model, torch.optim.AdamW(model.parameters()))
+    optimizer = torch.optim.AdamW(model.parameters())
+    restore(path, model, optimizer)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
 
 
 def use_run_folder(path: Path) -> None:

@@ -256,7 +256,7 @@ def test_without_h5py_the_message_says_what_to_install(
 ) -> None:
     (tmp_path / "a.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(600))
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(UserError, match=r"repose\[data\]"):
+    with pytest.raises(UserError, match=r"repose3d\[data\]"):
         read_keypoints(tmp_path / "a.h5")
 
 

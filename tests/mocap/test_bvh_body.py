@@ -212,9 +212,11 @@ def test_a_joint_map_says_what_joints_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[]", 'expected a JSON file with "joints"'),
-        ("[" * 100_000, 'expected a JSON file with "joints"'),
-        ('{"joints": {"left_knee": 5}}', 'expected a JSON file with "joints"'),
+        ("[]", "joint map: expected `object`, found `array`"),
+        ("[" * 100_000, "joint map: expected"),
+        ('{"joints": {"left_knee": 5}}', "expected `str | array`, found `int`"),
+        (json.dumps({"joints": MAP | {"spine": []}}), "joints: spine: expected the names of joints"),
+        (json.dumps({"joints": MAP | {"spine": ["a", ""]}}), "joints: spine: expected the names of joints"),
         (json.dumps({"joints": MAP | {"tail": "c9"}}), "found tail"),
         (json.dumps({"joints": {"left_hip": "a"}}), "expected left_knee, left_ankle"),
         (json.dumps({"joints": MAP, "unit_m": -1}), "the length of the unit in metres, found -1"),

@@ -213,7 +213,7 @@ GOOD = np.array([EXPECTED[joint] for joint in H36M.joints])[None]
         ),
         ("a.bvh", bvh(MIXAMO).replace("LeftLeg", "Shin"), "found Hips, Spine, Spine1, Neck"),
         ("a.bvh", bvh(MIXAMO)[:-2], "expected 1 frames of 1 channels, found 0 numbers"),
-        ("a.npz", b"PK\x03\x04 and no more", "expected a complete NumPy file"),
+        ("a.npz", b"PK\x03\x04 and no more", "expected a complete .npz archive"),
         (
             "1_1.amc",
             ":DEGREES\n1\nroot 0 0 0 0 0 0\n",

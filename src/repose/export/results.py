@@ -86,6 +86,11 @@ def read_poses(path: str | Path) -> list[Pose3D]:
     if about.ndim != 1 or about.dtype.kind != "U" or rows.shape != (len(about), 2) or not len(about):
         expected(name, "`about` and rows for each track", f"about {about.shape}, rows {rows.shape}")
     there = arrays["frames"].size
+    for key in _COLUMNS:
+        if arrays[key].shape[:1] != (there,):
+            expected(
+                f"{name}: {key}", f"{there} rows, as many as frames", arrays[key].shape, "Make it again."
+            )
     if rows.dtype.kind not in "iu" or any(not 0 <= first <= last <= there for first, last in rows.tolist()):
         expected(f"{name}: rows", f"first and last of each track's rows, of {there}", rows.tolist())
     poses = []

@@ -5,6 +5,7 @@ has the bytes that its shape asks for, and an archive does not unpack to many ti
 """
 
 import math
+import warnings
 import zipfile
 import zlib
 from contextlib import suppress
@@ -118,7 +119,9 @@ def read_header(name: str, file: Any, size: int, *, objects: bool = False) -> He
     Raises UserError for an array that the file is too short for, and for Python objects without `objects`.
     """
     header = None
-    with suppress(Exception):  # NumPy takes headers for Python, whose parser throws whatever it likes
+    # NumPy takes headers for Python, whose parser throws and warns of whatever it likes.
+    with suppress(Exception), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         version = np.lib.format.read_magic(file)
         old = version == (1, 0)
         read = np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0

@@ -68,11 +68,13 @@ def read_joint_map(path: str | Path) -> JointMap:
     path = Path(path)
     hint = "docs/training.md has an example."
     with reading(path, 'a JSON file with "joints"', hint):
-        found: JointMap = decode(str(path), path.read_bytes(), JointMap, hint)
+        found: JointMap = decode(f"{path}: joint map", path.read_bytes(), JointMap, hint)
     if unknown := sorted(set(found.joints) - set(H36M_17.joints)):
         expected(f"{path}: joints", ", ".join(H36M_17.joints), ", ".join(unknown))
     if lacking := [joint for joint in NEEDED if not _words(found.joints.get(joint, []))]:
         expected(f"{path}: joints", f"{', '.join(lacking)} too", ", ".join(found.joints) or "none")
+    if empty := [joint for joint, words in found.joints.items() if not all(_words(words) or [""])]:
+        expected(f"{path}: joints: {empty[0]}", "the names of joints in the file", "none, or an empty one")
     if found.unit_m is not None and not 0 < found.unit_m < 1000:
         expected(f"{path}: unit_m", "the length of the unit in metres", found.unit_m)
     return found

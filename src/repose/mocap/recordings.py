@@ -277,9 +277,17 @@ def _read_uiprmd(path: Path, arrays: Mapping[str, np.ndarray]) -> list[MocapClip
 
     Raises UserError for arrays that do not fit each other.
     """
+    wanted = {"markers_half_mm": (3, "i"), "clips": (2, "iu"), "marker_names": (1, "U"), "fps": (0, "iuf")}
+    for key, (axes, kinds) in wanted.items():
+        if key not in arrays or arrays[key].ndim != axes or arrays[key].dtype.kind not in kinds:
+            found = f"{arrays[key].dtype} {arrays[key].shape}" if key in arrays else "none"
+            what = "text" if kinds == "U" else "numbers"
+            expected(f"{path}: {key}", f"{what} with {axes} axes", found)
     steps, table, names = arrays["markers_half_mm"], arrays["clips"], arrays["marker_names"]
-    if table.ndim != 2 or table.shape[1] != 6 or steps.shape[1:] != (len(names), 3):
+    if table.shape[1] != 6 or steps.shape[1:] != (len(names), 3):
         expected(str(path), "clips (n, 6) and markers (rows, names, 3)", f"{table.shape}, {steps.shape}")
+    if (table < 0).any() or (table[:, 4] + table[:, 5] > len(steps)).any() or not (table[:, 5] > 0).all():
+        expected(f"{path}: clips", f"first row and rows, within {len(steps)}", "others")
     positions_m = np.where(steps == -32768, np.nan, steps * 0.0005)
     clips = []
     for movement, subject, episode, wrong, first, rows in table.tolist():

@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import msgspec
 import torch
 from msgspec import Struct
+from torch import Tensor
 
 from repose.errors import UserError, expected, reading, reads
 from repose.files.output import stage_file
@@ -32,6 +34,7 @@ FABRIC_PRECISION: dict[str, Literal["32-true", "bf16-mixed"]] = {
 }
 """What Lightning Fabric calls the precisions of `TrainConfig`."""
 SCORES = "validation.jsonl"
+_GO_ON = "Delete it to begin again, or put the run's own back."
 
 FREE = {"accelerator", "devices", "nodes", "workers", "save_every", "wandb"}
 """Settings that may change between sessions: they do not change what is computed."""
@@ -155,15 +158,57 @@ def restore(path: Path, model: PoseModel, optimizer: Any) -> tuple[int, float]:
     """Load what `save_state` wrote: the next step and the best score so far.
 
     A run that was killed before its first save starts afresh.
+
+    Raises:
+        UserError: the file is damaged, or its weights or its optimizer's state are not of this run's model.
     """
     if not path.exists():
         return 0, math.inf
     check_torch_file(path)
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    numbers: _State = convert(str(path), {"step": state["step"], "best": state["best"]}, _State)
+    state = None
+    with suppress(Exception):  # a damaged pickle can raise nearly anything
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    wanted = ("model", "optimizer", "step", "best")
+    if not isinstance(state, dict) or not all(key in state for key in wanted):
+        found = f"one with {', '.join(map(str, state))}" if isinstance(state, dict) else "something else"
+        expected(str(path), f"a state with {', '.join(wanted)}", found, _GO_ON)
+    numbers: _State = convert(str(path), {"step": state["step"], "best": state["best"]}, _State, _GO_ON)
+    if _form(state["model"]) != _form(model.state_dict()):
+        expected(f"{path}: model", "the tensors of the run's model", "others", _GO_ON)
+    if not _fits(state["optimizer"], optimizer):
+        expected(f"{path}: optimizer", "the optimizer's state for the run's model", "another one", _GO_ON)
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return numbers.step, numbers.best
+
+
+def _form(tensors: Any) -> Any:
+    """Names, shapes and types of tensors, None for anything else."""
+    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
+        return None
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+
+
+def _fits(found: Any, optimizer: Any) -> bool:
+    """Whether a state has the groups of this optimizer, and tensors as large as its parameters'."""
+    own = optimizer.state_dict()["param_groups"]
+    try:
+        groups, state = found["param_groups"], found["state"]
+        for group, mine in zip(groups, own, strict=True):
+            for key, value in mine.items():  # what another version of PyTorch did not save
+                group.setdefault(key, value)
+            if any(type(group[key]) is not type(mine[key]) for key in group.keys() & mine.keys()):
+                return False
+        numbers = [number for group in groups for number in group["params"]]
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        shapes = {number: parameter.shape for number, parameter in zip(numbers, parameters, strict=True)}
+        return all(
+            isinstance(value, Tensor) and value.shape in ((), shapes[number])
+            for number, values in state.items()
+            for value in values.values()
+        )
+    except (TypeError, ValueError, KeyError, AttributeError):
+        return False
 
 
 def versions() -> dict[str, str]:

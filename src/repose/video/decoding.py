@@ -152,7 +152,9 @@ class Video:
         if self.info.frames is None or self.info.duration_s is None or index == 0:
             return 0
         by_time = (self.info.duration_s - latest_s) * self.info.fps - 1
-        return max(0, min(self.info.frames - index, round(by_time)))
+        missing = max(0, min(self.info.frames - index, round(by_time)))
+        # No recording lacks so many times what it has: such a number is damaged, or hostile.
+        return 0 if missing > 100_000 + 1000 * index else missing
 
 
 class Seeker:
