@@ -1,6 +1,7 @@
 """A detector's errors on perfect 2D: noise, outliers, exchanged sides, missing joints, and its confidence."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -99,88 +100,140 @@ def detect(
     `height` is the person's apparent height in the rays' unit; `hidden` joints are those that the
     person's own body is in front of. A missing joint's x and y are 0.
     """
-    batch, frames, joints = rays.shape[:3]
-    shape = (batch, frames, joints)
-
-    def chance(p: float, *size: int) -> Bool[Tensor, "..."]:
-        return torch.rand(size or (batch,), generator=generator) < p
-
-    def log_uniform(low: float, high: float) -> Tensor:
-        draw = torch.rand(batch, generator=generator)
-        return (math.log(low) + draw * math.log(high / low)).exp()[:, None, None, None]
-
-    messy = ~chance(config.p_clean)
-    mess = messy[:, None, None, None].to(rays.dtype)
-    unit = height[:, None, None, None]
-
-    points = rays
-    for p, which in (
-        (config.p_swap_legs, LEGS),
-        (config.p_swap_arms, ARMS),
-        (config.p_swap_all, list(range(joints))),
-    ):
-        swapped = episodes(chance(p, batch, 1) & messy[:, None], frames, config.swap_frames, generator)
-        affected = torch.zeros(joints, dtype=torch.bool)
-        affected[which] = True
-        points = torch.where((swapped & affected)[..., None], points[:, :, SIDES], points)
-
-    low, high = config.fast_noise
-    amount = low + mess * (log_uniform(low, high) - low)
-    error = amount * torch.randn(*shape, 2, generator=generator)
-    error = error + mess * log_uniform(*config.slow_noise) * drift(shape, 12, generator)
-    bias = config.bias * torch.randn(batch, 1, joints, 2, generator=generator)
-    bias[:, :, CONVENTIONAL] *= 2
-    error = error + mess * bias
-    outlying = chance(config.p_outlier / joints, batch, joints) & messy[:, None]
-    astray = episodes(outlying, frames, (1, 8), generator)
-    away = torch.randn(batch, 1, joints, 2, generator=generator) * config.outlier
-    error = error + astray[..., None] * away
-
-    touched = chance(config.p_joint_lost, batch, joints) & messy[:, None]
-    missing = episodes(touched, frames, config.joint_lost_frames, generator)
-    flicker = 0.3 * torch.rand(batch, 1, 1, generator=generator)
-    flicker = flicker * (chance(config.p_flicker) & messy)[:, None, None]
-    missing = missing | (torch.rand(shape, generator=generator) < flicker)
-    touched = chance(config.p_frames_lost, batch, 1) & messy[:, None]
-    missing = missing | episodes(touched, frames, config.frames_lost, generator)
-    wrong = torch.zeros(shape, dtype=torch.bool)
-    for limb in LIMBS.values():
-        for p, into in ((config.p_limb_lost, missing), (config.p_wrong_place, wrong)):
-            when = episodes(chance(p, batch, 1) & messy[:, None], frames, config.limb_lost_frames, generator)
-            into[:, :, limb] |= when
-    # A wrong place drifts about its own centre, and what hangs on a misplaced joint goes with it.
-    guess = torch.randn(batch, 1, joints, 2, generator=generator) + 0.8 * drift(shape, 12, generator)
-    guess[:, :, OUTER] += guess[:, :, INNER]
-    if config.together:
-        whole = torch.randn(batch, 1, 1, 2, generator=generator)
-        guess = guess + config.together * (whole + 0.5 * drift((batch, frames, 1), 12, generator))
-    off = wrong[..., None] * log_uniform(*config.wrong_place)
-    if hidden is not None:
-        misplaced = hidden & (chance(config.p_self_occlusion) & messy)[:, None, None]
-        wrong = wrong | misplaced
-        off = torch.maximum(off, misplaced[..., None] * log_uniform(*config.self_occlusion))
-    points = points + unit * (error + off * guess)
-
-    size = error.norm(dim=-1)
-    slope = torch.rand(batch, 1, 1, generator=generator) * 12
-    whim = 0.25 * torch.rand(batch, 1, 1, generator=generator)
-    doubt = slope * size + whim * torch.rand(shape, generator=generator)
-    confidence = torch.where(chance(config.p_unsure)[:, None, None], (1 - doubt).clamp(0.05, 1.0), 1.0)
-    trust = 0.05 + 0.75 * torch.rand(batch, 1, joints, generator=generator)
-    trust = (trust + 0.15 * drift(shape, 12, generator)[..., 0]).clamp(0.05, 1)
-    knows = wrong & chance(config.p_knows)[:, None, None]
-    confidence = torch.where(knows, (confidence * trust).clamp(min=0.05), confidence)
+    draw = _Draw(config, rays.shape[:3], generator)
+    points = _swap_sides(rays, draw)
+    error = _noise(draw)
+    missing, wrong = _outages(draw)
+    displacement, wrong = _misplacement(draw, wrong, hidden)
+    points = points + height[:, None, None, None] * (error + displacement)
+    confidence = _confidence(draw, error, wrong)
     if config.p_measured:
-        real = chance(config.p_measured) & messy
+        real = draw.chance(config.p_measured) & draw.messy
         found = measured_errors(rays[real], height[real], generator, None if hidden is None else hidden[real])
         points[real], confidence[real] = found[..., :2], found[..., 2].clamp(min=1e-3)
     if config.p_limb_gone:
-        gone = chance(config.p_limb_gone) & messy
-        drawn = torch.randint(len(LIMBS), (batch,), generator=generator)
+        gone = draw.chance(config.p_limb_gone) & draw.messy
+        drawn = torch.randint(len(LIMBS), (draw.batch,), generator=generator)
         for number, limb in enumerate(LIMBS.values()):
             missing[:, :, limb] |= (gone & (drawn == number))[:, None, None]
     confidence = confidence * ~missing
     return torch.cat([points * ~missing[..., None], confidence[..., None]], dim=-1)
+
+
+class _Draw:
+    """The random choices for a batch of clips; only `messy` clips have more than the least noise."""
+
+    def __init__(self, config: DetectionConfig, shape: Sequence[int], generator: Generator) -> None:
+        self.config, self.generator = config, generator
+        self.batch, self.frames, self.joints = shape
+        self.shape = (self.batch, self.frames, self.joints)
+        self.messy = ~self.chance(config.p_clean)
+
+    def chance(self, p: float, *size: int) -> Bool[Tensor, "..."]:
+        return torch.rand(size or (self.batch,), generator=self.generator) < p
+
+    def uniform(self, *size: int) -> Float[Tensor, "..."]:
+        return torch.rand(size, generator=self.generator)
+
+    def normal(self, *size: int) -> Float[Tensor, "..."]:
+        return torch.randn(size, generator=self.generator)
+
+    def log_uniform(self, low: float, high: float) -> Float[Tensor, "batch 1 1 1"]:
+        share = self.uniform(self.batch)
+        return (math.log(low) + share * math.log(high / low)).exp()[:, None, None, None]
+
+    def drift(self, joints: int) -> Float[Tensor, "batch frames joints 2"]:
+        return drift((self.batch, self.frames, joints), 12, self.generator)
+
+    def episodes(self, p: float, rows: int, length: tuple[int, int]) -> Bool[Tensor, "batch frames rows"]:
+        happens = self.chance(p, self.batch, rows) & self.messy[:, None]
+        return episodes(happens, self.frames, length, self.generator)
+
+
+def _swap_sides(
+    points: Float[Tensor, "batch frames joints 2"], draw: _Draw
+) -> Float[Tensor, "batch frames joints 2"]:
+    config = draw.config
+    for p, which in (
+        (config.p_swap_legs, LEGS),
+        (config.p_swap_arms, ARMS),
+        (config.p_swap_all, list(range(draw.joints))),
+    ):
+        swapped = draw.episodes(p, 1, config.swap_frames)
+        affected = torch.zeros(draw.joints, dtype=torch.bool)
+        affected[which] = True
+        points = torch.where((swapped & affected)[..., None], points[:, :, SIDES], points)
+    return points
+
+
+def _noise(draw: _Draw) -> Float[Tensor, "batch frames joints 2"]:
+    """Draw fast and slow noise, a bias of each joint, and outliers, in shares of the person's height."""
+    config, mess = draw.config, draw.messy[:, None, None, None].float()
+    low, high = config.fast_noise
+    amount = low + mess * (draw.log_uniform(low, high) - low)
+    error = amount * draw.normal(*draw.shape, 2)
+    error = error + mess * draw.log_uniform(*config.slow_noise) * draw.drift(draw.joints)
+    bias = config.bias * draw.normal(draw.batch, 1, draw.joints, 2)
+    bias[:, :, CONVENTIONAL] *= 2
+    error = error + mess * bias
+    astray = draw.episodes(config.p_outlier / draw.joints, draw.joints, (1, 8))
+    return error + astray[..., None] * draw.normal(draw.batch, 1, draw.joints, 2) * config.outlier
+
+
+def _outages(
+    draw: _Draw,
+) -> tuple[Bool[Tensor, "batch frames joints"], Bool[Tensor, "batch frames joints"]]:
+    """Draw which joints are missing, and which are in a wrong place."""
+    config = draw.config
+    missing = draw.episodes(config.p_joint_lost, draw.joints, config.joint_lost_frames)
+    flicker = 0.3 * draw.uniform(draw.batch, 1, 1)
+    flicker = flicker * (draw.chance(config.p_flicker) & draw.messy)[:, None, None]
+    missing = missing | (draw.uniform(*draw.shape) < flicker)
+    missing = missing | draw.episodes(config.p_frames_lost, 1, config.frames_lost)
+    wrong = torch.zeros(draw.shape, dtype=torch.bool)
+    for limb in LIMBS.values():
+        for p, into in ((config.p_limb_lost, missing), (config.p_wrong_place, wrong)):
+            into[:, :, limb] |= draw.episodes(p, 1, config.limb_lost_frames)
+    return missing, wrong
+
+
+def _misplacement(
+    draw: _Draw,
+    wrong: Bool[Tensor, "batch frames joints"],
+    hidden: Bool[Tensor, "batch frames joints"] | None,
+) -> tuple[Float[Tensor, "batch frames joints 2"], Bool[Tensor, "batch frames joints"]]:
+    """Draw how far joints in a wrong place are off, and add `hidden` joints to these.
+
+    A wrong place drifts about its own centre, and what hangs on a misplaced joint goes with it.
+    """
+    config = draw.config
+    guess = draw.normal(draw.batch, 1, draw.joints, 2) + 0.8 * draw.drift(draw.joints)
+    guess[:, :, OUTER] += guess[:, :, INNER]
+    if config.together:
+        whole = draw.normal(draw.batch, 1, 1, 2)
+        guess = guess + config.together * (whole + 0.5 * draw.drift(1))
+    off = wrong[..., None] * draw.log_uniform(*config.wrong_place)
+    if hidden is not None:
+        misplaced = hidden & (draw.chance(config.p_self_occlusion) & draw.messy)[:, None, None]
+        wrong = wrong | misplaced
+        off = torch.maximum(off, misplaced[..., None] * draw.log_uniform(*config.self_occlusion))
+    return off * guess, wrong
+
+
+def _confidence(
+    draw: _Draw,
+    error: Float[Tensor, "batch frames joints 2"],
+    wrong: Bool[Tensor, "batch frames joints"],
+) -> Float[Tensor, "batch frames joints"]:
+    config = draw.config
+    slope = draw.uniform(draw.batch, 1, 1) * 12
+    whim = 0.25 * draw.uniform(draw.batch, 1, 1)
+    doubt = slope * error.norm(dim=-1) + whim * draw.uniform(*draw.shape)
+    confidence = torch.where(draw.chance(config.p_unsure)[:, None, None], (1 - doubt).clamp(0.05, 1.0), 1.0)
+    trust = 0.05 + 0.75 * draw.uniform(draw.batch, 1, draw.joints)
+    trust = (trust + 0.15 * draw.drift(draw.joints)[..., 0]).clamp(0.05, 1)
+    knows = wrong & draw.chance(config.p_knows)[:, None, None]
+    return torch.where(knows, (confidence * trust).clamp(min=0.05), confidence)
 
 
 def episodes(
