@@ -380,7 +380,7 @@ def test_bad_options(
     assert not (tmp_path / "out").exists()
 
 
-def test_unordered_rows_and_missing_confidence_are_no_errors_but_told(
+def test_unordered_rows_and_missing_confidence_are_accepted_and_reported(
     tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bare = [{"image_id": frame, "keypoints": (POINTS[0] + frame).ravel().tolist()} for frame in (2, 0, 1)]

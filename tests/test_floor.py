@@ -30,7 +30,7 @@ def test_export_viewer_and_refine_find_one_floor(result: Pose3D) -> None:
     np.testing.assert_allclose(refined.joints_m[..., 2], exported.joints_m[..., 2], atol=1e-4)
 
 
-def test_joints_that_were_guessed_do_not_move_the_floor(result: Pose3D) -> None:
+def test_inferred_joints_do_not_move_the_floor(result: Pose3D) -> None:
     heights = -result.joints_m[..., 1].astype(np.float64)
     seen = np.ones_like(result.seen)
     floor = floor_m([replace(result, seen=seen)], [heights])

@@ -344,7 +344,7 @@ def test_a_filled_gap_moves_from_one_end_to_the_other() -> None:
     assert found.record["frames_with_interpolated_root"] == 10
 
 
-def test_frames_in_which_nobody_was_found_stay_and_are_inferred() -> None:
+def test_frames_without_a_detection_stay_and_are_inferred() -> None:
     confidence = np.full((60, 17), 0.9)
     confidence[:7] = confidence[-5:] = 0
     pose = filmed(walk(60), confidence=confidence)

@@ -224,7 +224,7 @@ def test_mistakes_are_found_before_the_video_is_opened(monkeypatch: pytest.Monke
         repose.estimate(sample_video(), lifter=Lifter(build("frameformer")), detector="x-ray")
 
 
-def test_frames_that_were_lost_are_in_the_record(
+def test_frames_that_could_not_be_decoded_are_in_the_record(
     tmp_path: Path, lifter: Lifter, truth_detector: None
 ) -> None:
     data = bytearray(sample_video().read_bytes())

@@ -192,7 +192,7 @@ def test_other_frame_rates(fps: float, truth: SampleTruth, true_pose: Pose3D) ->
     assert np.degrees(np.arccos(clean.T_cam_world[:3, 2] @ truth.T_cam_world[:3, 2])) < 4
 
 
-def test_gaps_and_lost_frames(jittery: Pose3D, true_pose: Pose3D) -> None:
+def test_gaps_and_missing_frames(jittery: Pose3D, true_pose: Pose3D) -> None:
     kept = np.r_[0:50, 51:52, 53:100, 190:288]
     cut = replace(
         jittery,

@@ -105,7 +105,7 @@ def test_shares_take_the_size_from_the_file_too(tmp_path: Path) -> None:
         read_keypoints(tmp_path / "unsized.npz")
 
 
-def test_a_guess_outside_the_picture_does_not_make_shares_pixels(tmp_path: Path) -> None:
+def test_a_point_outside_the_picture_does_not_make_shares_pixels(tmp_path: Path) -> None:
     shares = np.concatenate([WALK / (800, 600), SCORES[..., None]], axis=-1)
     shares[:, 16] = -0.4, 3.1, 0.05
     np.save(tmp_path / "a.npy", shares)

@@ -48,7 +48,7 @@ def test_one_score_far_above_the_others_is_one_joints_alone() -> None:
     assert pose.source.endswith("1 score far above the others taken for 1")
 
 
-def test_a_joint_at_0_0_was_not_found_whatever_its_score() -> None:
+def test_a_joint_at_0_0_is_missing_whatever_its_score() -> None:
     (pose,) = read_keypoints(REPORTS / "yolo0.json")
     ends = pose.skeleton.indices("left_wrist", "right_wrist", "left_ankle", "right_ankle")
     lost = np.zeros(pose.confidence.shape, dtype=bool)
@@ -64,7 +64,7 @@ def test_the_walk_is_lifted_as_from_pixels(name: str, shared: Path) -> None:
     assert errors_mm(pose, shared).mean() < 19
 
 
-def test_joints_that_were_not_found_do_not_draw_the_others_away(shared: Path) -> None:
+def test_missing_joints_do_not_draw_the_others_away(shared: Path) -> None:
     pose = lift("yolo0.json")
     lost = pose.seen[20:60, FAR_ENDS]
     assert not lost.any()

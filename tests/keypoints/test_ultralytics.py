@@ -150,7 +150,7 @@ def test_labels_with_and_without_confidence_and_track(
 
 
 @pytest.mark.parametrize("confidence", [(), (0.91,)])
-def test_people_whom_the_tracker_lost_are_tracked_anew(tmp_path: Path, confidence: tuple[float, ...]) -> None:
+def test_people_without_ids_are_tracked_anew(tmp_path: Path, confidence: tuple[float, ...]) -> None:
     body = walk()
     lines = {i + 1: [line(row, *confidence, *([4] if i != 6 else []))] for i, row in enumerate(body)}
     (pose,) = read_keypoints(save_labels(tmp_path / "labels", lines), image_size=SIZE)

@@ -89,7 +89,7 @@ def test_joint_centres_of_a_body_whose_joints_are_known() -> None:
     np.testing.assert_allclose(found["left_shoulder"][2], 1.40 - 0.17 * 0.3606, atol=2e-3)
 
 
-def test_a_lost_marker_loses_the_joints_that_need_it_alone() -> None:
+def test_a_missing_marker_makes_only_the_joints_missing_that_need_it() -> None:
     there = {name: np.repeat(place[None], 2, axis=0) for name, place in markers().items()}
     there["LKNE"][1] = np.nan
     joints = joint_centres(there)
@@ -190,7 +190,7 @@ def test_a_damaged_c3d_is_refused(world: Pose3D, tmp_path: Path) -> None:
             read_c3d(tmp_path / "a.c3d")
 
 
-def test_missing_cells_are_places_not_found(world: Pose3D, tmp_path: Path) -> None:
+def test_empty_cells_are_missing_markers(world: Pose3D, tmp_path: Path) -> None:
     write_trc(world, tmp_path / "a.trc")
     lines = (tmp_path / "a.trc").read_text().splitlines()
     cells = lines[10].split("\t")

@@ -120,7 +120,7 @@ def test_a_camera_rolled_by_right_angles_shows_the_same_view(bodies: Tensor, qua
 
 
 @pytest.mark.parametrize("quarters", QUARTERS)
-def test_the_head_is_up_whatever_part_of_the_body_is_known(bodies: Tensor, quarters: int) -> None:
+def test_the_head_is_up_whatever_part_of_the_body_is_seen(bodies: Tensor, quarters: int) -> None:
     legs = H36M_17.indices(*(f"{s}_{j}" for s in ("left", "right") for j in ("hip", "knee", "ankle")))
     head = H36M_17.indices("thorax", "nose", "head_top", "left_shoulder", "right_shoulder")
     standing = bodies.clone()

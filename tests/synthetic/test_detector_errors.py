@@ -180,7 +180,7 @@ def test_losses_last_as_long_as_configured(
     assert together == ("p_frames_lost" in changes)
 
 
-def test_limbs_are_lost_as_a_whole(rays: Tensor) -> None:
+def test_limbs_are_missing_as_a_whole(rays: Tensor) -> None:
     lost = seen(rays, p_limb_lost=0.05)[..., 2] == 0
     for side in ("left", "right"):
         for outer, inner in (("wrist", "elbow"), ("ankle", "knee")):
@@ -191,7 +191,7 @@ def test_limbs_are_lost_as_a_whole(rays: Tensor) -> None:
     assert 0 < lost.float().mean() < 0.5
 
 
-def test_a_limb_gone_is_lost_from_beginning_to_end(rays: Tensor) -> None:
+def test_a_limb_gone_is_missing_from_beginning_to_end(rays: Tensor) -> None:
     lost = seen(rays, p_limb_gone=0.5)[..., 2] == 0
     assert torch.equal(lost, lost[:, :1].expand_as(lost))
     assert lost[:, 0].any(dim=1).float().mean().item() == pytest.approx(0.5, abs=0.1)
@@ -216,7 +216,7 @@ def test_flicker_comes_and_goes(rays: Tensor) -> None:
     torch.testing.assert_close(changes, 2 * share * (1 - share), atol=0.05, rtol=0)
 
 
-def test_a_guessed_limb_is_reported_with_confidence_unless_the_detector_knows(rays: Tensor) -> None:
+def test_a_misplaced_limb_is_reported_with_confidence_unless_the_detector_knows(rays: Tensor) -> None:
     for p_knows in (0.0, 1.0):
         keypoints = seen(rays, p_wrong_place=0.2, p_knows=p_knows)
         wrong = relative_error(keypoints, rays) > 0.02
@@ -228,7 +228,7 @@ def test_a_guessed_limb_is_reported_with_confidence_unless_the_detector_knows(ra
 
 
 @pytest.mark.parametrize("together", [0.0, 2.0])
-def test_what_hangs_on_a_guessed_joint_goes_with_it(rays: Tensor, together: float) -> None:
+def test_what_hangs_on_a_misplaced_joint_goes_with_it(rays: Tensor, together: float) -> None:
     error = seen(rays, p_wrong_place=1.0, together=together)[..., :2] - rays
     knee, ankle, elbow = (error[:, :, H36M_17.index(f"left_{j}")] for j in ("knee", "ankle", "elbow"))
     both = (knee.norm(dim=-1) > 0.01) & (ankle.norm(dim=-1) > 0.01)
@@ -240,7 +240,7 @@ def test_what_hangs_on_a_guessed_joint_goes_with_it(rays: Tensor, together: floa
     assert agreement(knee, elbow) > 0.4 if together else abs(agreement(knee, elbow)) < 0.15
 
 
-def test_joints_behind_the_body_are_guessed(rays: Tensor) -> None:
+def test_joints_hidden_by_the_body_are_misplaced(rays: Tensor) -> None:
     hidden = torch.zeros(CLIPS, FRAMES, 17, dtype=torch.bool)
     hidden[:, 20:40, H36M_17.index("right_wrist")] = True
     config = replace(QUIET, p_self_occlusion=1.0, p_knows=1.0)

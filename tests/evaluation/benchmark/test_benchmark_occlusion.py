@@ -235,7 +235,7 @@ def test_the_command_writes_what_it_is_asked_for(
         (["--json", "no/such/folder/b.json"], "no/such/folder"),
     ],
 )
-def test_mistakes_are_told_and_nothing_is_written(
+def test_mistakes_are_reported_and_nothing_is_written(
     arguments: list[str], message: str, motion: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = [] if arguments[0].startswith("no/") else [str(motion)]

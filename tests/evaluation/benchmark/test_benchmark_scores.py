@@ -52,7 +52,7 @@ def test_all_joints_have_the_plain_metrics() -> None:
         assert mean(sums[name], "all") == pytest.approx(value.mean())
 
 
-def test_hidden_joints_and_their_visible_neighbours_are_apart() -> None:
+def test_hidden_joints_and_their_neighbours_are_scored_apart() -> None:
     predicted, truth, hidden = poses(1)
     error = metrics.per_joint_error(predicted, truth)
     sums = score(predicted, truth, hidden)["mpjpe_mm"]

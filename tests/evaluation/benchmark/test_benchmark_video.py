@@ -79,7 +79,7 @@ def test_exchanged_sides_are_put_right_by_the_truth_in_a_row_of_their_own(tmp_pa
     assert report["a", MEDIAPIPE_UNDONE]["p_mpjpe_mm"] == pytest.approx(0, abs=1e-3)
 
 
-def test_covered_joints_are_apart(tmp_path: Path) -> None:
+def test_hidden_joints_of_a_video_are_scored_apart(tmp_path: Path) -> None:
     write_clip(tmp_path)
     found = dict(np.load(tmp_path / "mediapipe_a.npz"))
     hidden = np.zeros((40, 12), bool)

@@ -43,7 +43,7 @@ def test_the_seed_alone_decides(condition: Condition, views: list[list[View]]) -
 @pytest.mark.parametrize(
     "condition", [c for c in CONDITIONS if c.occlusion is not None], ids=lambda condition: condition.label
 )
-def test_hidden_joints_are_lost_or_wrong_and_the_others_exact(
+def test_hidden_joints_are_missing_or_wrong_and_the_others_exact(
     condition: Condition, views: list[list[View]]
 ) -> None:
     view = views[1][0]
@@ -114,7 +114,7 @@ def test_own_body_hides_what_capsules_hide(views: list[list[View]]) -> None:
     assert torch.equal(seen.hidden, self_occluded(view.joints_m[None])[0])
 
 
-def test_a_detectors_lost_joints_are_the_hidden_ones(views: list[list[View]]) -> None:
+def test_a_detectors_missing_joints_are_the_hidden_ones(views: list[list[View]]) -> None:
     seen = [BY_LABEL["detector"].observe(view, seed) for seed in range(5) for clip in views for view in clip]
     hidden = torch.cat([s.hidden.flatten() for s in seen if s])
     confidence = torch.cat([s.keypoints[..., 2].flatten() for s in seen if s])
