@@ -189,12 +189,18 @@ def _axes(
 ) -> Float[np.ndarray, "frames 3 3"]:
     """Rotation matrices with columns forward, up, right; `keep` says which of the two given stays."""
     up, right = _unit(up), _unit(right)
-    forward = _unit(np.cross(up, right))
+    forward = _unit(_cross(up, right))
     if keep == "up":
-        right = np.cross(forward, up)
+        right = _cross(forward, up)
     else:
-        up = np.cross(right, forward)
+        up = _cross(right, forward)
     return np.stack([forward, up, right], axis=-1)
+
+
+def _cross(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """As `np.cross`, which takes five times as long for arrays as short as a clip."""
+    (a, b, c), (x, y, z) = ([vectors[..., i] for i in range(3)] for vectors in (first, second))
+    return np.stack([b * z - c * y, c * x - a * z, a * y - b * x], axis=-1)
 
 
 def _in(axes: np.ndarray, vector: np.ndarray) -> np.ndarray:
@@ -208,7 +214,7 @@ def _bend(at: dict[str, np.ndarray], above: str, joint: str, below: str) -> np.n
 
 def _between(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     first, second = _unit(first), _unit(second)
-    return np.arctan2(np.linalg.norm(np.cross(first, second), axis=-1), (first * second).sum(axis=-1))
+    return np.arctan2(np.linalg.norm(_cross(first, second), axis=-1), (first * second).sum(axis=-1))
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:

@@ -8,6 +8,8 @@ float64. Where a pose holds NaN its errors are NaN. `repose.evaluation.scores` a
 All functions raise UserError when the two shapes differ.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -222,11 +224,11 @@ def depth_order_counts(
     guess, truth = (x.reshape(len(x), -1) for x in (guess, truth))
     group = 2 * ranges * np.arange(truth.shape[1])
     found = np.zeros(2 * ranges * truth.shape[1], np.int64)
-    for lag in range(1, len(truth)):
-        difference = truth[lag:] - truth[:-lag]
-        size, right = np.abs(difference), (guess[lag:] - guess[:-lag]) * difference > 0
+    for lags in _batches(len(truth), truth.shape[1]):
+        difference, guessed = (np.concatenate([x[lag:] - x[:-lag] for lag in lags]) for x in (truth, guess))
+        size = np.abs(difference)
         # How many of the gaps a pair exceeds, and whether its order is right, as one number for each group.
-        kind = ranges * right.astype(np.uint8)
+        kind = ranges * (guessed * difference > 0).astype(np.uint8)
         for gap in gaps:
             kind += size > gap
         found += np.bincount((kind + group).ravel(), minlength=len(found))
@@ -234,6 +236,15 @@ def depth_order_counts(
     wrong, correct = found.reshape(-1, 2, ranges)[..., :0:-1].cumsum(axis=-1)[..., ::-1].swapaxes(0, 1)
     order = np.argsort(np.argsort(gaps))
     return tuple(x[:, order].T.reshape(len(gaps), *shape) for x in (correct, correct + wrong))
+
+
+def _batches(items: int, groups: int, pairs: int = 200_000) -> Iterator[range]:
+    """Lags between items, together as many as make about so many pairs in all groups."""
+    lag = 1
+    while lag < items:
+        stop = min(lag + max(1, pairs // ((items - lag) * groups)), items)
+        yield range(lag, stop)
+        lag = stop
 
 
 def _match(predicted: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

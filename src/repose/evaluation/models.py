@@ -30,19 +30,25 @@ def load_models(models: Sequence[Model], device: Device = "auto") -> dict[str, E
     estimators: dict[str, Estimator] = {}
     for model in models:
         if isinstance(model, tuple):
-            name, estimator = model
+            rows = dict([model])
         else:
             lifter = model if isinstance(model, Lifter) else load(model, device=device)
-            name, estimator = lifter.name, partial(lift, lifter)
+            name = lifter.name
             if name in estimators and name != str(model) and not isinstance(model, Lifter):
                 # Checkpoints of several runs have the same name.
                 name = f"{Path(model).resolve().parent.name}/{name}"
-        if name in estimators:
+            rows = rows_of(name, lifter)
+        if twice := sorted(rows.keys() & estimators.keys()):
             raise UserError(
-                f"two models are called {name!r}", "Give each model once, and use distinct file names."
+                f"two models are called {twice[0]!r}", "Give each model once, and files names of their own."
             )
-        estimators[name] = estimator
+        estimators |= rows
     return estimators
+
+
+def rows_of(name: str, lifter: Lifter) -> dict[str, Estimator]:
+    """Return what a lifter is benchmarked as: the network alone."""
+    return {name: partial(lift, lifter)}
 
 
 def lift(lifter: Lifter, track: Pose2D, **scene: Any) -> Pose3D:

@@ -86,19 +86,21 @@ class Poses:
         return 100.0 * (self.error_mm < deviations * self.deviation_mm)[:, kept]
 
     @cached_property
-    def _angles_deg(self) -> tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]:
+    def _angle_errors_deg(self) -> Mapping[str, np.ma.MaskedArray]:
+        """Of each angle; masked where the truth has none."""
         predicted, true = (
             measure_angles(x, self.skeleton, self.up) for x in (self.predicted_mm, self.truth_mm)
         )
-        return predicted, true
+        return {
+            name: np.ma.MaskedArray(metrics.angle_error(predicted[name], true[name]), np.isnan(true[name]))
+            for name in true
+        }
 
-    def angle_error_deg(self, angle: str) -> np.ndarray | None:
-        """Return the error on both sides; masked where the truth has no such angle, None if up is unknown."""
-        predicted, true = (
-            np.array([angles[name] for name in _angles(angle, self.skeleton) if name in angles]).T
-            for angles in self._angles_deg
-        )
-        return np.ma.masked_where(np.isnan(true), metrics.angle_error(predicted, true)) if true.size else None
+    def angle_error_deg(self, angle: str) -> np.ma.MaskedArray | None:
+        """Of both sides; None where up must be known and is not."""
+        errors = self._angle_errors_deg
+        sides = [errors[name] for name in _angles(angle, self.skeleton) if name in errors]
+        return np.ma.stack(sides, axis=1) if sides else None
 
     @property
     def pck_error_mm(self) -> Float[np.ndarray, "frames kept"]:
@@ -148,6 +150,15 @@ def _angles(angle: str, skeleton: Skeleton) -> Items:
     return {name: joints[name] for name in (angle, f"left_{angle}", f"right_{angle}") if name in joints}
 
 
+@cache
+def _uses(items: Callable[[Skeleton], Items], skeleton: Skeleton) -> Float[np.ndarray, "items joints"]:
+    """1 where an item depends on a joint."""
+    uses = np.zeros((len(items(skeleton)), len(skeleton)), np.float32)
+    for item, joints in enumerate(items(skeleton).values()):
+        uses[item, list(joints)] = 1.0
+    return uses
+
+
 @dataclass(frozen=True)
 class Metric:
     """A line of `METRICS`: values of items, in each frame."""
@@ -161,13 +172,10 @@ class Metric:
     """Whether the benchmarks have it; others say the same in another unit, as papers do."""
 
     def sums(self, poses: Poses) -> "Sums | None":
-        items = self.items(poses.skeleton)
-        values = self.measure(poses) if items else None
+        uses = _uses(self.items, poses.skeleton)
+        values = self.measure(poses) if len(uses) else None
         if values is None:
             return None
-        uses = np.zeros((len(items), len(poses.skeleton)), np.float32)
-        for item, joints in enumerate(items.values()):
-            uses[item, list(joints)] = 1.0
         hidden = poses.hidden @ uses.T > 0
         steps = len(hidden) - self.frames + 1
         hidden = np.logical_or.reduce([hidden[i : i + steps] for i in range(self.frames)])
