@@ -1,4 +1,4 @@
-"""Angles between body segments, as far as the centres of joints tell them.
+"""Angles between body segments, as far as joint centres determine them.
 
 Segments have the axes of the International Society of Biomechanics: x forward, y up along the segment, z to
 the right (Wu et al., "ISB recommendation on definitions of joint coordinate systems", part I, 2002: hip,

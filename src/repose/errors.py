@@ -17,7 +17,7 @@ _AGAIN = "It is damaged or something else: make, copy or download it again."
 
 
 class UserError(Exception):
-    """Something the user can mend: what is wrong, and what to do about it.
+    """An error that the user can fix: what is wrong, and what to do about it.
 
     The command line prints `message` and `hint` and exits with code 2; the Python API raises it.
     A message says what was expected and what was found. What was found may come from a hostile file, so
@@ -130,7 +130,7 @@ def override(config: Config, options: dict[str, Any]) -> Config:
 
 @dataclass(frozen=True)
 class Within:
-    """The reasonable values of an option, declared beside it: `steps: Annotated[int, Within(1, 10**9)]`.
+    """The reasonable values of an option, declared next to it: `steps: Annotated[int, Within(1, 10**9)]`.
 
     Of a tuple each item is meant. What lies outside would take ages, all memory, or mean nothing.
     """

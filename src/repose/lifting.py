@@ -77,7 +77,7 @@ def load(
 
 @dataclass(frozen=True, eq=False)
 class _Segment:
-    """A stretch of a track without gaps that are too long, every frame of it listed."""
+    """A run of a track without long gaps, with every frame listed."""
 
     frames: Int[np.ndarray, " frames"]
     times_s: Float[np.ndarray, " frames"]

@@ -1,4 +1,4 @@
-"""The two values that cross the borders between parts: one person's 2D track, and one person's 3D track.
+"""The two values that parts exchange: one person's 2D track, and one person's 3D track.
 
 Both validate what they are given and say what is wrong in words that users meet, so the shape checks of
 the test run leave them alone (`no_type_check`).
@@ -35,7 +35,7 @@ SEEN_CONFIDENCE = 0.3
 @no_type_check
 @dataclass(frozen=True, eq=False, repr=False)
 class Pose2D:
-    """The 2D keypoints of one person over the frames in which a detector saw them.
+    """The 2D keypoints of one person, in the frames in which they were detected.
 
     Frames without a detection are simply absent from `frames`; a missing joint has
     confidence 0, and its coordinates then mean nothing. Construction validates: wrong shapes, NaN or

@@ -1,4 +1,4 @@
-"""Values over time: gaps and runs of frames, interpolation, and what must go before a rate is lowered.
+"""Values over time: gaps and runs of frames, interpolation, and the low-pass before downsampling.
 
 The only place for these, for NumPy arrays whose first axis is time. The networks' own form of `fill_gaps`,
 for tensors, is in `repose.models.perspective_crop`.

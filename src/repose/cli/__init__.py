@@ -1,4 +1,4 @@
-"""The command `repose`: subcommands, and what they say. Everything they do is in the other parts."""
+"""The command `repose`: subcommands and their output. The work is done by the other parts."""
 
 import math
 import signal

@@ -1,4 +1,4 @@
-"""What all commands that score do with their report: print it, and write the files that were asked for."""
+"""What all scoring commands do with their report: print it, and write the requested files."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What all commands share: the two ends of the terminal, tables, progress bars, and kinds of arguments."""
+"""What all commands share: terminal output, tables, progress bars, and types of arguments."""
 
 import codecs
 import os
@@ -29,7 +29,7 @@ Modules = Annotated[tuple[str, ...], tyro.conf.arg(name="import")]
 
 
 class Interrupted(KeyboardInterrupt):
-    """The program is to end, by a signal other than Ctrl-C's."""
+    """The program was asked to end by a signal other than Ctrl-C's."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -172,7 +172,7 @@ def import_modules(names: tuple[str, ...]) -> None:
 
 
 class ProgressBars:
-    """Progress bars on the terminal, one for each thing that is done."""
+    """Progress bars on the terminal, one per task."""
 
     def __init__(self) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

@@ -1,4 +1,4 @@
-"""Clips of prepared data sets as training batches, normalised and augmented the published way.
+"""Clips of prepared data sets as training batches, normalised and augmented as published.
 
 A batch is a function of the seed and the step alone, as in `synthetic`: an epoch is a permutation of all
 windows, drawn from the seed and the epoch's number, and a step takes its part of it.
@@ -26,7 +26,7 @@ from repose.synthetic.corruption import displace, hide
 
 @dataclass(frozen=True)
 class StoreConfig:
-    """What training clips are read from, and what is done to them."""
+    """Where training clips are read from, and how they are augmented."""
 
     store: Path | None = None
     """A prepared data set (`repose prepare`): its split "train" trains, its split "test" examines."""

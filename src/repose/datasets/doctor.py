@@ -1,4 +1,4 @@
-"""Is a clip store what it says it is? Checks of its numbers, one row a check and split.
+"""Checks of a clip store: whether its numbers are what it claims, one row per check and split.
 
 Every check is made of shares of frames or joints, with two limits: above the first it is a warning, above
 the second a problem. Real data have some of everything; the limits are for wrong units, exchanged sides,

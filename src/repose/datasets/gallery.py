@@ -1,4 +1,4 @@
-"""A sheet of samples from a clip store, to be looked at: what no check finds, the eye does."""
+"""A sheet of samples from a clip store, for what only the eye finds."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Human3.6M (Ionescu et al. 2014) as MotionBERT, MotionAGFormer and RePOSE pass it on.
+"""Human3.6M (Ionescu et al. 2014) as distributed by MotionBERT, MotionAGFormer and RePOSE.
 
 `h36m_sh_conf_cam_source_final.pkl` has one row per frame: detections of a Stacked Hourglass network with
 their confidence, and joints in image units. The other published form is in `videopose`.

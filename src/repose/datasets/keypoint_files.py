@@ -1,4 +1,4 @@
-"""2D keypoint files of any format as a source: tracks to pretrain on, without 3D."""
+"""2D keypoint files of any format as a data set: tracks for pretraining, without 3D."""
 
 from collections.abc import Iterator, Sequence
 from os.path import commonpath

@@ -1,4 +1,4 @@
-"""Motion in the world made into recordings: virtual cameras look at it, and a detector reports what it sees.
+"""World-space motion as recordings: projected by virtual cameras, and reported by a simulated detector.
 
 Pictures have 1000 × 1000 pixels.
 """

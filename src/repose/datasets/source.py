@@ -1,4 +1,4 @@
-"""What a published file holds, on its way into a store."""
+"""The interface between readers of published files and the store."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from repose.errors import expected
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A data set that was opened and checked, its recordings made one by one when they are stored."""
+    """An opened and checked data set; its recordings are created one by one when they are stored."""
 
     dataset: str
     skeleton: str

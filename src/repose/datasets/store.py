@@ -1,4 +1,4 @@
-"""The clip store: one folder for the motion of a data set, each frame once, windows cut when they are read.
+"""The clip store: one folder for the motion of a data set, each frame once, windows cut on reading.
 
     STORE/manifest.json               what it is, where it comes from, its sequences
     STORE/<split>/keypoints_norm.npy  (frames, joints, 3) float32: x, y and the detector's confidence
@@ -55,7 +55,7 @@ class _Part(Struct):
 
 
 class _Manifest(Struct):
-    """What must be right in a manifest for the store to be used."""
+    """The fields of a manifest that the store depends on."""
 
     dataset: Text
     skeleton: Text

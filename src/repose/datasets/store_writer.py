@@ -37,7 +37,7 @@ _TARGET_UNITS: dict[Target | None, str] = {
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """A sequence on its way into a store, with its arrays."""
+    """A sequence to be stored, with its arrays."""
 
     name: str
     subject: str
@@ -55,7 +55,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class StoreInfo:
-    """What a store says of itself."""
+    """A store's own description."""
 
     dataset: str
     skeleton: str
@@ -234,7 +234,7 @@ def _in_store_units(recording: Recording, kind: Target | None) -> dict[str, np.n
 
 
 class _ArrayWriter:
-    """An `.npy` file that grows by rows; the number of rows goes into its header at the end."""
+    """An `.npy` file written row by row; the number of rows is put into its header at the end."""
 
     def __init__(self, folder: Path, name: str, skeleton: Skeleton) -> None:
         self.rows = 0

@@ -1,4 +1,4 @@
-"""Human3.6M as VideoPose3D (Pavllo et al. 2019) and most later papers pass it on: a pair of `.npz` files.
+"""Human3.6M as distributed by VideoPose3D (Pavllo et al. 2019) and most later papers: a pair of `.npz` files.
 
 `data_3d_h36m.npz` has 32 joints in the world, `data_2d_h36m_*.npz` the detections of each of four cameras.
 """

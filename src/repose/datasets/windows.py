@@ -1,4 +1,4 @@
-"""Reading a split of a store: its sequences, and windows of them, cut when they are read."""
+"""Reading a split of a store: its sequences, and windows of them, cut on reading."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -41,7 +41,7 @@ class Detector(Protocol):
 
 @runtime_checkable
 class Follower(Detector, Protocol):
-    """A detector that follows one person at a time, and can be told whom."""
+    """A detector that follows one person at a time, and can be told which one."""
 
     def follow(self, frames: Iterable[VideoFrame], info: VideoInfo, person: str) -> list[Pose2D]:
         """Detect only the person meant by "largest", "central" or "x,y".

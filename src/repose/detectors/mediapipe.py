@@ -1,4 +1,4 @@
-"""MediaPipe Pose (BlazePose): one person, 33 landmarks, its model inside the package."""
+"""MediaPipe Pose (BlazePose): one person, 33 landmarks, model included in the package."""
 
 import contextlib
 import os
@@ -27,7 +27,7 @@ _Found = tuple[np.ndarray, np.ndarray]
 
 
 class MediaPipeDetector:
-    """The person whom MediaPipe Pose follows through a video.
+    """Tracks the person whom MediaPipe Pose follows through a video.
 
     MediaPipe follows one person at a time and may switch to another one when the first leaves or is
     covered. Such a jump starts a new track (see `TrackRecorder`), so one track is one person. `follow` keeps

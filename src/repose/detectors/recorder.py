@@ -21,7 +21,7 @@ class _Rows:
 
 
 class TrackRecorder:
-    """Collects detections frame by frame, tells the people apart, and gives one track for each.
+    """Collects detections frame by frame, tells the people apart, and returns one track for each.
 
     Identities come from `repose.tracking.tracker.Tracker`: somebody not seen for a second, or found too far
     from everybody known, is somebody new. A second detection of the same person in a frame is left out, and

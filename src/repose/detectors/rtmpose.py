@@ -21,7 +21,7 @@ _LOCAL = "Give the paths of the person_model and the pose_model (.onnx), or a ne
 
 
 class RTMPoseDetector:
-    """Everybody whom YOLOX finds, with RTMPose's Halpe-26 joints.
+    """Detects everybody with YOLOX, and their Halpe-26 joints with RTMPose.
 
     Confidence is the height of RTMPose's peak, cut to 0..1. People are told apart from frame to frame by
     `repose.tracking.tracker`. Models are rtmlib's own for its `mode` (lightweight,

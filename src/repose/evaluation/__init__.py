@@ -1,4 +1,4 @@
-"""How good a model is: on prepared data sets, where joints are hidden, on real video, and on the sample.
+"""How accurate a model is: on prepared data sets, where joints are hidden, on real video, and on the sample.
 
 `evaluate(store, model)` scores a data set by the published protocols and by that of users;
 `benchmark_occlusion(["bvh"], ["default"])` motion capture seen by virtual cameras; `benchmark_video("clips")`

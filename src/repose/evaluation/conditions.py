@@ -45,7 +45,7 @@ noise, but exchanged sides, lost limbs and lost frames are short."""
 
 @runtime_checkable
 class Occlusion(Protocol):
-    """A way in which joints come to be hidden."""
+    """A way in which joints are hidden."""
 
     def __call__(self, view: View, generator: Generator) -> Bool[Tensor, "frames 17"] | None:
         """Which joints are hidden; None for a clip that is too short for it."""
@@ -53,7 +53,7 @@ class Occlusion(Protocol):
 
 @dataclass(frozen=True)
 class JointsHidden:
-    """Each joint in each frame by chance."""
+    """Each joint in each frame at random."""
 
     share: float
 
@@ -110,7 +110,7 @@ class ObjectOccluded:
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """What is left of a view."""
+    """A view as the detector reports it."""
 
     keypoints: Float[Tensor, "frames 17 3"]
     """Rays and confidence, 0 where a joint is lost."""

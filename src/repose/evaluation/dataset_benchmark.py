@@ -1,4 +1,4 @@
-"""A model on a prepared data set: all metrics per action, per joint, and apart for seen and hidden joints."""
+"""A model on a prepared data set: all metrics per action, per joint, and for seen and hidden joints."""
 
 import csv
 import io
@@ -44,7 +44,7 @@ _AS_PUBLISHED = "acceleration_error_as_published_mm_per_frame2"
 
 @dataclass(frozen=True)
 class Score:
-    """Averages of one metric; NaN where there was nothing to measure."""
+    """Averages of one metric; NaN where nothing was measured."""
 
     mean: float
     per_action: Mapping[str, float]

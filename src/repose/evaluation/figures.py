@@ -1,4 +1,4 @@
-"""Pictures of what was found: errors of every condition, the worst clips, error against confidence."""
+"""Figures of the results: errors under every condition, the worst clips, error against confidence."""
 
 import math
 import re

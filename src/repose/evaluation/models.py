@@ -1,4 +1,4 @@
-"""The rows of a benchmark: whatever makes a 3D track of a 2D one."""
+"""The rows of a benchmark: anything that turns a 2D track into a 3D one."""
 
 from collections.abc import Callable, Sequence
 from functools import partial

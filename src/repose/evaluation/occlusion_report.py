@@ -92,7 +92,7 @@ class Row:
 
 @dataclass(frozen=True)
 class ConditionResult:
-    """What models and baselines reached under one condition."""
+    """Results of models and baselines under one condition."""
 
     condition: Condition
     clips: int
@@ -125,7 +125,7 @@ class ConditionResult:
 
 @dataclass(frozen=True)
 class OcclusionReport(Report):
-    """What the benchmark found, and how."""
+    """Results of the benchmark, and its protocol."""
 
     models: tuple[str, ...]
     motion: tuple[str, ...]

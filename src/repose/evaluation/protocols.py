@@ -1,4 +1,4 @@
-"""From a store's frames to predictions in millimetres: the published way, and the way users lift."""
+"""From a store's frames to predictions in millimetres: by the published protocol, or as users lift."""
 
 from collections.abc import Callable, Iterator
 from copy import copy
@@ -42,7 +42,7 @@ class Clip(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What a model said of frames of a split, beside the truth: joints minus the root, camera axes."""
+    """Predictions for frames of a split, with the truth: joints minus the root, camera axes."""
 
     predicted_mm: Float[np.ndarray, "frames joints 3"]
     truth_mm: Float[np.ndarray, "frames joints 3"]
@@ -56,7 +56,7 @@ class Predictions:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """Predictions, how they are to be averaged, and all that was done to get them, in words."""
+    """Predictions, how to average them, and how they were obtained, in words."""
 
     predictions: Predictions
     average: Average

@@ -22,7 +22,7 @@ ANGLES_IN_WORDS = (
 
 
 class Report(ABC):
-    """What was done, in words, and what came of it, in numbers."""
+    """The protocol, in words, and the results, in numbers."""
 
     digits: ClassVar[int | None] = 4
     """Decimals in JSON; all of them where None."""

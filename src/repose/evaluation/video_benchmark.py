@@ -1,4 +1,4 @@
-"""Real clips with 3D truth: ours beside MediaPipe's own world landmarks.
+"""Real clips with 3D truth: ours compared with MediaPipe's own world landmarks.
 
 A folder holds `gt_*.npz` (joints_m (frames, joints, 3) in a world frame, joint_names, fps, valid (frames,),
 and of each camera NAME its NAME_K, NAME_dist, NAME_R, NAME_t), and for each camera NAME.mp4 and, each

@@ -1,4 +1,4 @@
-"""The motion that the benchmark looks at, and the virtual cameras that film it."""
+"""The motion of the benchmark, and the virtual cameras that project it."""
 
 import zlib
 from collections.abc import Sequence

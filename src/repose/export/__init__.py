@@ -1,1 +1,1 @@
-"""Results as files: one module a format."""
+"""Results as files: one module per format."""

@@ -1,4 +1,4 @@
-"""What a result file says of a track beside its numbers per frame: which fields, of what type and bounds.
+"""What a result file states about a track besides its numbers per frame: fields, types and bounds.
 
 A key of `Pose3D.record` that any command uses is declared in `Record`, and is thereby checked whenever a
 result is read. Other keys are passed on as they are.
@@ -52,7 +52,7 @@ class About(Struct):
 
 
 class UpRecord(Struct):
-    """How what is up was found."""
+    """How up was found."""
 
     source: Text
     deviation_deg: Annotated[float, Meta(ge=0, le=180)] | None = None

@@ -50,7 +50,7 @@ _OPENSIM = _Format(write_opensim, people=True, missing="left out", own_times=Fal
 
 @dataclass(frozen=True)
 class Export:
-    """What was written, and what its reader should know."""
+    """What was written, and notes for whoever reads it."""
 
     files: tuple[Path, ...]
     notes: tuple[str, ...]

@@ -43,7 +43,7 @@ def write_glb(poses: Sequence[Pose3D], path: Path) -> None:
 
 
 class _Document:
-    """A glTF document in the making: its JSON, and the bytes that the JSON points to."""
+    """A glTF document under construction: its JSON, and the bytes that the JSON refers to."""
 
     def __init__(self) -> None:
         self.bytes = bytearray()

@@ -1,4 +1,4 @@
-"""What OpenSim's scaling and inverse kinematics ask for: markers, where they sit on the model, two setups.
+"""Files for OpenSim's scaling and inverse kinematics: markers, their positions on the model, two setups.
 
 The model is OpenSim's own Rajagopal2016, or one made from it with the same bodies (Rajagopal, Lai and Uhlrich
 2023; Pose2Sim's). Its reference: Rajagopal et al., "Full-Body Musculoskeletal Model for Muscle-Driven

@@ -1,4 +1,4 @@
-"""The result files `poses.npz`, `poses.json` and `poses.csv`: 3D tracks that say what they are.
+"""The result files `poses.npz`, `poses.json` and `poses.csv`: self-describing 3D tracks.
 
 Each file alone describes itself. What holds for a whole track (`about`: joints, parents, units,
 axes, frame, rate, scale, model, …) is one JSON object: in the `.npz` the string array `about`, in the

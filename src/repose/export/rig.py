@@ -1,4 +1,4 @@
-"""A skeleton with bones of constant length, and the joint rotations that bring it to given joint places.
+"""A skeleton with bones of constant length, and the rotations that bring it to given joint positions.
 
 At rest it stands in a T: facing +z, its left at +x, y up. A node sits at a joint of H36M-17 and turns the
 bone that begins there. Where several bones begin at one joint each has a node of its own, so that every

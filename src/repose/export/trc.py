@@ -1,4 +1,4 @@
-"""TRC out: marker places as text, as OpenSim and Pose2Sim have them."""
+"""TRC out: marker positions as text, as used by OpenSim and Pose2Sim."""
 
 from pathlib import Path
 

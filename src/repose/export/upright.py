@@ -1,4 +1,4 @@
-"""Poses as the programs of others want them: upright on the ground, y up, and at a constant rate."""
+"""Poses as other programs expect them: upright on the ground, y up, and at a constant rate."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""NumPy files (`.npz`, `.npy`) as data: no pickles, and no number in them decides how much memory is taken.
+"""NumPy files (`.npz`, `.npy`) as data: no pickles, and no number in them determines how much memory is used.
 
 The one reader of them in the package. A header is believed only as far as the file bears it out: an array
 has the bytes that its shape asks for, and an archive does not unpack to many times what it is.
@@ -30,7 +30,7 @@ _EMPTY_BYTES = 1 << 16
 
 
 class Header(NamedTuple):
-    """What an `.npy` file says of its array."""
+    """What an `.npy` file states about its array."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]

@@ -1,4 +1,4 @@
-"""The numbers that a file may hold: finite, and no larger than those of people and of pictures of them."""
+"""The numbers that a file may hold: finite, and within the range of people and pictures of them."""
 
 from collections.abc import Callable, Sequence
 

@@ -31,7 +31,7 @@ _LARGE = 1 << 16
 
 
 class Mapped(NamedTuple):
-    """The content of a file, its large arrays being views of it."""
+    """The content of a file; large arrays are views of it."""
 
     content: Any
     release: Callable[[], None]
@@ -109,7 +109,7 @@ def npz_keys(path: str | Path) -> list[str] | None:
 
 
 class _Mapping(mmap.mmap):
-    """A file in memory, to be read like a file; large pieces come as views."""
+    """A mapped file with the interface of a file; large pieces are returned as views."""
 
     def read(self, n: int | None = None) -> Any:
         if n is None or n < _LARGE:
@@ -172,7 +172,7 @@ def _damaged(name: str, error: Exception) -> NoReturn:
 
 
 class _Refused(Exception):
-    """What a pickle asks for that is not on the list."""
+    """A global that a pickle asks for and that is not allowed."""
 
 
 class _Type:
@@ -191,7 +191,7 @@ class _Type:
 
 
 class _Array:
-    """Stands for an array that is being made: `numpy.ndarray` before its content is known."""
+    """Stands for an array under construction: `numpy.ndarray` before its content is known."""
 
     def build(self, state: tuple[Any, ...]) -> np.ndarray:
         _, shape, kind, fortran, content = state

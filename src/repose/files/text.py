@@ -1,4 +1,4 @@
-"""Words and numbers of the formats that are plain text."""
+"""Words and numbers of plain text formats."""
 
 from collections.abc import Sequence
 from pathlib import Path

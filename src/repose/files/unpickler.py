@@ -1,4 +1,4 @@
-"""Pickles within bounds: what a few bytes of one ask for is not a billion steps, nor gigabytes."""
+"""Bounded unpickling: a few bytes cannot ask for a billion steps, or for gigabytes."""
 
 import mmap
 import pickle
@@ -18,7 +18,7 @@ _LEGACY_PARTS = 5
 
 # The unpickler written in Python: the one in C can neither be watched nor leaves arrays in their file.
 class BoundedUnpickler(pickle._Unpickler):
-    """Refuses tuples whose hash takes ages: 60 pairs, each of the one before twice, are 2^60 values."""
+    """Refuses tuples that take ages to hash: 60 pairs, each of the previous one twice, are 2^60 values."""
 
     dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
     stack: list[Any]
@@ -84,7 +84,7 @@ def check_torch_file(path: Path) -> None:
 
 
 class _Anything:
-    """Stands for what a pickle names, and does nothing."""
+    """Stands for any global of a pickle, and does nothing."""
 
     def __new__(cls, *_: Any) -> Any:
         return super().__new__(cls)

@@ -1,4 +1,4 @@
-"""Clean motion: what a lifted clip needs to be looked at, animated and measured.
+"""Clean motion: what a lifted clip needs before it is animated or measured.
 
     refined = repose.refine(repose.estimate("walk.mp4"))
     refined[0].record["refined"]["after"]["foot_skating_m_s"]

@@ -1,1 +1,1 @@
-"""2D keypoint files: one module a format."""
+"""2D keypoint files: one module per format."""

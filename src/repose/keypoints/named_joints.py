@@ -1,4 +1,4 @@
-"""Body parts that users named, as joints of a layout: `LKnee`, `knee_l` and `left knee` are one."""
+"""Body parts named by users, as joints of a layout: `LKnee`, `knee_l` and `left knee` are the same."""
 
 import re
 from collections.abc import Mapping, Sequence

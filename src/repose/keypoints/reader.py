@@ -1,4 +1,4 @@
-"""Reading 2D keypoints from any file or folder that RePOSE knows, recognised by its content."""
+"""Reading 2D keypoints from any supported file or folder, recognised by its content."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Sports2D's TRC of 2D keypoints in pixels (`…_px_person00.trc`), one person a file."""
+"""Sports2D's TRC of 2D keypoints in pixels (`…_px_person00.trc`), one person per file."""
 
 from pathlib import Path
 

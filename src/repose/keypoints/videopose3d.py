@@ -1,4 +1,4 @@
-"""2D keypoints as VideoPose3D takes them (`data_2d_custom_*.npz`), read without running its pickles."""
+"""2D keypoints for VideoPose3D (`data_2d_custom_*.npz`), read without executing its pickles."""
 
 import tempfile
 import zipfile

@@ -1,4 +1,4 @@
-"""Losses for lifting: plain tensors in, a scalar out, nothing known of the model."""
+"""Losses for lifting: plain tensors in, a scalar out, independent of the model."""
 
 from repose.losses.deviation import WITHIN, deviation
 from repose.losses.position import (

@@ -1,4 +1,4 @@
-"""What every loss does with its inputs first."""
+"""Input checks that every loss starts with."""
 
 import torch
 from torch import Tensor

@@ -1,1 +1,1 @@
-"""Motion capture: one module a format."""
+"""Motion capture: one module per format."""

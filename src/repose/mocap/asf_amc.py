@@ -1,4 +1,4 @@
-"""Acclaim motion capture, as the CMU database has it: a skeleton (ASF) and the motions of it (AMC)."""
+"""Acclaim motion capture, as in the CMU database: a skeleton (ASF) and its motions (AMC)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +39,7 @@ class AsfSkeleton:
 
 @dataclass(frozen=True, eq=False)
 class AmcMotion:
-    """A motion with its kinematics worked out. Axes are the file's own (y up)."""
+    """A motion with its forward kinematics. Axes are the file's own (y up)."""
 
     bones: tuple[str, ...]
     fps: float

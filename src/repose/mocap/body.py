@@ -1,4 +1,4 @@
-"""What a body itself says of the file that it came from: the length of the unit, which way is up, gaps."""
+"""What the body reveals about its file: the length of the unit, and which way is up."""
 
 from pathlib import Path
 

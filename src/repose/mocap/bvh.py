@@ -22,7 +22,7 @@ _SMALL = 1_000_000
 
 @dataclass(frozen=True, eq=False)
 class BvhMotion:
-    """What a BVH file says, with its kinematics worked out. Axes are the file's own (usually y up)."""
+    """The content of a BVH file with its forward kinematics. Axes are the file's own (usually y up)."""
 
     joints: tuple[str, ...]
     """Names in the file's order; an End Site is a joint called `<parent>_end`."""

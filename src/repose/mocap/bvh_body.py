@@ -1,4 +1,4 @@
-"""A body out of a BVH file: whatever its joints are called, as the 17 joints of Human3.6M."""
+"""A body from a BVH file: its joints, whatever they are called, as the 17 joints of Human3.6M."""
 
 from itertools import pairwise
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""C3D in: marker places as motion-capture laboratories exchange them."""
+"""C3D in: marker positions as exchanged by motion-capture laboratories."""
 
 import struct
 from pathlib import Path

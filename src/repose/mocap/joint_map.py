@@ -45,7 +45,7 @@ _PREFIX = re.compile(
 
 
 class JointMap(msgspec.Struct, forbid_unknown_fields=True):
-    """A file that says what the joints or markers of a skeleton are."""
+    """A file that names the joints or markers of a skeleton."""
 
     joints: dict[str, str | list[str]]
     """H36M joint -> the file's joint, or several whose midpoint it is."""

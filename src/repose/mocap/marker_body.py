@@ -1,4 +1,4 @@
-"""Bodies out of files of markers: joints by name or map, or joint centres of the Plug-in-Gait set."""
+"""Bodies from marker files: joints by name or map, or joint centres from the Plug-in-Gait set."""
 
 from pathlib import Path
 

@@ -29,7 +29,7 @@ def _name(joint: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class MarkerMotion:
-    """What a file of markers says. Axes are the file's own."""
+    """The content of a marker file. Axes are the file's own."""
 
     markers: tuple[str, ...]
     positions_m: Float[np.ndarray, "frames markers 3"]

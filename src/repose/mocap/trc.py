@@ -1,4 +1,4 @@
-"""TRC in: marker places as text, as OpenSim and Pose2Sim have them."""
+"""TRC in: marker positions as text, as used by OpenSim and Pose2Sim."""
 
 from pathlib import Path
 

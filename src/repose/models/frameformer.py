@@ -1,4 +1,4 @@
-"""FrameFormer: the project's own lifter, one token a frame, small and quick.
+"""FrameFormer: the project's own lifter, one token per frame, small and fast.
 
 All 17 joints of a frame share one token and attention runs over time alone, so that a frame costs a
 hundredth of what a token per joint costs. The network sees the clip by a camera that looks straight at

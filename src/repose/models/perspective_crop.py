@@ -1,4 +1,4 @@
-"""A clip as a virtual camera sees it that is turned, frame by frame, to look straight at the person.
+"""A clip as seen by a virtual camera that is rotated, frame by frame, to look straight at the person.
 
 Where the person stands in the picture then no longer matters, and a network need not learn that a place
 in the picture means a direction of view (the idea of perspective crop layers, Yu et al., CVPR 2021).
@@ -34,7 +34,7 @@ _HEIGHTS = torch.tensor(list(_STANDING.values()))
 
 @dataclass(frozen=True)
 class PerspectiveCrop:
-    """A clip as virtual cameras see it that look straight at the person."""
+    """A clip as seen by virtual cameras that look straight at the person."""
 
     points: Float[Tensor, "batch frames joints 2"]
     """Rays of the turned camera, divided by the clip's `size`; gaps interpolated over time."""

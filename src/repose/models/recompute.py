@@ -1,4 +1,4 @@
-"""Less memory for training: keep what is dear to compute, compute the rest again in the backward pass.
+"""Less memory for training: keep what is expensive to compute, recompute the rest in the backward pass.
 
 Kept are each half block's input, the attention's output and the results of the linear maps to no fewer
 features; normalisations, activations, sums and transpositions are done again. That costs a few per cent

@@ -35,7 +35,7 @@ Ratio = Annotated[float, Meta(ge=0, le=1_000)]
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model, and how its input and output are meant. Plain data: it is written into checkpoints as JSON."""
+    """A model, and what its input and output mean. Plain data, written into checkpoints as JSON."""
 
     name: Text
     """Name under which `build` finds it, such as `repose`."""

@@ -1,4 +1,4 @@
-"""The package's own sample: a rendered figure behind a counter, and where its joints truly were.
+"""The packaged sample: a rendered figure behind a counter, and its true joints.
 
 Made by `scripts/sample/render.py`; the motion is procedural, so the truth is exact.
 """

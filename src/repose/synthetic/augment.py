@@ -1,4 +1,4 @@
-"""Other bodies and other motions from the ones there are, on joint positions alone.
+"""Augmentation: other bodies and motions made from existing ones, on joint positions alone.
 
 Everything takes and gives H36M-17 joints `(batch, frames, 17, 3)` in metres in the world frame (z up),
 and draws from the given generator, so that a seed fixes the result.

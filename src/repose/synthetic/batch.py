@@ -1,4 +1,4 @@
-"""What a training step takes."""
+"""The input of a training step."""
 
 from dataclasses import dataclass
 

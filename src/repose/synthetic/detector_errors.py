@@ -1,4 +1,4 @@
-"""A detector's errors on perfect 2D: noise, outliers, exchanged sides, missing joints, and its confidence."""
+"""A detector's errors on perfect 2D: noise, outliers, swapped sides, missing joints, and its confidence."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Human motion made from nothing: random key poses within the joints' limits, gaits and gestures.
+"""Procedural human motion: random key poses within the joints' limits, gaits and gestures.
 
 It looks like nobody's motion, but every pose is one a body can take and every movement is smooth, so a
 lifter can be trained where there is no motion capture, and meets poses that no capture contains.

@@ -15,7 +15,7 @@ from repose.skeleton import stature
 
 @dataclass(frozen=True)
 class CameraConfig:
-    """Where virtual cameras stand. Angles in degrees, ranges uniform unless said otherwise.
+    """Placement of virtual cameras. Angles in degrees, ranges uniform unless stated otherwise.
 
     A share of them (`p_…`, none unless said) differs in one respect or in several.
     """

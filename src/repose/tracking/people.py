@@ -31,7 +31,7 @@ FIRST_S = 1.0
 
 @dataclass(frozen=True)
 class Dropped:
-    """A track that is no person."""
+    """A track that is not a person."""
 
     track_id: int
     first: int

@@ -1,4 +1,4 @@
-"""Left and right exchanged by the detector for some frames: found by how joints would jump, and undone.
+"""Swaps of left and right by the detector: found by how joints would jump, and undone.
 
 A detector that mistakes a person's back for the front exchanges arms, legs or both for a while. In the
 picture the labels then jump at once to where the other side was. Each frame's arms and legs are either

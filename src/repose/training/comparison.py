@@ -1,4 +1,4 @@
-"""Training runs side by side: what changed in their settings, and what came of it, over seeds."""
+"""Comparison of training runs: what differs in their settings and their scores, over seeds."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Group:
-    """Runs whose settings differ in the seed alone."""
+    """Runs whose settings differ only in the seed."""
 
     label: str
     """The settings that differ between the groups, with this group's values."""

@@ -1,4 +1,4 @@
-"""What a training run tells while it runs: curves, scores, and a progress bar."""
+"""What a training run reports: curves, scores, and a progress bar."""
 
 from collections.abc import Mapping
 from importlib import import_module

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that a run depends on. Each run saves it in its folder."""
+    """All settings of a run. Each run saves them in its folder."""
 
     model: str = "frameformer"
     """Model: name of a registered one (`repose models`), for motion, one that takes camera rays; for a store,

@@ -1,4 +1,4 @@
-"""The folder of a training run: what it was started with, and the state from which it resumes."""
+"""The folder of a training run: its settings, and the state from which it resumes."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What a model is scored on while it trains."""
+"""Validation during training."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -125,7 +125,7 @@ class Validation:
 
 
 class StoreValidation:
-    """The store's own test data (its validation data, where there is no test), the published way.
+    """The store's test data (or validation data if there is no test), by the published protocol.
 
     Raises UserError for a store without either, and one whose truth is not known in millimetres.
     """

@@ -45,7 +45,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class CameraMotion:
-    """What the background tells of the camera."""
+    """What the background shows about the camera's motion."""
 
     moves: bool | None
     """None where the background cannot tell: without texture, hidden, or not of one piece."""
@@ -78,7 +78,7 @@ class _Picture:
 
 @dataclass(frozen=True, eq=False)
 class Tiles:
-    """The tiles of a picture that have texture, and what became of them in a later picture."""
+    """The textured tiles of a picture, and their shifts in a later picture."""
 
     places: Complex[np.ndarray, " tiles"]
     """Their middles, x + iy from the middle of the picture, in pixels."""
@@ -99,7 +99,7 @@ class Tiles:
 
 
 class CameraWatch:
-    """Looks at some of the frames that pass, and says in the end whether the camera moved."""
+    """Watches frames as they pass, and decides at the end whether the camera moved."""
 
     def __init__(self) -> None:
         self._reference: _Picture | None = None

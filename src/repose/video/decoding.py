@@ -55,7 +55,7 @@ _bound_memory()
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a file says of its video stream, after its rotation has been applied."""
+    """What a file states about its video stream, after its rotation has been applied."""
 
     path: Path
     width: int
@@ -83,7 +83,7 @@ class VideoFrame:
 
 
 class Video:
-    """A video file that can be walked through, as often as wanted, one frame in memory at a time.
+    """A video file that can be iterated any number of times, one frame in memory at a time.
 
     `lost` and `damaged` tell, after a walk, which frames could not be decoded and which were decoded
     from damaged data (those are delivered).
@@ -158,7 +158,7 @@ class Video:
 
 
 class Seeker:
-    """The frames of a video by their times, in any order. Going forward costs no more than a walk."""
+    """The frames of a video by their times, in any order. Going forward costs no more than iterating."""
 
     def __init__(self, video: Video) -> None:
         """Raise UserError as `open_video`. Call `close` at the end."""

@@ -100,7 +100,7 @@ def _encode(
 
 
 class _Sound:
-    """The sound of a video on its way into another one."""
+    """Copies the sound of a video into another one."""
 
     def __init__(self, container: Any, path: str | os.PathLike[str]) -> None:
         self._container = container

@@ -1,4 +1,4 @@
-"""To be looked at: results in the browser, as one page, as a video, as a sheet of poses."""
+"""Views of results: in the browser, as a single page, as a video, as a sheet of poses."""
 
 from repose.viewer.film import render_video
 from repose.viewer.live import view

@@ -84,7 +84,7 @@ def draw_space(picture: Picture, scene: Scene, frame: int, camera: Camera, *, tr
 
 
 class Projection:
-    """Places in the world to pixels and depths; what is behind the camera comes to lie far outside."""
+    """Projects world points to pixels and depths; points behind the camera land far outside."""
 
     def __init__(self, camera: Camera) -> None:
         self.camera = camera

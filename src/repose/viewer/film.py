@@ -1,4 +1,4 @@
-"""The video with its 2D keypoints, and beside it the scene in 3D, as a video."""
+"""A video of the 2D keypoints with the 3D scene next to it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One page that shows a result: no server, no network, everything within one file.
+"""A single page that shows a result: no server, no network, everything in one file.
 
 The motion is whole numbers of millimetres and quarter pixels; from row to row only their differences are
 kept, split into low and high bytes, and deflated: a minute of one person at 60 frames a second takes a

@@ -1,4 +1,4 @@
-"""What is looked at: the people of a result in one world, on one timeline, with their camera and video."""
+"""The scene: the people of a result in one world, on one timeline, with their camera and video."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ Result = str | Path | Sequence[Pose3D]
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """One person of a result, as the scene has them."""
+    """One person of a result, in the scene."""
 
     pose: Pose3D
     joints_m: Float[np.ndarray, "rows joints 3"]

@@ -1,4 +1,4 @@
-"""Where a scene is looked at from."""
+"""The viewpoints from which a scene is shown."""
 
 import numpy as np
 from jaxtyping import Float
