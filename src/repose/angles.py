@@ -77,8 +77,17 @@ class JointAngles:
 def joint_angles(pose: Pose3D) -> JointAngles:
     """Return the angles of hip, knee, ankle, shoulder, elbow and trunk; `MEANINGS` says what is positive.
 
-    The ankle's need a layout with heels and big toes. The trunk's need to know what is up: a result in the
-    world frame, or one with `T_cam_world` (`repose.refine` finds it). Raises UserError as `angle_joints`.
+    The ankle's need a layout with heels and big toes; the trunk's need to know up.
+
+    Args:
+        pose: a track in any frame of reference. In the world frame, or with `T_cam_world`
+            (`repose.refine` finds it), up is known.
+
+    Returns:
+        Degrees per frame, NaN where an angle has no meaning; `missing` says why an angle is left out.
+
+    Raises:
+        UserError: as `angle_joints`.
     """
     up = _up(pose)
     degrees = measure_angles(pose.joints_m, pose.skeleton, up)

@@ -28,10 +28,16 @@ def prepare_human36m(
 ) -> ClipStore:
     """Create a store of Human3.6M.
 
-    From `h36m_sh_conf_cam_source_final.pkl`, or from `data_3d_h36m.npz` and `data_2d_h36m_*.npz`, recognised
-    by content.
+    Args:
+        file: `h36m_sh_conf_cam_source_final.pkl`, or one of the pair `data_3d_h36m.npz` and
+            `data_2d_h36m_*.npz`, recognised by content.
+        file_2d: the other one of the pair.
+        out: folder of the store.
+        force: replace an existing store.
+        progress: called with what is done, how much of it, and of how much.
 
-    Raises UserError for other files, whatever is wrong in them, and for places that cannot be written.
+    Raises:
+        UserError: other files, anything wrong in them, and an output that cannot be written.
     """
 
     def read() -> Source:
@@ -48,8 +54,15 @@ def prepare_mpi_inf_3dhp(
 ) -> ClipStore:
     """Create a store of MPI-INF-3DHP, from published `.npz` files or from the original annotations.
 
-    Raises UserError for other files, whatever is wrong in them, missing packages, and for places that
-    cannot be written.
+    Args:
+        path: the folder with the files, or one `.npz`.
+        out: folder of the store.
+        force: replace an existing store.
+        progress: called with what is done, how much of it, and of how much.
+
+    Raises:
+        UserError: other files, anything wrong in them, missing packages, and an output that cannot be
+            written.
     """
     path = Path(path)
 
@@ -70,8 +83,15 @@ def prepare_mocap(
 ) -> ClipStore:
     """Create a store of motion capture seen by virtual cameras.
 
-    Raises UserError for a folder without motion capture, files that cannot be read, and for places that
-    cannot be written.
+    Args:
+        folder: motion capture in any format of `repose.mocap.recordings.read_mocap`.
+        out: folder of the store.
+        config: cameras, detector errors and rate.
+        force: replace an existing store.
+        progress: called with what is done, how much of it, and of how much.
+
+    Raises:
+        UserError: no motion capture, files that cannot be read, and an output that cannot be written.
     """
     folder = Path(folder)
     files = _files(folder, ("*.bvh", "*.asf", "*.amc", "*.npz", "*.c3d", "*.trc"))
@@ -90,9 +110,19 @@ def prepare_keypoints(
     force: bool = False,
     progress: Progress | None = None,
 ) -> ClipStore:
-    """Create a store of 2D only, from keypoint files; options as in `repose.read_keypoints`.
+    """Create a store of 2D only, from keypoint files.
 
-    Raises UserError for files without keypoints, and for places that cannot be written.
+    Args:
+        files: keypoint files or folders, one per video.
+        out: folder of the store.
+        fps: frame rate, as for `repose.read_keypoints`.
+        image_size: width and height in pixels, as for `repose.read_keypoints`.
+        skeleton: joint layout, as for `repose.read_keypoints`.
+        force: replace an existing store.
+        progress: called with what is done, how much of it, and of how much.
+
+    Raises:
+        UserError: files without keypoints, and an output that cannot be written.
     """
 
     def read() -> Source:

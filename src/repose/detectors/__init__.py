@@ -67,10 +67,15 @@ def detector_names() -> list[str]:
 
 
 def get_detector(name: str, **options: Any) -> Detector:
-    """Create the detector called `name` with its own `options`.
+    """Create the detector called `name`.
 
-    Raises UserError for an unknown name, for options it does not have, and where the packages it needs
-    are not installed (the hint says what to install).
+    Args:
+        name: "mediapipe", "rtmpose", or a registered name.
+        options: the detector's own, such as `mode` of `RTMPoseDetector`.
+
+    Raises:
+        UserError: an unknown name, options that the detector does not have, and packages that are not
+            installed (the hint says what to install).
     """
     if name not in _factories:
         raise UserError(

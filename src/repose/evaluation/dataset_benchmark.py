@@ -202,14 +202,20 @@ def evaluate(
 ) -> DatasetReport:
     """Score a model on a prepared data set.
 
-    `model`: from `open_model`, or a model in training, which is evaluated where it is and then trains on.
-    `protocol`: "published" as the papers score the data set, "full" for every frame as users lift it;
-    "published" unless given, for models in image units. `split`: "test", or "validation" where there is no
-    test, unless given. `fov_deg`: field of view for models of camera rays. `frame_pairs`: depth order over
-    frame pairs, too, which takes longest.
+    Args:
+        store: the prepared data set.
+        model: from `open_model`, or a model in training, which is evaluated on its device and stays in
+            training mode.
+        protocol: "published" scores as the papers do, "full" every frame as users lift it; by default
+            "published" for models in image units, "full" for others.
+        split: by default "test", or "validation" if there is no test.
+        fov_deg: diagonal field of view, for models of camera rays.
+        frame_pairs: also measure depth order over pairs of frames, which takes longest.
+        progress: called with what is done, how much of it, and of how much.
 
-    Raises UserError for a model of another skeleton than the store's, a protocol that does not suit it, and
-    a split that is not there or has no truth in millimetres.
+    Raises:
+        UserError: a model with another skeleton than the store's, an unsuitable protocol, and a split
+            that does not exist or has no truth in millimetres.
     """
     if protocol not in ("published", "full", None):
         expected("protocol", "published or full", protocol)

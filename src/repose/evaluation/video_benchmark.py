@@ -183,11 +183,17 @@ def benchmark_video(
 ) -> VideoReport:
     """Score models, and MediaPipe's stored world landmarks, on the clips of a folder (see this module).
 
-    `keypoints`: "video" detects them in the video as `repose estimate` does, "stored" takes MediaPipe's that
-    lie beside it. `lens`: "assumed" tells models nothing of the camera, "given" its intrinsics.
+    Args:
+        folder: clips and their truth.
+        models: names of packaged weights, checkpoints, or lifters.
+        keypoints: "video" detects them as `repose estimate` does, "stored" uses MediaPipe's next to it.
+        lens: "assumed" tells models nothing about the camera, "given" its intrinsics.
+        device: where to lift.
+        progress: called with what is done, how much of it, and of how much.
 
-    Raises UserError for a folder of another layout, files that cannot be read, models that cannot be loaded,
-    and whatever `repose estimate` finds wrong.
+    Raises:
+        UserError: a folder of another layout, files that cannot be read, models that cannot be loaded,
+            and anything that `repose estimate` raises.
     """
     folder = Path(folder)
     truth = _read_truth(folder)

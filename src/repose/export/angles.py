@@ -23,12 +23,19 @@ def angle_files(tracks: Sequence[JointAngles], *, plot: bool = True) -> tuple[st
 def write_angles(
     tracks: Sequence[JointAngles], folder: str | Path, *, plot: bool = True, force: bool = False
 ) -> None:
-    """Write `angles.csv`, and with `plot` a picture `angles-<track>.png` a person; all of them or none.
+    """Write `angles.csv`, and with `plot` one picture `angles-<track>.png` per person; all of them or none.
 
-    The table has one row per frame: `track_id`, `frame`, `time_s`, and for every angle `<name>_deg` (empty
-    where it has no meaning) and `<name>_seen` (0 where a joint it depends on was inferred).
-    Raises UserError where files exist and `force` is not set, where the folder cannot be written, for
-    tracks with different angles, and for a plot without Matplotlib.
+    Args:
+        tracks: angles of all tracks (`repose.joint_angles`). The table has one row per frame:
+            `track_id`, `frame`, `time_s`, and for every angle `<name>_deg` (empty where it has no
+            meaning) and `<name>_seen` (0 where a joint it depends on was inferred).
+        folder: where to write.
+        plot: also draw the angles over time; needs Matplotlib.
+        force: overwrite existing files.
+
+    Raises:
+        UserError: existing files without `force`, a folder that cannot be written, tracks with
+            different angles, and a plot without Matplotlib.
     """
     if not tracks:
         raise UserError("no angles to write: expected at least one track, found none")

@@ -61,13 +61,23 @@ def export_poses(
 ) -> Export:
     """Write 3D tracks in the format that the suffix of `path` names, whole or not at all.
 
-    `.bvh`, `.trc` and `.c3d` hold one person: with several there is a file each, `walk_person_0.bvh` for
-    `walk.bvh`. `.glb`, `.usd` (binary) and `.usda` (text) hold all of them. These are upright, y up
-    (`repose.export.upright.to_world`). `.csv`, `.parquet` and `.json` hold the numbers as they are, in the
-    result's own coordinates, and their `about`. `unit` is that of a BVH file, centimetres unless given.
+    `.bvh`, `.trc` and `.c3d` hold one person: several are written to one file each, `walk_person_0.bvh`
+    for `walk.bvh`. `.glb`, `.usd` (binary) and `.usda` (text) hold all of them. These formats are upright,
+    y up (`repose.export.upright.to_world`). `.csv`, `.parquet` and `.json` hold the numbers unchanged, in
+    the result's own coordinates, with their `about`.
 
-    Raises UserError for another suffix, no tracks or tracks that the format cannot hold, an optional
-    package that is not there, files that exist unless `force` is set, and a place that cannot be written.
+    Args:
+        poses: tracks of one result.
+        path: the file to write.
+        unit: unit of a BVH file, centimetres by default.
+        force: overwrite existing files.
+
+    Returns:
+        The files, and notes for whoever reads them: which way is up, the scale, gaps.
+
+    Raises:
+        UserError: an unknown suffix, no tracks or tracks that the format cannot hold, a missing optional
+            package, existing files without `force`, and an output that cannot be written.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -106,12 +116,20 @@ def export_poses(
 def export_opensim(
     poses: Sequence[Pose3D], folder: str | Path, *, model: str = MODEL, force: bool = False
 ) -> Export:
-    """Write a folder of what OpenSim's scaling and inverse kinematics ask for, whole or not at all.
+    """Write a folder for OpenSim's scaling and inverse kinematics, whole or not at all.
 
-    `model` is the generic model to scale, Rajagopal2016 or one with the same bodies, as seen from `folder`;
-    it comes with OpenSim. The files: `repose.export.opensim.write_opensim`.
+    Args:
+        poses: tracks of one result.
+        folder: where to write; `repose.export.opensim.write_opensim` lists the files.
+        model: the generic model to scale, Rajagopal2016 or one with the same bodies, as a path relative
+            to `folder`; it ships with OpenSim.
+        force: overwrite existing files.
 
-    Raises UserError as `export_poses`.
+    Returns:
+        The files, and notes for whoever reads them.
+
+    Raises:
+        UserError: as `export_poses`.
     """
     _check(poses)
     check_span(poses)

@@ -43,8 +43,14 @@ FRAMES = {
 def write_poses(poses: Sequence[Pose3D], folder: str | Path, *, force: bool = False) -> None:
     """Write `poses.npz`, `poses.json` and `poses.csv` into `folder`, all of them or none.
 
-    All tracks must have one skeleton. Raises UserError if there are no tracks, if the files exist and
-    `force` is not set, and if the disk is full or the folder cannot be written.
+    Args:
+        poses: tracks with the same skeleton.
+        folder: where to write.
+        force: overwrite existing files.
+
+    Raises:
+        UserError: no tracks, different skeletons, existing files without `force`, and an output that
+            cannot be written.
     """
     with stage(folder, FILES, force=force) as partial:
         write_npz(poses, partial / "poses.npz")
@@ -56,8 +62,9 @@ def write_poses(poses: Sequence[Pose3D], folder: str | Path, *, force: bool = Fa
 def read_poses(path: str | Path) -> list[Pose3D]:
     """Read the tracks of a result folder or of its `poses.npz`, exactly as they were written.
 
-    Raises UserError if there is no such file, if it is damaged or something else, and if its format
-    version is not the one that this RePOSE reads.
+    Raises:
+        UserError: a file that is absent, damaged or something else, and a format version that this
+            RePOSE does not read.
     """
     path = Path(path)
     file = path / "poses.npz" if path.is_dir() else path

@@ -46,19 +46,29 @@ def read_keypoints(
 ) -> list[Pose2D]:
     """Read a keypoint file or folder: one `Pose2D` per person, in the file's own layout.
 
-    The content tells the format: AlphaPose, COCO, MMPose, OpenPose and Ultralytics JSON, a folder with one
-    JSON or label file per frame, tables of DeepLabCut, SLEAP and Sports2D, `.npz` and `.npy` (see the modules
-    of `repose.export`; nothing pickled is run).
-    People without ids get theirs from `repose.tracking.tracker`, and so do all with `track="anew"`; ids that
-    change from frame to frame are not used, and of two detections of one person in a frame the surer counts
-    (`Pose2D.record` says so). A frame without the person is absent from the track.
+    The format is recognised by content: AlphaPose, COCO, MMPose, OpenPose and Ultralytics JSON, a folder
+    with one JSON or label file per frame, tables of DeepLabCut, SLEAP and Sports2D, `.npz` and `.npy` (see
+    the modules of `repose.keypoints`; nothing pickled is executed).
 
-    A file says its layout by its number of joints: 17 are COCO-17 in JSON and H36M-17 in an array, and
-    BODY-25 and BODY-25B are told apart by the lengths of the bones. `skeleton` overrides it. What the
-    file does not know is assumed and listed in `Pose2D.assumed`: "fps" is 30, "image_size" the smallest
-    common video size around the points, "confidence" is 1. `fps` and `image_size` override.
+    The number of joints determines the layout: 17 are COCO-17 in JSON and H36M-17 in an array; BODY-25 and
+    BODY-25B are told apart by the lengths of the bones. What the file does not state is assumed and listed
+    in `Pose2D.assumed`: "fps" is 30, "image_size" the smallest common video size around the points,
+    "confidence" is 1.
 
-    Raises UserError for what cannot be read as keypoints.
+    Args:
+        path: the file or folder.
+        fps: frame rate, overriding the file's.
+        image_size: width and height in pixels, overriding the file's.
+        skeleton: joint layout, overriding the recognised one.
+        track: "file" keeps the file's ids, unless they change from frame to frame; "anew", and people
+            without ids, are tracked (`repose.tracking.tracker`). Of two detections of one person in a
+            frame the surer one counts. `Pose2D.record` says what was done.
+
+    Returns:
+        One track per person. A frame without the person is absent from the track.
+
+    Raises:
+        UserError: anything that cannot be read as keypoints.
     """
     path = Path(path)
     if track not in ("file", "anew"):

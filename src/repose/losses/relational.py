@@ -26,17 +26,21 @@ Scalar = Float[Tensor, ""]
 def spatial_rank(
     predicted: Joints, target: Joints, mask: Mask | None = None, *, margin: float = 0.0
 ) -> Scalar:
-    """Charge for joints of one frame whose predicted depths are in the wrong order.
-
-    Depth is the third coordinate, in any unit; the loss is in that unit. `mask` is true where the target
-    is known: pairs with an unknown joint are left out of sum and mean, and what stands there may be
-    anything, NaN too. Elsewhere the target must be finite.
+    """Charge joints of one frame whose predicted depths are in the wrong order.
 
     The gradient is the exact one of the formula wherever that has one. At exactly equal predicted depths
     it has none: the published form, `maximum`, passes half of the pair's gradient there; this one passes
-    nothing, which is as valid a subgradient. So a prediction that is constant gets no gradient at all.
+    nothing, which is as valid a subgradient. A constant prediction therefore gets no gradient at all.
 
-    Raises UserError when the shapes differ.
+    Args:
+        predicted: depth is the third coordinate, in any unit; the loss is in that unit.
+        target: must be finite where `mask` is true.
+        mask: where the target is known. Pairs with an unknown joint are left out of sum and mean; their
+            values may be anything, even NaN.
+        margin: share of the true gap by which predicted depths must differ; 0 is the published form.
+
+    Raises:
+        UserError: different shapes.
     """
     predicted, target = match(predicted, target)
     return _rank(predicted[..., 2], target[..., 2], mask, margin)

@@ -54,10 +54,19 @@ def total_loss(
     weights: LossWeights,
     skeleton: Skeleton = H36M_17,
 ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
-    """Return the weighted sum, and by name each loss in it: unweighted, without gradient, for the curves.
+    """Compute the weighted sum of all losses with a weight.
 
-    A fourth column of a model's `output` is the logarithm of its deviation. Raises UserError where a
-    deviation is to be learnt and the model has none.
+    Args:
+        output: joints; a fourth column is the logarithm of their deviation.
+        target: joints in the same unit.
+        weights: factor of each loss.
+        skeleton: layout of the joints, for the losses on bones.
+
+    Returns:
+        The sum, and each loss in it by name: unweighted, without gradient, for the curves.
+
+    Raises:
+        UserError: a weight on the deviation for a model that does not predict one.
     """
     predicted, margin = output[..., :3], weights.rank_margin
     if weights.deviation and output.shape[-1] == 3:

@@ -101,17 +101,22 @@ _UIPRMD = "uiprmd_markers.npz"
 def read_mocap(
     path: str | Path, *, unit_m: float | None = None, joint_map: str | Path | None = None
 ) -> list[MocapClip]:
-    """Read a file, or all of a folder and its subfolders in order of their paths, as H36M-17 clips.
+    """Read a file, or all files of a folder and its subfolders in order of their paths, as H36M-17 clips.
 
-    BVH files (`repose.mocap.bvh_body.read_bvh_body`: joints by known skeletons, usual names or a joint map,
-    the unit by the size of the body unless `unit_m` says it), AMC files (CMU's bones; y up; their ASF must
-    lie in the same folder) and `.npz` files with `joints_m (frames, 17, 3)` in metres, z up, and `fps`,
-    C3D and TRC files (markers at the joints by name or map, or the Plug-in-Gait set).
-    `joint_map` is a file that says what joints are (`repose.mocap.joint_map.read_joint_map`); it counts for
-    the files that have the joints it names. What was recognised or made up stands in each clip's `notes`.
+    BVH files (`repose.mocap.bvh_body.read_bvh_body`), AMC files (CMU's bones, y up, with their ASF in the
+    same folder), `.npz` files with `joints_m (frames, 17, 3)` in metres, z up, and `fps`, and C3D and TRC
+    files (markers at the joints by name or map, or the Plug-in-Gait set). What was recognised or
+    reconstructed is in each clip's `notes`.
 
-    Raises UserError for a path without motion, a file that cannot be understood, a skeleton that is
-    not known, and limbs of impossible length.
+    Args:
+        path: the file or folder.
+        unit_m: length of a BVH file's unit in metres; by default whichever makes the body human.
+        joint_map: file that names the joints (`repose.mocap.joint_map.read_joint_map`), used for the
+            files that have its joints.
+
+    Raises:
+        UserError: no motion, a file that cannot be understood, an unknown skeleton, and limbs of
+            impossible length.
     """
     path = Path(path)
     given = None if joint_map is None else read_joint_map(joint_map)

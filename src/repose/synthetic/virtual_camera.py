@@ -57,10 +57,16 @@ class CameraConfig:
 def sample_views(
     joints_m: Float[Tensor, "batch frames joints 3"], config: CameraConfig, generator: Generator
 ) -> tuple[Float[Tensor, "batch frames joints 2"], Float[Tensor, "batch frames joints 3"]]:
-    """See each clip with a camera of its own, which stands still.
+    """Project each clip with its own virtual camera, which stands still.
 
-    `joints_m`: world frame, z up. Returns the rays x/z, y/z that a lifter with a slightly wrong focal
-    length would compute, and the true joints in the camera frame (OpenCV axes) in metres.
+    Args:
+        joints_m: world frame, z up.
+        config: placement of the cameras.
+        generator: source of randomness.
+
+    Returns:
+        The rays x/z, y/z that a lifter with a slightly wrong focal length would compute, and the true
+        joints in the camera frame (OpenCV axes) in metres.
     """
     batch = len(joints_m)
 

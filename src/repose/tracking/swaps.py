@@ -41,12 +41,15 @@ _STATES = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 
 
 def undo_swaps(pose: Pose2D) -> tuple[Pose2D, dict[str, list[tuple[int, int]]]]:
-    """Undo swaps of left and right; returns the track, and which frames changed.
+    """Undo swaps of left and right by the detector.
 
-    Returns, for "arms" and "legs", the source frames (first, last) of every exchange that was undone; a
-    track in which nothing jumps comes back as it is. Works on any layout that names shoulders, elbows
-    and wrists, and hips, knees and ankles; hands and feet go along. Frames in which one of these twelve
-    was not found stay as they are.
+    Args:
+        pose: a track in any layout with shoulders, elbows and wrists, and hips, knees and ankles; hands
+            and feet go along. Frames in which one of these twelve is missing are not changed.
+
+    Returns:
+        The track, unchanged if nothing jumps; and for "arms" and "legs" the source frames (first, last)
+        of every swap that was undone.
     """
     skeleton = pose.skeleton
     sides = {

@@ -83,10 +83,14 @@ class _Run:
 
 
 def compare(folders: Sequence[Path]) -> Comparison:
-    """Compare the last validation scores of runs. The first run's group is what others are compared with.
+    """Compare the last validation scores of training runs.
 
-    Raises UserError for a folder without a run or without scores, for two runs of the same settings and
-    seed, and for runs without a common score.
+    Args:
+        folders: run folders. The other groups are compared with that of the first one.
+
+    Raises:
+        UserError: a folder without a run or without scores, two runs with the same settings and seed,
+            and runs without a common score.
     """
     if not folders:
         expected("runs to compare", "at least one folder", "none")

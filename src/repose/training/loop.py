@@ -121,14 +121,20 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False) -> Path:
     The folder receives `config.json` (the configuration, versions and commit), `state.pt` (to resume
     from), TensorBoard curves, `validation.jsonl`, `best.safetensors` (lowest validation error: P-MPJPE
     with detector-like noise, or MPJPE on a store's test split) and `model.safetensors` (the last).
+    Killed or interrupted at any point, the folder holds the state last saved, from which `resume` goes on.
 
     With several devices the program starts itself once more for each (`python script` or `python -m
     module`, with the same arguments), so what runs before this call runs in each of them.
 
-    Raises UserError where the folder holds a run already and `resume` is not set, where it holds none
-    or one of another configuration and `resume` is set, for data that do not suit the model, an initial
-    checkpoint of another one, a device that is not there, and where a loss stops being finite. Killed or
-    interrupted at any point, the folder holds the state last saved, from which `resume` goes on.
+    Args:
+        config: all settings of the run.
+        folder: the run's folder.
+        resume: continue the run in `folder`.
+
+    Raises:
+        UserError: a run in the folder without `resume`; none, or one with another configuration, with
+            it; data that do not suit the model; an initial checkpoint of another model; an unavailable
+            device; and a loss that is not finite.
     """
     fabric = choose_devices(config)
     if fabric.is_global_zero:

@@ -210,8 +210,9 @@ _TRY_PLAYER = "Check that a player shows it, or convert it to H.264 mp4."
 def open_video(path: str | os.PathLike[str]) -> Video:
     """Open a video and look at its first frame.
 
-    Raises UserError for a missing file, a folder, an empty file, a file that is not a video or is cut
-    off before its index, one with sound only, and one of which no frame decodes.
+    Raises:
+        UserError: an absent or empty file, a folder, a file that is not a video or is cut off before its
+            index, one with sound only, and one of which no frame decodes.
     """
     path = Path(path)
     with open_container(path) as container:

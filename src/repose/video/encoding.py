@@ -34,14 +34,21 @@ def write_video(
 ) -> int:
     """Encode RGB pictures of one size as H.264; returns their number.
 
-    Bare pictures follow each other at `fps`; a `VideoFrame` is shown at its own time. `crf` is x264's
-    constant rate factor (lower is better and larger), `preset` its choice between speed and size,
-    `keyframe_s` the seconds from one picture that stands alone to the next, `most_kbit_s` a bound of the
-    rate, at the cost of quality. `sound`: a video whose sound
-    goes along, as it is where the container holds it. A side of odd length is continued by one pixel,
-    which 4:2:0 colour needs. The file appears under its name only when it is complete.
+    The file appears under its name only when it is complete. A side of odd length is extended by one
+    pixel, which 4:2:0 colour needs.
 
-    Raises UserError for a suffix other than .mp4, .mov, .mkv, for no pictures and for unequal sizes.
+    Args:
+        path: file ending in .mp4, .mov or .mkv.
+        pictures: bare pictures follow each other at `fps`; a `VideoFrame` is shown at its own time.
+        fps: frame rate of bare pictures.
+        crf: x264's constant rate factor; lower is better and larger.
+        preset: x264's choice between speed and size.
+        keyframe_s: longest time in seconds between key frames.
+        most_kbit_s: bound on the bit rate, at the cost of quality.
+        sound: a video whose sound is copied, without re-encoding if the container allows it.
+
+    Raises:
+        UserError: another suffix, no pictures, and pictures of different sizes.
     """
     path = Path(path)
     if path.suffix.lower() not in _SUFFIXES:

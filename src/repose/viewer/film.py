@@ -29,15 +29,25 @@ def render_video(
     force: bool = False,
     progress: Progress | None = None,
 ) -> Scene:
-    """Write the video with everybody's 2D keypoints and, beside it, the scene in 3D; returns what it shows.
+    """Write a video of everybody's 2D keypoints with the 3D scene next to it; returns the scene.
 
-    Every frame of the video comes out at its own time, with the sound; without a video (`picture` false,
-    or a result of keypoints) the frames of the result do. `height` in pixels; a video that is lower
-    keeps its own. Slow motion stays slow, as in the video; the time that is written on it is the motion's.
-    `compare` and `source` as in `make_scene`. One frame is in memory at a time.
+    Every frame of the video keeps its own time, and the sound is kept; without a video (`picture` false,
+    or a result from keypoints) the frames of the result are drawn. Slow motion stays slow, as in the video;
+    the time shown in the picture is the motion's. One frame is in memory at a time.
 
-    Raises UserError as `make_scene` and `repose.video.write_video`, where the video is gone, for a file
-    that is there unless `force` is set, and where OpenCV is not installed.
+    Args:
+        result: result folder, its `poses.npz`, or tracks.
+        path: file ending in .mp4, .mov or .mkv.
+        compare: as in `make_scene`.
+        source: as in `make_scene`.
+        height: in pixels, at most that of the video.
+        picture: show the frames of the video.
+        force: overwrite an existing file.
+        progress: called with what is done, how many frames of it, and of how many.
+
+    Raises:
+        UserError: as `make_scene` and `repose.video.write_video`, if the video has gone, for an existing
+            file without `force`, and without OpenCV.
     """
     check_file(path, force=force)
     scene = make_scene(result, compare, source=source)

@@ -41,10 +41,17 @@ def view(
 ) -> None:
     """Show a result in the browser until interrupted (Ctrl-C).
 
-    `compare` and `source` as in `make_scene`. The page is served at `host` and `port`, or the next free
-    port; nothing but that server is needed. `browser` false opens none. `ready` is called when it is there.
+    Args:
+        result: result folder, its `poses.npz`, or tracks.
+        compare: as in `make_scene`.
+        source: as in `make_scene`.
+        host: address to serve at.
+        port: port to serve at, or the next free one.
+        browser: open the browser.
+        ready: called when the server is running.
 
-    Raises UserError as `make_scene`, where viser is not installed, and where no browser opens.
+    Raises:
+        UserError: as `make_scene`, without viser, and if no browser opens.
     """
     scene = make_scene(result, compare, source=source)
     with closing(Viewer(scene, host, port)) as viewer:

@@ -53,10 +53,23 @@ def write_page(
     force: bool = False,
     progress: Progress | None = None,
 ) -> Scene:
-    """Write a page that shows a result, for any browser since 2023 to open from disk; returns what it shows.
+    """Write a single page that shows a result, for any browser since 2023 to open from disk.
 
-    `picture` false leaves the video out. `compare` and `source` as in `make_scene`. Raises UserError as
-    `make_scene`, for a file that is there unless `force` is set, and for one that cannot be written.
+    Args:
+        result: result folder, its `poses.npz`, or tracks.
+        path: the file to write.
+        compare: as in `make_scene`.
+        source: as in `make_scene`.
+        picture: include a small copy of the video.
+        force: overwrite an existing file.
+        progress: called with what is done, how many frames of it, and of how many.
+
+    Returns:
+        The scene that the page shows.
+
+    Raises:
+        UserError: as `make_scene`, for an existing file without `force`, and for an output that cannot
+            be written.
     """
     check_file(path, force=force)
     scene = make_scene(result, compare, source=source)

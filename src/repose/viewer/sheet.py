@@ -39,16 +39,26 @@ def render_sheet(
     picture: bool = True,
     force: bool = False,
 ) -> Scene:
-    """Draw moments of a result as a PNG: the people in the picture, and below as seen from the side.
+    """Draw moments of a result as a PNG: the people in the picture, and a side view below.
 
-    Returns what it shows.
+    Six moments go into a row; each is 600 pixels wide, at 300 dpi.
 
-    `frames`: numbers of the source's frames; `count` of them, evenly spread, unless given. Six go into a
-    row; each is 600 pixels wide, 300 to the inch. Without a video the pictures are left out, and `picture`
-    false leaves them out, too. `compare` and `source` as in `make_scene`.
+    Args:
+        result: result folder, its `poses.npz`, or tracks.
+        path: the file to write.
+        compare: as in `make_scene`.
+        source: as in `make_scene`.
+        frames: frame numbers of the source; by default `count` of them, evenly spaced.
+        count: number of moments.
+        picture: show the frames of the video, if there is one.
+        force: overwrite an existing file.
 
-    Raises UserError as `make_scene`, for frames in which nobody is, for a file that cannot be written or is
-    there unless `force` is set, and where OpenCV is not installed.
+    Returns:
+        The scene that the sheet shows.
+
+    Raises:
+        UserError: as `make_scene`, for frames without a person, an output that cannot be written, an
+            existing file without `force`, and without OpenCV.
     """
     check_file(path, force=force)
     scene = make_scene(result, compare, source=source)
