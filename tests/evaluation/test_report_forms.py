@@ -11,6 +11,7 @@ from rich.table import Table
 from repose.cli.reports import show_report, wanted_files
 from repose.cli.training import Compare
 from repose.evaluation import Estimate, Report
+from repose.evaluation.figures import draw_confidence
 from repose.evaluation.report import add_row, make_table, show
 
 NAME = "[red]a|b*_c[/]\x1b[31m"
@@ -51,6 +52,16 @@ def test_markdown_takes_names_for_nothing_else() -> None:
 
 def test_json_has_no_nan_and_no_more_digits_than_mean_something() -> None:
     assert json.loads(Small().to_json()) == {"name": NAME, "mean": 3.1416, "none": None, "list": [None, 1]}
+
+
+def test_names_in_figures_are_no_formulas(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    ranges = [
+        {"from": 0.0, "to": 0.5, "mpjpe_mm": 3.0, "joints": 2},
+        {"from": 0.5, "to": 1.0, "mpjpe_mm": 2.0, "joints": 3},
+    ]
+    draw_confidence(ranges, r"$\frac{$ \x1b", tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_files_are_wanted_by_their_options(tmp_path: Path) -> None:

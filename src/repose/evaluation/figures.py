@@ -10,7 +10,7 @@ import numpy as np
 
 from repose import palette
 from repose.datasets.gallery import draw_bones
-from repose.errors import UserError
+from repose.errors import UserError, printable
 from repose.evaluation.conditions import CONDITIONS
 from repose.evaluation.occlusion_benchmark import OcclusionBenchmark, predict
 from repose.evaluation.occlusion_report import (
@@ -44,6 +44,11 @@ def check_plot() -> None:
         raise UserError("plots need matplotlib, which is not installed", "pip install matplotlib") from None
 
 
+def _literal(text: str) -> str:
+    """Text in which Matplotlib finds no formula: names come from files."""
+    return printable(text).replace("$", r"\$")
+
+
 def draw_figure(report: OcclusionReport, path: str | Path) -> None:
     """Draw P-MPJPE under every condition as a PNG, hidden and other joints side by side, with baselines.
 
@@ -72,8 +77,10 @@ def draw_figure(report: OcclusionReport, path: str | Path) -> None:
     hidden.set_yticks(range(len(names)), names)
     hidden.set_ylim(len(names) - 0.5, -0.5)
     figure.suptitle(
-        f"Error where joints are hidden: {', '.join(report.motion)}, {report.clips} clips, "
-        f"{report.cameras} virtual cameras",
+        _literal(
+            f"Error where joints are hidden: {', '.join(report.motion)}, {report.clips} clips, "
+            f"{report.cameras} virtual cameras"
+        ),
         fontsize=13,
         x=0.01,
         ha="left",
@@ -132,7 +139,7 @@ def _legend(models: Sequence[str]) -> tuple[list[Any], list[str]]:
         (tick(":"), "the 2D picture at one depth"),
     ]
     handles, labels = zip(*entries, strict=True)
-    return list(handles), list(labels)
+    return list(handles), [_literal(label) for label in labels]
 
 
 def _colour(number: int) -> str:
@@ -174,15 +181,10 @@ def draw_worst(
     """
     check_plot()
     found = worst_views(report)
-    names = [
-        re.sub(
-            r"[^\w.-]+",
-            "_",
-            f"{rank:02d} {clip_error.condition} {clip_error.view.name} {clip_error.view.camera}",
-        )
-        + ".png"
-        for rank, clip_error in enumerate(found, start=1)
-    ]
+    names = []
+    for rank, (_, condition, view) in enumerate(found, start=1):
+        name = f"{rank:02d} {condition} {view.name} {view.camera}"
+        names.append(re.sub(r"[^\w.-]+", "_", name) + ".png")
     with stage(folder, names, force=force) as partial:
         for name, clip_error in zip(names, found, strict=True):
             _draw_view(benchmark, clip_error, partial / name)
@@ -223,8 +225,8 @@ def _draw_view(benchmark: OcclusionBenchmark, clip_error: ClipError, path: Path)
         front.set_title(f"from the camera; P-MPJPE {error[frame]:.0f} mm", fontsize=9)
         side.set_title("from the camera's right: away from it is right", fontsize=9)
     figure.suptitle(
-        f"{view.name}, camera {view.camera}, {clip_error.condition}: {name} has "
-        f"{clip_error.p_mpjpe_mm:.0f} mm over the clip. Left blue, right orange; truth grey; × hidden joints",
+        _literal(f"{view.name}, camera {view.camera}, {clip_error.condition}: {name}")
+        + f" has {clip_error.p_mpjpe_mm:.0f} mm over the clip. Left blue, right orange; truth grey; × hidden",
         fontsize=11,
     )
     figure.savefig(path, format="png", dpi=80)
@@ -268,5 +270,5 @@ def draw_confidence(ranges: Sequence[Mapping[str, float]], title: str, path: str
     error.set_ylim(bottom=0)
     error.set_xlabel("confidence of the detector (dotted: seen from here on)")
     error.set_ylabel("MPJPE (mm)")
-    error.set_title(title, fontsize="medium")
+    error.set_title(_literal(title), fontsize="medium")
     write_file(path, lambda file: figure.savefig(file, format="png", dpi=150))

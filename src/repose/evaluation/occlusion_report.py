@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from rich.table import Table
 
 from repose.evaluation.conditions import Condition, ObjectOccluded
@@ -51,34 +50,20 @@ class Row:
     @classmethod
     def of(cls, clips: Mapping[str, Sums], bootstrap: Bootstrap, first: Mapping[str, Sums] | None) -> "Row":
         """Average sums of all clips (clips, 3, 2, items)."""
-
-        def groups(sums: Sums) -> dict[str, np.ndarray]:
-            return {which: of_group(sums, which).sum(axis=-1) for which in JOINTS}
-
-        return cls(
-            metrics={
-                name: {which: bootstrap.mean(part) for which, part in groups(sums).items()}
-                for name, sums in clips.items()
-            },
-            by_depth_difference_mm={
-                name: {
-                    which: dict(
-                        zip(RANGES_MM, ratio(of_group(sums, which).sum(axis=0).T).tolist(), strict=True)
-                    )
-                    for which in JOINTS
-                }
-                for name, sums in clips.items()
-                if name.startswith("depth_order")
-            },
-            differences={
-                name: {
-                    which: bootstrap.difference(part, groups(first[name])[which])
-                    for which, part in groups(clips[name]).items()
-                }
-                for name in COMPARED
-                if first
-            },
-        )
+        metrics: dict[str, dict[str, Estimate]] = {name: {} for name in clips}
+        ranges: dict[str, dict[str, dict[str, float]]] = {n: {} for n in clips if n.startswith("depth_order")}
+        differences: dict[str, dict[str, Estimate]] = {name: {} for name in COMPARED if first}
+        for name, sums in clips.items():
+            for which in JOINTS:
+                items = of_group(sums, which)
+                metrics[name][which] = bootstrap.mean(items.sum(axis=-1))
+                if name in ranges:
+                    means = ratio(items.sum(axis=0).T).tolist()
+                    ranges[name][which] = dict(zip(RANGES_MM, means, strict=True))
+                if first and name in differences:
+                    others = of_group(first[name], which).sum(axis=-1)
+                    differences[name][which] = bootstrap.difference(items.sum(axis=-1), others)
+        return cls(metrics, ranges, differences)
 
     def means(self) -> dict[str, float]:
         """Return the mean of each metric over all joints."""
@@ -173,16 +158,8 @@ class OcclusionReport(Report):
     def tables(self) -> list[Table]:
         """Return a row for each condition and model: places, and angles."""
         several = ["model"] if len(self.models) > 1 else []
-        headings = [
-            "P-MPJPE",
-            "hidden",
-            "visible",
-            "flat",
-            "interp.\nhidden",
-            "accel.",
-            "order\nspace",
-            "\ntime",
-        ]
+        headings = ["P-MPJPE", "hidden", "visible", "flat", "interp.\nhidden", "accel."]
+        headings += ["order\nspace", "\ntime"]
         if self._deviations:
             headings += ["in 1σ\nhidden", "\nvisible", "in 2σ\nhidden", "\nvisible"]
         if several:
