@@ -219,7 +219,7 @@ def test_a_head_seen_from_the_side_is_made_of_the_side_that_is_seen() -> None:
     assert (sureness > 0).all()
 
 
-def test_confidence_of_a_derived_joint_is_the_mean_of_its_ingredients() -> None:
+def test_confidence_of_a_derived_joint_is_the_mean_of_what_it_is_made_of() -> None:
     coco = SKELETONS["coco-17"]
     points, confidence = figure("coco-17")
     _, sureness = convert(points, confidence, coco, H36M_17)
@@ -264,7 +264,7 @@ def test_conversion_to_the_same_layout_changes_nothing(layout: str) -> None:
 
 def test_a_joint_that_cannot_be_made_is_named() -> None:
     with pytest.raises(
-        UserError, match="skeleton coco-17 cannot be converted to halpe-26: no way to make 'left_big_toe'"
+        UserError, match="skeleton coco-17 cannot be converted to halpe-26: no way to derive 'left_big_toe'"
     ):
         conversion_matrix(SKELETONS["coco-17"], SKELETONS["halpe-26"])
 

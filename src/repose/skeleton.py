@@ -5,7 +5,7 @@ subject's own.
 
 A joint that a layout does not have is derived from those it has (`DERIVATIONS`). Each derivation is a
 weighted mean whose weights sum to one, so it commutes with translation, scale and rotation and serves
-2D and 3D points alike; a derived joint's confidence is the mean over its ingredients. Where one of them
+2D and 3D points alike; a derived joint's confidence is the mean of those it is made of. Where one of them
 is missing, the next derivation is tried, and without another the joint is missing (confidence 0).
 """
 
@@ -201,7 +201,7 @@ _MEANINGS = {"h36m-17": {"nose": "neck_nose"}, "mpi-17": {"head": "neck_nose"}}
 # MotionBERT's conversion takes the tip of the nose for it all the same, and published models expect that.
 _PUBLISHED = {("halpe-26", "h36m-17")}
 
-# How to make a joint that a layout lacks, best first: {ingredient: weight}. Ingredients may themselves
+# How to make a joint that a layout lacks, best first: {joint: weight}. These joints may themselves
 # be derived. Pelvis, thorax and spine are made as in MotionBERT's Halpe-26 conversion (Zhu et al. 2023).
 #
 # The head's weights are those with the least expected error (least squares) over heads that nod by 20°,
@@ -251,51 +251,51 @@ def conversion_matrix(
 ) -> Shaped[np.ndarray, "target_joints source_joints"]:
     """Build the matrix that makes `target` joints from `source` joints where all of them are seen.
 
-    Raises UserError where one cannot be made.
+    Raises UserError where one cannot be derived.
     """
-    matrix = np.stack([rows[0] for rows in _recipes(source, target)])
+    matrix = np.stack([rows[0] for rows in _derivations(source, target)])
     matrix.setflags(write=False)
     return matrix
 
 
 @cache
-def _recipes(source: Skeleton, target: Skeleton) -> list[Shaped[np.ndarray, "ways source_joints"]]:
-    """For each joint of `target` the ways to make it from `source`, best first, as weights."""
+def _derivations(source: Skeleton, target: Skeleton) -> list[Shaped[np.ndarray, "options source_joints"]]:
+    """List the ways to derive each joint of `target` from `source`, best first, as weights."""
     meanings = _MEANINGS.get(source.name, {})
     known = {meanings.get(joint, joint): index for index, joint in enumerate(source.joints)}
-    recipes = []
+    derivations = []
     for joint in target.joints:
         meaning = _MEANINGS.get(target.name, {}).get(joint, joint)
         if joint in source.joints and (source.name, target.name) in _PUBLISHED:
             meaning = joint
-        ways = _ways(meaning, known, frozenset())
-        if not ways:
+        options = _derive(meaning, known, frozenset())
+        if not options:
             raise UserError(
-                f"skeleton {source.name} cannot be converted to {target.name}: no way to make {joint!r}",
+                f"skeleton {source.name} cannot be converted to {target.name}: no way to derive {joint!r}",
                 f"{source.name} has {', '.join(source.joints)}.",
             )
-        rows = np.zeros((len(ways), len(source)))
-        for row, way in zip(rows, ways, strict=True):
-            for ingredient, weight in way.items():
-                row[known[ingredient]] = weight
-        recipes.append(rows)
-    return recipes
+        rows = np.zeros((len(options), len(source)))
+        for row, weights in zip(rows, options, strict=True):
+            for part, weight in weights.items():
+                row[known[part]] = weight
+        derivations.append(rows)
+    return derivations
 
 
-def _ways(joint: str, known: Mapping[str, int], trail: frozenset[str]) -> list[dict[str, float]]:
+def _derive(joint: str, known: Mapping[str, int], trail: frozenset[str]) -> list[dict[str, float]]:
     """`joint` as weighted means of `known` joints; `trail` holds the joints being made, against circles."""
     if joint in known:
         return [{joint: 1.0}]
-    ways = []
+    options = []
     for derivation in DERIVATIONS.get(joint, ()):
-        parts = [[] if part in trail else _ways(part, known, trail | {joint}) for part in derivation]
+        parts = [[] if part in trail else _derive(part, known, trail | {joint}) for part in derivation]
         for choice in product(*parts):
             total: dict[str, float] = {}
             for weight, part in zip(derivation.values(), choice, strict=True):
                 for name, share in part.items():
                     total[name] = total.get(name, 0.0) + weight * share
-            ways.append(total)
-    return ways
+            options.append(total)
+    return options
 
 
 def convert(
@@ -306,23 +306,23 @@ def convert(
 ) -> tuple[Float[np.ndarray, "frames target_joints axes"], Float[np.ndarray, "frames target_joints"]]:
     """Convert points and confidence of `source` joints to `target` joints, in the same units.
 
-    A joint that both layouts have is passed on untouched. A derived joint is made in the first way whose
-    ingredients are all seen in that frame, and has their mean confidence; where there is none it has
+    A joint in both layouts is copied unchanged. A derived joint is made by the first derivation whose
+    joints are all seen in that frame, and has their mean confidence; without one it has
     confidence 0.
     """
     seen = confidence > 0
-    made = np.zeros((len(points), len(target), points.shape[-1]), dtype=points.dtype)
-    sureness = np.zeros((len(points), len(target)), dtype=confidence.dtype)
-    for joint, ways in enumerate(_recipes(source, target)):
-        # From the last way to the first, so that the best is what remains.
-        for way in [*ways[:0:-1], ways[0]]:
-            complete = seen[:, way != 0].all(axis=1)
-            share = np.abs(way) / np.abs(way).sum()
-            sureness[complete, joint] = confidence[complete].astype(np.float64) @ share
-            if way is ways[0]:
-                complete = complete | (sureness[:, joint] == 0)
-            made[complete, joint] = np.einsum("s,fsa->fa", way, points[complete].astype(np.float64))
-    return made, sureness
+    derived = np.zeros((len(points), len(target), points.shape[-1]), dtype=points.dtype)
+    derived_confidence = np.zeros((len(points), len(target)), dtype=confidence.dtype)
+    for joint, options in enumerate(_derivations(source, target)):
+        # From the last option to the first, so that the best is what remains.
+        for weights in [*options[:0:-1], options[0]]:
+            complete = seen[:, weights != 0].all(axis=1)
+            share = np.abs(weights) / np.abs(weights).sum()
+            derived_confidence[complete, joint] = confidence[complete].astype(np.float64) @ share
+            if weights is options[0]:
+                complete = complete | (derived_confidence[:, joint] == 0)
+            derived[complete, joint] = np.einsum("s,fsa->fa", weights, points[complete].astype(np.float64))
+    return derived, derived_confidence
 
 
 def walk(skeleton: Skeleton) -> Iterator[tuple[int, int]]:

@@ -105,7 +105,7 @@ def test_other_layouts_are_converted_by_name(walker: Pose3D) -> None:
         fit_rig(joints[:, order], mpi, 30.0).rotations, fit_rig(joints, H36M_17, 30.0).rotations, atol=1e-6
     )
     hand = Skeleton("hand", ("palm", "thumb"), (-1, 0))
-    with pytest.raises(UserError, match="no way to make 'pelvis'"):
+    with pytest.raises(UserError, match="no way to derive 'pelvis'"):
         fit_rig(joints[:, :2], hand, 30.0)
 
 

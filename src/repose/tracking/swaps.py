@@ -1,11 +1,11 @@
 """Swaps of left and right by the detector: found by how joints would jump, and undone.
 
-A detector that mistakes a person's back for the front exchanges arms, legs or both for a while. In the
-picture the labels then jump at once to where the other side was. Each frame's arms and legs are either
-"as found" or "exchanged"; the sequence of states that leaves the most bodily motion wins (Viterbi). Every
-change of state has a price, so that limbs which truly cross are left alone, and so has every exchanged
-frame: labels are taken for right unless motion says otherwise. Arms and legs are judged together: it costs
-to take one pair for exchanged and the other not, and no repair leaves hips that face against the shoulders.
+A detector that mistakes a person's back for the front swaps arms, legs or both for a while. In the picture
+the labels then jump at once to where the other side was. Each frame's arms and legs are either "kept" or
+"swapped"; the sequence of states with the least cost, which is the most plausible motion, wins (Viterbi).
+Every change of state has a cost, so that limbs which truly cross are left alone, and so has every swapped
+frame: labels are taken to be right unless motion says otherwise. Arms and legs are judged together: it costs
+to take only one pair for swapped, and no repair leaves hips that face against the shoulders.
 """
 
 from dataclasses import replace
@@ -22,21 +22,21 @@ ATTACHED = {"arms": ("pinky", "index", "thumb"), "legs": ("toe", "heel")}
 """Joints that go along, by a word of their name."""
 FASTEST_HZ = 6.0
 """Speed that no joint exceeds, in apparent sizes of the person a second: some 10 m/s."""
-BEND_PRICE = 3.0
-"""What a joint pays for bending its path by the person's size, up to `SHARPEST_BEND`."""
+BEND_COST = 3.0
+"""Cost of a bend in a joint's path by the person's size, up to `SHARPEST_BEND`."""
 SHARPEST_BEND = 0.15
-CHANGE_PRICE = 0.8
-"""What a change of state costs; a joint that jumps too far by a sixth of the person's size costs 1."""
-EXCHANGE_PRICE = 0.01
-"""What a frame costs for each limb pair exchanged in it; ends an exchange whose end cannot be seen."""
-DISAGREEMENT_PRICE = 0.06
-"""What a frame costs in which arms and legs differ in state: most exchanges are of the whole body."""
+CHANGE_COST = 0.8
+"""Cost of a change of state; a joint that jumps too far by a sixth of the person's size costs 1."""
+SWAP_COST = 0.01
+"""Cost of each swapped limb pair in a frame; ends a swap whose end is not seen."""
+DISAGREEMENT_COST = 0.06
+"""Cost of a frame in which arms and legs differ in state: most swaps are of the whole body."""
 CLEARLY_WIDE = (0.05, 0.03)
-"""Width of shoulders and of hips, in sizes of the person, from which on they plainly face one way."""
+"""Width of shoulders and of hips, in sizes of the person, above which they clearly face one way."""
 LONGEST_GAP_S = 2.0
-"""A gap after which nothing can be said: each stretch between such gaps is judged on its own."""
+"""A gap after which nothing can be said: each run between such gaps is judged on its own."""
 
-# States of arms and legs together, as (arms exchanged, legs exchanged).
+# States of arms and legs together, as (arms swapped, legs swapped).
 _STATES = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 
 
@@ -60,22 +60,22 @@ def undo_swaps(pose: Pose2D) -> tuple[Pose2D, dict[str, list[tuple[int, int]]]]:
         return pose, {}
     index = np.array([[skeleton.indices(*side) for side in pair] for pair in sides.values()])
     complete = np.flatnonzero((pose.confidence[:, index.ravel()] > 0).all(axis=1))
-    exchanged = np.zeros((len(pose), len(LIMBS)), dtype=bool)
+    swapped = np.zeros((len(pose), len(LIMBS)), dtype=bool)
     for stretch in stretches(np.diff(pose.times_s[complete]) > LONGEST_GAP_S):
         rows = complete[stretch]
         if len(rows) > 2:
             points = pose.points_px[rows].astype(np.float64)
             limbs = points[:, index] / _apparent_size(points[:, index.ravel()])
-            exchanged[rows] = _most_bodily(limbs, pose.times_s[rows])
-    if not exchanged.any():
+            swapped[rows] = _likeliest_swaps(limbs, pose.times_s[rows])
+    if not swapped.any():
         return pose, {}
     order = np.tile(np.arange(len(skeleton)), (len(pose), 1))
-    for limb, rows in zip(LIMBS, exchanged.T, strict=True):
+    for limb, rows in zip(LIMBS, swapped.T, strict=True):
         for joint in _joints(limb, skeleton):
             order[rows, joint] = skeleton.mirror[joint]
     touched = {
         limb: [(int(pose.frames[start]), int(pose.frames[stop - 1])) for start, stop in runs(rows)]
-        for limb, rows in zip(LIMBS, exchanged.T, strict=True)
+        for limb, rows in zip(LIMBS, swapped.T, strict=True)
         if rows.any()
     }
     frame = np.arange(len(pose))[:, None]
@@ -84,25 +84,25 @@ def undo_swaps(pose: Pose2D) -> tuple[Pose2D, dict[str, list[tuple[int, int]]]]:
     ), touched
 
 
-def _most_bodily(
+def _likeliest_swaps(
     limbs: Float[np.ndarray, "frames limbs 2 joints 2"], times_s: Float[np.ndarray, " frames"]
 ) -> Bool[np.ndarray, "frames limbs"]:
-    """In which frames each limb pair is exchanged."""
+    """Find the frames in which each limb pair is swapped."""
     arms, legs = (
-        _prices(limbs[:, limb], times_s)[:, state[:, None, None], state[:, None], state]
+        _transition_costs(limbs[:, limb], times_s)[:, state[:, None, None], state[:, None], state]
         for limb, state in enumerate(_STATES.T)
     )
-    prices = arms + legs
-    change = CHANGE_PRICE * (_STATES[:, None] != _STATES).sum(axis=-1)
-    contorted = _contorted(limbs)
-    # Where hips and shoulders as found face against each other, an exchange of both would leave them so.
-    differ = DISAGREEMENT_PRICE * ((_STATES[:, 0] != _STATES[:, 1]) & ~contorted[:, 3:])
-    stay = EXCHANGE_PRICE * _STATES.sum(axis=-1) + differ + np.where(contorted, np.inf, 0)
+    transitions = arms + legs
+    change = CHANGE_COST * (_STATES[:, None] != _STATES).sum(axis=-1)
+    impossible = _impossible(limbs)
+    # Where hips and shoulders face against each other, a swap of both would leave them so.
+    differ = DISAGREEMENT_COST * ((_STATES[:, 0] != _STATES[:, 1]) & ~impossible[:, 3:])
+    stay = SWAP_COST * _STATES.sum(axis=-1) + differ + np.where(impossible, np.inf, 0)
     # A path's end: the states of its last two frames, [previous, current].
     cost = change + stay[0, :, None] + stay[1]
     came_from = np.zeros((len(limbs), 4, 4), dtype=int)
     for t in range(2, len(limbs)):
-        through = cost[:, :, None] + prices[t - 2] + change + stay[t]
+        through = cost[:, :, None] + transitions[t - 2] + change + stay[t]
         came_from[t] = through.argmin(axis=0)
         cost = through.min(axis=0)
     previous, current = np.unravel_index(int(cost.argmin()), cost.shape)
@@ -112,8 +112,8 @@ def _most_bodily(
     return _STATES[path[::-1]].astype(bool)
 
 
-def _contorted(limbs: Float[np.ndarray, "frames limbs 2 joints 2"]) -> Bool[np.ndarray, "frames states"]:
-    """Which repairs would leave the hips facing against the shoulders; what was found is never among them.
+def _impossible(limbs: Float[np.ndarray, "frames limbs 2 joints 2"]) -> Bool[np.ndarray, "frames states"]:
+    """Find the states that would leave the hips facing against the shoulders; "kept" is never one of them.
 
     Hips and shoulders face the same way where they go from left to right on the same side of the trunk.
     Nobody can turn them to opposite sides, so only those count that are seen from the front or the back, wide
@@ -127,12 +127,12 @@ def _contorted(limbs: Float[np.ndarray, "frames limbs 2 joints 2"]) -> Bool[np.n
     clear = (np.abs(width) > CLEARLY_WIDE).all(axis=1)
     opposed = width.prod(axis=1) < 0
     one_only = _STATES[:, 0] != _STATES[:, 1]
-    contorted = clear[:, None] & (opposed[:, None] != one_only)
-    contorted[:, 0] = False
-    return contorted
+    impossible = clear[:, None] & (opposed[:, None] != one_only)
+    impossible[:, 0] = False
+    return impossible
 
 
-def _prices(
+def _transition_costs(
     limb: Float[np.ndarray, "frames 2 joints 2"], times_s: Float[np.ndarray, " frames"]
 ) -> Float[np.ndarray, "steps 2 2 2"]:
     """Price of every three frames in a row for each of their states [before, last, here].
@@ -151,7 +151,7 @@ def _prices(
     excess = np.clip(6 * np.minimum(hop, leap), 0, 1)
     reach = np.minimum(steps_s[1:] / steps_s[:-1], 2.0)[..., None]
     bend = np.linalg.norm(here - last - reach * (last - before), axis=-1)
-    return (excess + BEND_PRICE * np.minimum(bend, SHARPEST_BEND)).mean(axis=-2).sum(axis=-1)
+    return (excess + BEND_COST * np.minimum(bend, SHARPEST_BEND)).mean(axis=-2).sum(axis=-1)
 
 
 def _joints(limb: str, skeleton: Skeleton) -> list[int]:
