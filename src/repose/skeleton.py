@@ -366,3 +366,21 @@ def stature(joints: Any) -> Any:
         bone = joints[..., child, :] - joints[..., H36M_17.parents[child], :]
         total = total + weight * (bone * bone).sum(-1) ** 0.5
     return total / _STATURE_SHARE
+
+
+_MARKERS = {"pelvis": "Hip", "thorax": "Neck", "head_top": "Head", "head": "Nose"}
+
+
+def marker_names(skeleton: Skeleton) -> tuple[str, ...]:
+    """Name a layout's joints as Pose2Sim names markers: LKnee, RBigToe; `head_top` is Head.
+
+    Pose2Sim has no marker at H36M-17's `spine`; it is called Spine.
+    """
+    return tuple(_MARKERS.get(joint) or _marker_name(joint) for joint in skeleton.joints)
+
+
+def _marker_name(joint: str) -> str:
+    side, _, rest = joint.partition("_")
+    if side in ("left", "right"):
+        return side[0].upper() + _marker_name(rest)
+    return joint.title().replace("_", "")

@@ -13,8 +13,8 @@ import pytest
 from repose.errors import UserError
 from repose.export.c3d import write_c3d
 from repose.export.upright import to_world, y_up
-from repose.mocap.markers import marker_names
 from repose.pose import Pose3D
+from repose.skeleton import marker_names
 
 
 def test_another_reader_finds_joints_what_was_seen_and_how_sure(halting: Pose3D, tmp_path: Path) -> None:

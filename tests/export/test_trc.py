@@ -7,9 +7,8 @@ import trc
 
 from repose.export.trc import write_trc
 from repose.export.upright import to_world, y_up
-from repose.mocap.markers import marker_names
 from repose.pose import Pose3D
-from repose.skeleton import SKELETONS
+from repose.skeleton import SKELETONS, marker_names
 
 # Of Pose2Sim's marker sets for OpenSim, without left and right.
 POSE2SIM = "Nose Head Neck Shoulder Elbow Wrist Hip Knee Ankle BigToe SmallToe Heel Eye"

@@ -8,8 +8,8 @@ from jaxtyping import Float
 
 from repose.errors import UserError, expected
 from repose.export.upright import at_constant_rate, y_up
-from repose.mocap.markers import marker_names
 from repose.pose import Pose3D
+from repose.skeleton import marker_names
 
 _LAST_FRAME = 65_535
 

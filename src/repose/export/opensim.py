@@ -16,8 +16,8 @@ import numpy as np
 from repose.export.trc import write_trc
 from repose.export.upright import at_constant_rate
 from repose.geometry.rotation import axis_to_matrix
-from repose.mocap.markers import marker_names
 from repose.pose import Pose3D
+from repose.skeleton import marker_names
 
 MODEL = "Rajagopal2016.osim"
 _MARKER_SET = "markers.xml"

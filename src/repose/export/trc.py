@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from repose.export.upright import at_constant_rate, y_up
-from repose.mocap.markers import marker_names
 from repose.pose import Pose3D
+from repose.skeleton import marker_names
 
 
 def write_trc(pose: Pose3D, path: Path, *, every_frame: bool = True) -> None:

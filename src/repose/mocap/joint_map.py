@@ -11,8 +11,7 @@ from jaxtyping import Float
 
 from repose.errors import expected, reading
 from repose.files.structured import decode
-from repose.mocap.markers import marker_names
-from repose.skeleton import H36M_17
+from repose.skeleton import H36M_17, marker_names
 
 Table = Mapping[str, str]
 """H36M joint -> names of the file's joints, parted by spaces, whose midpoint it is."""

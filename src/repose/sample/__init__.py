@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
-from repose.files.arrays import load_arrays
 from repose.pose import Pose3D
 from repose.skeleton import H36M_17, Skeleton
 
@@ -62,7 +61,8 @@ def sample_video() -> Path:
 
 def load_sample_truth() -> SampleTruth:
     """Load the true joints of the sample video, one row per frame."""
-    truth = load_arrays("truth.npz", _FOLDER / "truth.npz")
+    with np.load(_FOLDER / "truth.npz") as file:
+        truth = dict(file)
     if tuple(truth["joints"]) != H36M_17.joints:
         raise ValueError("truth.npz and the skeleton h36m-17 differ in their joints")
     width, height = truth["image_size"].tolist()

@@ -6,7 +6,7 @@ from repose.export.bvh import write_bvh
 from repose.export.c3d import write_c3d
 from repose.export.trc import write_trc
 from repose.export.upright import to_world
-from repose.mocap.markers import marker_names
+from repose.skeleton import marker_names
 
 from .packing import dumped, folder_of_its_own, npz
 from .results import pose
