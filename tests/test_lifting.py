@@ -329,6 +329,22 @@ def test_short_gaps_are_filled_and_marked_long_ones_stay_empty() -> None:
     np.testing.assert_allclose(found.times_s, found.frames / 30)
 
 
+def test_times_that_leave_no_room_for_a_gap_do_not_fill_it() -> None:
+    frames = np.r_[0:6, 65_536:65_540]
+    track = replace(filmed(walk(len(frames)), frames=frames), times_s=np.arange(len(frames)) / 30)
+    found = Lifter(Fake(body)).lift(track)
+    np.testing.assert_array_equal(found.frames, frames)
+    assert found.record["gaps_left_empty"] == [[6, 65_535]]
+
+
+def test_work_follows_the_frames_and_not_the_times_between_them() -> None:
+    frames = np.arange(20)
+    track = replace(filmed(walk(20), frames=frames), times_s=frames * 4e8)
+    found = Lifter(Fake(body)).lift(track)
+    np.testing.assert_array_equal(found.frames, frames)
+    np.testing.assert_array_equal(found.times_s, track.times_s)
+
+
 @pytest.mark.parametrize(("max_gap_s", "count"), [(0.0, 20), (0.1, 23), (5.0, 73)])
 def test_the_longest_gap_is_a_choice(max_gap_s: float, count: int) -> None:
     frames = np.r_[0:10, 13:18, 68:73]
@@ -680,8 +696,8 @@ def test_an_unknown_model_names_those_there_are() -> None:
             {"fov_deg": 60, "intrinsics_px": (1000, 1000, 640, 360)},
             "both intrinsics and a field of view were given",
         ),
-        ({"height_m": 170}, "height: expected a person's height in metres, found 170"),
-        ({"height_m": 0}, "height: expected a person's height in metres, found 0"),
+        ({"height_m": 170}, "height_m: expected a person's height, 0.3 to 3 m, found 170"),
+        ({"height_m": 0}, "height_m: expected a person's height, 0.3 to 3 m, found 0"),
         ({"max_gap_s": -1}, "max_gap_s: expected 0 to 60 seconds, found -1"),
         ({"max_gap_s": float("nan")}, "max_gap_s: expected 0 to 60 seconds, found nan"),
         ({"fov_deg": 0.0}, "field of view: expected 1 to 170 degrees"),

@@ -213,10 +213,10 @@ def test_mistakes_are_found_before_the_video_is_opened(monkeypatch: pytest.Monke
     for options, message in (
         ({"hieght_m": 1.8}, "unknown option hieght_m"),
         ({"model": "nobody's"}, 'model "nobody\'s": expected a checkpoint file or one of'),
-        ({"height_m": 180}, "height: expected a person's height in metres, found 180"),
-        ({"fov_deg": 200}, "field of view: expected 1 to 170 degrees"),
+        ({"height_m": 180}, "height_m: expected 0.3 to 3, found 180"),
+        ({"fov_deg": 200}, "fov_deg: expected 1 to 170, found 200"),
         ({"intrinsics_px": (1, 1, 0, 0), "fov_deg": 60}, "both intrinsics and a field of view"),
-        ({"max_gap_s": -1}, "max_gap_s: expected 0 to 60 seconds"),
+        ({"max_gap_s": -1}, "max_gap_s: expected 0 to 60, found -1"),
     ):
         with pytest.raises(UserError, match=message):
             repose.estimate(sample_video(), **options)
@@ -259,5 +259,5 @@ def test_slow_motion_has_the_times_of_life(
 
 @pytest.mark.parametrize("capture_fps", [0, -240, 1e9])
 def test_no_such_capture_rate(two_people: Path, lifter: Lifter, capture_fps: float) -> None:
-    with pytest.raises(UserError, match=r"fps: expected 0\.1 to 10,000 frames per second"):
+    with pytest.raises(UserError, match=r"capture_fps: expected 0\.1 to 10,000, found"):
         repose.estimate(two_people, lifter=lifter, capture_fps=capture_fps)

@@ -16,6 +16,7 @@ from repose.datasets.projected import ProjectionConfig
 from repose.errors import UserError, Within, check_ranges
 from repose.fitting import RefineConfig
 from repose.losses import LossWeights
+from repose.pipeline import EstimateOptions
 from repose.synthetic.detector_errors import DetectionConfig
 from repose.synthetic.motions import SyntheticConfig
 from repose.synthetic.procedural import ProceduralConfig
@@ -23,6 +24,7 @@ from repose.synthetic.virtual_camera import CameraConfig
 from repose.training.loop import TrainConfig
 
 CONFIGS: dict[type, dict[str, Any]] = {
+    EstimateOptions: {},
     RefineConfig: {},
     TrainConfig: {},
     SyntheticConfig: {},
@@ -65,12 +67,15 @@ def test_every_number_has_a_range_and_absurd_ones_are_refused(config: Any, name:
     hint = numbers(config)[name]
     assert any(isinstance(extra, Within) for extra in get_args(hint)), f"{name} has no range"
     bare, *_ = get_args(hint)
-    pair = tuple in {getattr(kind, "__origin__", None) for kind in kinds(bare)}
+    lists = [kind for kind in kinds(bare) if getattr(kind, "__origin__", None) is tuple]
+    pair, size = bool(lists), len([part for kind in lists[:1] for part in get_args(kind) if part is not ...])
     default = getattr(config(**CONFIGS[config]), name)
     for absurd in (1e300, -1e300, float("nan"), float("inf"), 10**30, -(10**30)):
         if float not in kinds(bare) and isinstance(absurd, float):
             continue
-        value: Any = (default[0], absurd) if pair and default else (absurd,) if pair else absurd
+        value: Any = (
+            (default[0], absurd) if pair and default else (1,) * (size - 1) + (absurd,) if pair else absurd
+        )
         with pytest.raises(UserError, match=f"^{name}: expected .* to .*, found"):
             config(**CONFIGS[config], **{name: value})
 
@@ -98,6 +103,10 @@ def test_what_is_within_passes() -> None:
 @pytest.mark.parametrize(
     "words",
     [
+        "estimate a --out b --fps 1e9",
+        "estimate a --out b --size 1 1000000000",
+        "estimate a --out b --max-gap 1e12",
+        "estimate a --out b --intrinsics 1e300 1 1 1",
         "refine a --out b --cutoff 1e300",
         "refine a --out b --camera-pitch 1e9 --camera-roll 0",
         "render a --video b.mp4 --height-px 1000000000",

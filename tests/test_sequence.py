@@ -121,3 +121,10 @@ def test_linear_interpolation_is_that_of_each_column() -> None:
         np.testing.assert_allclose(
             found[:, joint, axis], np.interp(at, places, values[:, joint, axis]), atol=1e-12
         )
+
+
+def test_long_and_short_kernels_are_one_filter(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).normal(size=(900, 3, 2)).cumsum(axis=0)
+    by_fourier = low_pass(values, 0.03)
+    monkeypatch.setattr("repose.sequence._LONG_KERNEL", 10_000)
+    np.testing.assert_allclose(by_fourier, low_pass(values, 0.03), atol=1e-9)

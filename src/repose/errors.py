@@ -150,7 +150,8 @@ def check_ranges(config: object) -> None:
         value = getattr(config, name)
         items = value if isinstance(value, tuple | list) else () if value is None else (value,)
         for limits in (extra for extra in get_args(hint)[1:] if isinstance(extra, Within)):
-            if not all(limits.low <= item <= limits.high for item in items):
+            counted = [item for item in items if not isinstance(item, str)]  # a name in a number's place
+            if not all(limits.low <= item <= limits.high for item in counted):
                 expected(name, f"{_number(limits.low)} to {_number(limits.high)}", value)
             if limits.rising and list(items) != sorted(items):
                 expected(name, "the smaller number first", value)

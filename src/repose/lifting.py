@@ -34,6 +34,7 @@ MediaPipe guesses joints behind obstacles with a visibility of up to 0.8, and gi
 than 0.95. Chosen on the project's sample (`make demo`)."""
 
 LONGEST_GAP_S = 60.0
+HEIGHTS_M = (0.3, 3.0)
 """No gap is filled that is longer."""
 
 GUESSES_OUTSIDE = ("mediapipe-33",)
@@ -348,8 +349,8 @@ def check_scene(
         Camera.from_intrinsics(intrinsics_px)
     if fov_deg is not None:
         Camera.assumed((1, 1), fov_deg)
-    if height_m is not None and not 0.3 < height_m < 3:
-        expected("height", "a person's height in metres", height_m)
+    if height_m is not None and not HEIGHTS_M[0] <= height_m <= HEIGHTS_M[1]:
+        expected("height_m", f"a person's height, {HEIGHTS_M[0]:g} to {HEIGHTS_M[1]:g} m", height_m)
     if not 0 <= max_gap_s <= LONGEST_GAP_S:
         expected("max_gap_s", f"0 to {LONGEST_GAP_S:g} seconds", max_gap_s, "Nobody knows more about a gap.")
 
@@ -398,9 +399,11 @@ def _segments(pose: Pose2D, max_gap_s: float) -> Iterator[_Segment]:
     """Cut the track at gaps that are too long, and list the missing frames of the others."""
     # The frame after a gap comes one frame later than the gap is long; a hair more against rounding.
     longest = max_gap_s + 1.001 / pose.fps
-    steps_s = np.diff(pose.times_s)
+    steps_s, steps = np.diff(pose.times_s), np.diff(pose.frames)
+    # Times that leave no room for the frames of a gap are wrong: ten times the rate is no variable rate.
+    too_long = (steps_s > longest) | (steps > 10 * longest * pose.fps)
     # Between neighbouring frames nothing is missing, unless the times say that the source stood still.
-    for rows in stretches((steps_s > longest) & ((np.diff(pose.frames) > 1) | (steps_s > LONGEST_GAP_S))):
+    for rows in stretches(too_long & ((steps > 1) | (steps_s > LONGEST_GAP_S))):
         if not (pose.confidence[rows] > 0).any():
             continue
         known = pose.frames[rows]

@@ -9,10 +9,12 @@ import numpy as np
 import tyro
 
 from repose.detectors import Follower, get_detector
-from repose.errors import UserError, expected, override
+from repose.errors import UserError, Within, check_ranges, expected, override
+from repose.files.numbers import LARGEST
+from repose.geometry.camera import FIELDS_OF_VIEW_DEG
 from repose.keypoints.reader import holds_keypoints, read_keypoints
-from repose.lifting import Device, Lifter, Precision, check_scene, load
-from repose.pose import Pose2D, Pose3D, check_rate
+from repose.lifting import HEIGHTS_M, LONGEST_GAP_S, Device, Lifter, Precision, check_scene, load
+from repose.pose import LARGEST_SIDE_PX, RATES_HZ, Pose2D, Pose3D
 from repose.tracking.people import (
     by_prominence,
     choose,
@@ -43,28 +45,30 @@ class EstimateOptions:
     """Options of the detector, such as `pose_model rtmpose.onnx` for rtmpose."""
     skeleton: str | None = None
     """Joint layout of a keypoint file that does not state it."""
-    fps: float | None = None
+    fps: Annotated[float | None, Within(*RATES_HZ)] = None
     """Frame rate of a keypoint file that does not state it; 30 is assumed."""
-    capture_fps: float | None = None
+    capture_fps: Annotated[float | None, Within(*RATES_HZ)] = None
     """Frame rate at which slow motion was filmed (240 if the file says 30): times and speeds follow it."""
-    size: tuple[int, int] | None = None
+    size: Annotated[tuple[int, int] | None, Within(1, LARGEST_SIDE_PX)] = None
     """Width and height in pixels, if a keypoint file does not state them; default: from the points."""
-    person: int | str | None = None
+    person: Annotated[int | str | None, Within(0, 2**53)] = None
     """Only this person: largest, central, an id, or x,y, a point on them in the first frame. Default:
     everybody. A detector that follows one person at a time follows this one."""
     track: Literal["file", "anew"] = "file"
     """Identities in a keypoint file: its own ids, or tracked anew."""
     keep_all: bool = False
     """Keep tracks that are not people: single frames, few joints, upside down for a moment."""
-    max_gap_s: Annotated[float, tyro.conf.arg(name="max-gap")] = 1.0
+    max_gap_s: Annotated[float, Within(0, LONGEST_GAP_S), tyro.conf.arg(name="max-gap")] = 1.0
     """Longest gap in a track, in seconds, that is filled with inferred frames; longer ones stay empty."""
-    height_m: Annotated[float | None, tyro.conf.arg(name="height")] = None
+    height_m: Annotated[float | None, Within(*HEIGHTS_M), tyro.conf.arg(name="height")] = None
     """The person's height in metres; 1.70 is assumed."""
-    fov_deg: Annotated[float | None, tyro.conf.arg(name="fov")] = None
+    fov_deg: Annotated[float | None, Within(*FIELDS_OF_VIEW_DEG), tyro.conf.arg(name="fov")] = None
     """The camera's field of view across the diagonal, in degrees; 65 is assumed."""
-    intrinsics_px: Annotated[tuple[float, float, float, float] | None, tyro.conf.arg(name="intrinsics")] = (
-        None
-    )
+    intrinsics_px: Annotated[
+        tuple[float, float, float, float] | None,
+        Within(-LARGEST, LARGEST),
+        tyro.conf.arg(name="intrinsics"),
+    ] = None
     """The camera's fx fy cx cy in pixels, instead of a field of view."""
     root: bool = True
     """Solve for the person's position; otherwise joints are relative to the pelvis."""
@@ -75,6 +79,9 @@ class EstimateOptions:
     device: Device = "auto"
     precision: Precision = "float32"
     """Precision of the computation; sums and weights stay float32 with bfloat16."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 def estimate(
@@ -107,8 +114,6 @@ def estimate(
     )
     if options.person is not None:
         parse_person(options.person)
-    if options.capture_fps is not None:
-        check_rate(options.capture_fps)
     facts: dict[str, Any] = {}
     if isinstance(input, str | Path):
         tracks, facts = find_tracks(Path(input), options, progress)

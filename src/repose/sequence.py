@@ -93,18 +93,26 @@ def interpolate_linear(
     return before + share * (after - before)
 
 
+_LONG_KERNEL = 100
+"""So many taps to either side are faster through Fourier transforms."""
+
+
 def low_pass(values: Values, ratio: float) -> Values:
     """Keep frequencies below `ratio` of half the rate: a windowed sinc; ends continue point-mirrored."""
     half = min(int(np.ceil(4 / ratio)), len(values) - 1)
     if half < 1:
         return values
     from scipy.ndimage import convolve1d
+    from scipy.signal import oaconvolve
 
     taps = np.arange(-half, half + 1)
     kernel = np.sinc(taps * ratio) * np.cos(np.pi * taps / (2 * half + 2)) ** 2
     around = [(half, half), *[(0, 0)] * (values.ndim - 1)]
     padded = np.pad(values, around, "reflect", reflect_type="odd")
-    return convolve1d(padded, kernel / kernel.sum(), axis=0)[half:-half]
+    kernel /= kernel.sum()
+    if half > _LONG_KERNEL:
+        return oaconvolve(padded, kernel.reshape(-1, *[1] * (values.ndim - 1)), "valid", axes=0)
+    return convolve1d(padded, kernel, axis=0)[half:-half]
 
 
 def resample(

@@ -73,7 +73,7 @@ def test_the_assumed_field_of_view_spans_the_diagonal(size: tuple[int, int]) -> 
     assert Camera.from_intrinsics(camera.intrinsics_px).intrinsics_px == camera.intrinsics_px
 
 
-@pytest.mark.parametrize("fov", [0, 1, 170, -60, float("nan"), float("inf")])
+@pytest.mark.parametrize("fov", [0, 0.99, 170.1, -60, float("nan"), float("inf")])
 def test_an_impossible_field_of_view_is_refused(fov: float) -> None:
     with pytest.raises(UserError, match="field of view: expected 1 to 170 degrees"):
         Camera.assumed((640, 480), fov)

@@ -11,6 +11,8 @@ from jaxtyping import Bool, Float
 
 from repose.errors import expected
 
+FIELDS_OF_VIEW_DEG = (1.0, 170.0)
+"""Across the picture's diagonal, narrowest and widest."""
 ASSUMED_FOV_DEG = 65.0
 """Diagonal field of view of a camera that nothing is known of: a telephone's main camera when it films."""
 
@@ -28,10 +30,12 @@ class Camera:
     def assumed(cls, image_size: tuple[int, int], fov_deg: float = ASSUMED_FOV_DEG) -> "Camera":
         """Create a camera with the given diagonal field of view and a centred principal point.
 
-        Raises UserError for a field of view outside (1, 170) degrees.
+        Raises UserError for a field of view outside `FIELDS_OF_VIEW_DEG`.
         """
-        if not 1 < fov_deg < 170:
-            expected("field of view", "1 to 170 degrees across the picture's diagonal", fov_deg)
+        narrowest, widest = FIELDS_OF_VIEW_DEG
+        if not narrowest <= fov_deg <= widest:
+            wanted = f"{narrowest:g} to {widest:g} degrees across the picture's diagonal"
+            expected("field of view", wanted, fov_deg)
         width, height = image_size
         focal_px = np.hypot(width, height) / 2 / np.tan(np.radians(fov_deg) / 2)
         return cls(np.array([[focal_px, 0, width / 2], [0, focal_px, height / 2], [0, 0, 1]]))
