@@ -8,8 +8,9 @@ from scipy import ndimage
 from repose.cli.poses import notes
 from repose.cli.refine import refine_notes
 from repose.errors import UserError
+from repose.export.about import camera_note
 from repose.sample import load_sample_truth, sample_video
-from repose.video import CameraMotion, CameraWatch, VideoFrame, camera_note, open_video
+from repose.video import CameraMotion, CameraWatch, VideoFrame, open_video
 from repose.video.camera_motion import Box
 from repose.viewer.scene import make_scene
 
@@ -133,9 +134,7 @@ def test_a_video_of_one_frame_cannot_tell() -> None:
 
 def test_only_a_camera_that_moves_is_worth_a_sentence() -> None:
     moving = {"camera_motion": asdict(CameraMotion(True, 41.3, 30, 200))}
-    assert camera_note(moving).startswith(
-        "The camera moves (about 41 px/s in frames 30–200): places in the room"
-    )
+    assert camera_note(moving).startswith("The camera moves (about 41 px/s in frames 30–200): positions")
     for record in ({}, {"camera_motion": {"moves": False}}, {"camera_motion": {"moves": None}}):
         assert camera_note(record) == ""
     with pytest.raises(UserError, match="camera_motion"):

@@ -8,13 +8,13 @@ import tyro
 
 from repose.cli.refine import summarise_refined
 from repose.cli.terminal import Folder, Input, ProgressBars, abbreviate, console, echo, table
+from repose.export.about import camera_note
 from repose.export.results import FILES, write_poses
 from repose.files.output import check_output
 from repose.fitting import refine
 from repose.pipeline import EstimateOptions, estimate
 from repose.pose import Pose3D
 from repose.tracking.people import Dropped
-from repose.video import camera_note
 
 
 @dataclass(frozen=True)

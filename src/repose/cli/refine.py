@@ -7,12 +7,12 @@ from typing import Annotated
 import tyro
 
 from repose.cli.terminal import Folder, console, echo, table
+from repose.export.about import camera_note
 from repose.export.results import FILES, read_poses, write_poses
 from repose.export.upright import up_note
 from repose.files.output import check_output
 from repose.fitting import RefineConfig, refine
 from repose.pose import Pose3D
-from repose.video import camera_note
 
 Result = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
 

@@ -4,12 +4,13 @@ A key of `Pose3D.record` that any command uses is declared in `Record`, and is t
 result is read. Other keys are passed on as they are.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
 from repose.files.numbers import LARGEST
-from repose.files.structured import Count, Text, Whole
+from repose.files.structured import Count, Text, Whole, convert
 from repose.pose import Coordinates
 from repose.video import CameraMotion
 
@@ -17,7 +18,7 @@ Number = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
 Factor = Annotated[float, Meta(gt=0, le=1e6)]
 Focal = Annotated[float, Meta(gt=0, le=LARGEST)]
 Side = Annotated[int, Meta(ge=1, le=100_000)]
-Kind = Literal["float32", "float64"]
+FloatType = Literal["float32", "float64"]
 Row = tuple[Number, Number, Number, Number]
 Runs = list[tuple[Whole, Whole]]
 """First and last frame of each stretch."""
@@ -26,11 +27,11 @@ Runs = list[tuple[Whole, Whole]]
 class Dtypes(Struct):
     """Types that the arrays had; None for what the track lacks."""
 
-    joints_m: Kind
-    confidence: Kind
-    points_px: Kind | None = None
-    deviation_m: Kind | None = None
-    T_cam_world: Kind | None = None
+    joints_m: FloatType
+    confidence: FloatType
+    points_px: FloatType | None = None
+    deviation_m: FloatType | None = None
+    T_cam_world: FloatType | None = None
 
 
 class About(Struct):
@@ -87,3 +88,15 @@ class Record(Struct):
     capture_fps: Factor | None = None
     slow_motion: Factor = 1.0
     repose: Text = ""
+
+
+def camera_note(record: Mapping[str, Any]) -> str:
+    """Say what readers of positions must know of the camera, from a track's record; "" unless it moves."""
+    found = convert("camera_motion", record.get("camera_motion", {"moves": None}), CameraMotion)
+    if not found.moves:
+        return ""
+    speed = "" if found.px_per_s is None else f"about {found.px_per_s:.0f} px/s "
+    return (
+        f"The camera moves ({speed}in frames {found.first_frame}–{found.last_frame}): positions, and "
+        "the path, ground and up derived from them, cannot be trusted; poses can."
+    )

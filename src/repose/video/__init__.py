@@ -1,6 +1,6 @@
 """Videos: decoding, upright and with the time of every frame, and encoding."""
 
-from repose.video.camera_motion import CameraMotion, CameraWatch, camera_note
+from repose.video.camera_motion import CameraMotion, CameraWatch
 from repose.video.decoding import Seeker, Video, VideoFrame, VideoInfo, frames, open_video
 from repose.video.encoding import write_video
 
@@ -11,7 +11,6 @@ __all__ = [
     "Video",
     "VideoFrame",
     "VideoInfo",
-    "camera_note",
     "frames",
     "open_video",
     "write_video",

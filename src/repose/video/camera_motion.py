@@ -9,14 +9,14 @@ is said of the camera.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Bool, Complex, Float, UInt8
 from msgspec import Meta
 from scipy import fft
 
-from repose.files.structured import Count, convert
+from repose.files.structured import Count
 from repose.video.decoding import VideoFrame
 
 _RATE_HZ = 5.0
@@ -55,18 +55,6 @@ class CameraMotion:
     """The camera moves from this frame on,"""
     last_frame: Count | None = None
     """and not after this one."""
-
-
-def camera_note(record: Mapping[str, Any]) -> str:
-    """Say what readers of positions must know of the camera, from a track's record; "" unless it moves."""
-    found = convert("camera_motion", record.get("camera_motion", {"moves": None}), CameraMotion)
-    if not found.moves:
-        return ""
-    speed = "" if found.px_per_s is None else f"about {found.px_per_s:.0f} px/s "
-    return (
-        f"The camera moves ({speed}in frames {found.first_frame}–{found.last_frame}): places in the room, "
-        "and the path, ground and up that follow from them, are not to be trusted; poses are."
-    )
 
 
 @dataclass(frozen=True, eq=False)

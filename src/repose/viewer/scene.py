@@ -10,13 +10,14 @@ from jaxtyping import Float, Int
 
 from repose import palette
 from repose.errors import expected
+from repose.export.about import camera_note
 from repose.export.results import read_poses
 from repose.export.upright import to_world, up_note
 from repose.floor import floor_m
 from repose.geometry.camera import Camera
 from repose.pose import Pose3D, check_span
 from repose.sequence import interpolate_linear, low_pass
-from repose.video import camera_note, open_video
+from repose.video import open_video
 from repose.video.origin import find_video
 
 Result = str | Path | Sequence[Pose3D]
