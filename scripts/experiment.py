@@ -31,6 +31,7 @@ from torch import Tensor
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils.flop_counter import FlopCounterMode
 
+from repose import palette
 from repose.evaluation.conditions import CONDITIONS
 from repose.evaluation.models import load_models
 from repose.evaluation.occlusion_benchmark import OcclusionBenchmark, predict
@@ -290,10 +291,18 @@ def draw(found: list[Difference], path: Path) -> None:
             y = [variants.index(d.variant) + 0.8 * ((k + 0.5) / len(series) - 0.5) for d in rows]
             x = [d.mean for d in rows]
             spread = [[d.mean - d.low for d in rows], [d.high - d.mean for d in rows]]
-            panel.errorbar(x, y, xerr=spread, fmt="o", ms=5, color=f"C{k}", label=", ".join(key))
-        panel.axvline(0, color="black", lw=0.8)
+            panel.errorbar(
+                x,
+                y,
+                xerr=spread,
+                fmt="o",
+                ms=5,
+                color=palette.MODELS[k % len(palette.MODELS)],
+                label=", ".join(key),
+            )
+        panel.axvline(0, color=palette.INK, lw=0.8)
         panel.set_title(f"{title} more than without", loc="left", fontsize=11)
-        panel.grid(axis="x", color="#dddddd")
+        panel.grid(axis="x", color=palette.GRID)
         panel.spines[["top", "right", "left"]].set_visible(False)
     panels[0].set_yticks(range(len(variants)), variants)
     panels[0].invert_yaxis()

@@ -1,4 +1,4 @@
-"""The parity fixtures as stores, and models with the fixtures' weights."""
+"""The parity fixtures as stores, models with the fixtures' weights, and a little motion."""
 
 import sys
 from collections.abc import Callable
@@ -11,7 +11,14 @@ import torch
 from repose.datasets.prepare import prepare_human36m, prepare_mpi_inf_3dhp
 from repose.datasets.store import ClipStore
 from repose.datasets.store_writer import Recording, StoreInfo, write_store
+from repose.evaluation.views import View, project_clips, read_motion
 from repose.models import build
+from repose.synthetic.procedural import ProceduralConfig, make_motion
+from repose.synthetic.virtual_camera import CameraConfig
+
+CAMERA = CameraConfig(
+    pitch_deg=(0.0, 10.0), roll_sigma_deg=0.0, distance=(3.0, 4.0), off_axis_deg=5.0, focal_sigma=0.0
+)
 
 
 @pytest.fixture(scope="session")
@@ -66,3 +73,17 @@ def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> ClipStore:
     info = StoreInfo("mocap", "h36m-17", "camera", "none")
     path = tmp_path_factory.mktemp("stores") / "tiny"
     return write_store(path, info, {"validation": recordings(("Walking", "Sitting"))})
+
+
+@pytest.fixture(scope="session")
+def motion(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three clips of 5 s at 50 Hz, and one of a second."""
+    folder = tmp_path_factory.mktemp("motion")
+    for number, joints in enumerate(make_motion(ProceduralConfig(clips=4, seconds=5.0, fps=50.0), 11)):
+        np.savez(folder / f"clip_{number}.npz", joints_m=joints[: 250 if number < 3 else 50], fps=50.0)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def views(motion: Path) -> list[list[View]]:
+    return project_clips(read_motion([motion]), CAMERA, 2, seed=0)

@@ -209,8 +209,8 @@ def predict(view: View, observation: Observation, model: Estimator, undo_swaps: 
         expected("frames of a model's answer", f"all {len(track)} of the track", f"{len(pose)} others")
     joints = conversion_matrix(pose.skeleton, H36M_17) @ camera_joints_mm(pose)
     deviation = None
-    if pose.deviation_m is not None and pose.skeleton == H36M_17:
-        deviation = 1000 * pose.deviation_m.astype(np.float64)
+    if pose.deviation_m is not None and set(H36M_17.joints) <= set(pose.skeleton.joints):
+        deviation = 1000 * pose.deviation_m[:, pose.skeleton.indices(*H36M_17.joints)].astype(np.float64)
     return Prediction(joints - joints[:, :1], deviation)
 
 
