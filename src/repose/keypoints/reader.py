@@ -246,7 +246,7 @@ def _files(folder: Path, suffix: str) -> list[Path]:
 
 
 def _number(folder: Path, files: list[Path]) -> dict[int, Path]:
-    """Number the files by frame; raises UserError for names without a number and for duplicates."""
+    """Sort the files by frame number; raises UserError for names without a number and for duplicates."""
     frames: dict[int, Path] = {}
     for file in files:
         digits = re.findall(r"\d+", file.stem)

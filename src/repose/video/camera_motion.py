@@ -154,7 +154,7 @@ def follow_tiles(
 
 
 def _small(rgb: UInt8[np.ndarray, "height width 3"]) -> tuple[Float[np.ndarray, "rows columns"], int]:
-    """The green channel, smaller by a whole number, and that number."""
+    """Return the green channel, reduced by an integer factor, and that factor."""
     height, width = rgb.shape[:2]
     scale = max(1, min(height, width) // _SHORTER_SIDE_PX)
     rows, columns = height // scale, width // scale
@@ -166,7 +166,7 @@ def _small(rgb: UInt8[np.ndarray, "height width 3"]) -> tuple[Float[np.ndarray, 
 def _overlap(
     before: np.ndarray, after: np.ndarray, rows: int, columns: int
 ) -> tuple[Float[np.ndarray, "height width"], Float[np.ndarray, "height width"]]:
-    """The parts of both pictures that show the same where the second is shifted by so much."""
+    """Return the parts of both pictures that overlap when the second is shifted by this much."""
     height, width = before.shape[0] - abs(rows), before.shape[1] - abs(columns)
 
     def part(picture: np.ndarray, row: int, column: int) -> np.ndarray:
