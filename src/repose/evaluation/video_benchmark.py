@@ -1,11 +1,4 @@
-"""Real clips with 3D truth: ours compared with MediaPipe's own world landmarks.
-
-A folder holds `gt_*.npz` (joints_m (frames, joints, 3) in a world frame, joint_names, fps, valid (frames,),
-and of each camera NAME its NAME_K, NAME_dist, NAME_R, NAME_t), and for each camera NAME.mp4 and, each
-optional, NAME_occluded.mp4 (the same film with joints covered) with NAME_occlusion.npz (joint_occluded
-(frames, joints)), and MediaPipe's results on either: mediapipe_NAME.npz (xy_px, visibility, world_m,
-detected, size, fps).
-"""
+"""Real clips with 3D truth: ours beside MediaPipe's own world landmarks."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from rich.table import Table
 
 from repose.errors import UserError, expected
@@ -29,22 +22,25 @@ from repose.evaluation.report import (
     show_angles,
 )
 from repose.evaluation.scores import ANGLES, Poses, mean, measure
-from repose.files.arrays import load_arrays
-from repose.files.numbers import LARGEST, LARGEST_M, check_numbers
-from repose.geometry.camera import Camera
+from repose.evaluation.video_clips import (
+    BLAZEPOSE,
+    Truth,
+    VideoClip,
+    find_clips,
+    read_mediapipe,
+    read_stored,
+    read_truth,
+)
 from repose.lifting import Device
 from repose.metrics import procrustes_align
 from repose.pipeline import EstimateOptions, Progress, find_tracks
 from repose.pose import Pose2D, Pose3D
-from repose.skeleton import SKELETONS, Skeleton
 
 Keypoints = Literal["video", "stored"]
 Lens = Literal["assumed", "given"]
 
 MEDIAPIPE = "MediaPipe"
 MEDIAPIPE_UNDONE = "MediaPipe, sides put right"
-_BLAZEPOSE = SKELETONS["mediapipe-33"]
-_COVERED = "_occluded"
 _ANGLES = [f"{angle}_{what}_deg" for angle in ANGLES for what in ("error", "bias")]
 _WITHIN = ("within_1_deviations_percent", "within_2_deviations_percent")
 
@@ -130,48 +126,6 @@ class VideoReport(Report):
         }
 
 
-_Layout = Mapping[str, tuple[str | int, ...]]
-"""Names of arrays and their axes; an axis that is a word has one length throughout."""
-_TRUTH: _Layout = {
-    "joints_m": ("frames", "joints", 3),
-    "joint_names": ("joints",),
-    "fps": (),
-    "valid": ("frames",),
-}
-_CAMERA: _Layout = {"K": (3, 3), "dist": (4,), "R": (3, 3), "t": (3,)}
-_MEDIAPIPE: _Layout = {
-    "xy_px": ("frames", 33, 2),
-    "world_m": ("frames", 33, 3),
-    "visibility": ("frames", 33),
-    "detected": ("frames",),
-    "size": (2,),
-    "fps": (),
-}
-
-
-@dataclass(frozen=True, eq=False)
-class _Truth:
-    joints_m: Float[np.ndarray, "frames joints 3"]
-    names: list[str]
-    fps: float
-    valid: Bool[np.ndarray, " frames"]
-    cameras: dict[str, Camera]
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """Its joints, without bones."""
-        return Skeleton("truth", tuple(self.names), (-1,) * len(self.names))
-
-
-@dataclass(frozen=True, eq=False)
-class _Clip:
-    name: str
-    camera: Camera
-    video: Path
-    mediapipe: Path
-    hidden: Bool[np.ndarray, "frames joints"]
-
-
 def benchmark_video(
     folder: str | Path,
     models: Sequence[Model] = ("default",),
@@ -181,7 +135,9 @@ def benchmark_video(
     device: Device = "auto",
     progress: Progress | None = None,
 ) -> VideoReport:
-    """Score models, and MediaPipe's stored world landmarks, on the clips of a folder (see this module).
+    """Score models, and MediaPipe's stored world landmarks, on clips with 3D truth.
+
+    `repose.evaluation.video_clips` says what the folder has.
 
     Args:
         folder: clips and their truth.
@@ -196,8 +152,8 @@ def benchmark_video(
             and anything that `repose estimate` raises.
     """
     folder = Path(folder)
-    truth = _read_truth(folder)
-    clips = list(_clips(folder, truth))
+    truth = read_truth(folder)
+    clips = list(find_clips(folder, truth))
     if not clips:
         expected(str(folder), f"videos of {', '.join(truth.cameras)}, or mediapipe_*.npz", "none")
     estimators = load_models(models, device)
@@ -208,7 +164,7 @@ def benchmark_video(
         if keypoints == "video":
             tracks = find_tracks(clip.video, EstimateOptions(), progress)[0]
         else:
-            tracks = [_read_stored(clip.mediapipe)]
+            tracks = [read_stored(clip.mediapipe)]
         track = min(tracks, key=lambda track: _distance_px(track, clip, truth))
         for name, estimator in estimators.items():
             scene = {"intrinsics_px": clip.camera.intrinsics_px} if lens == "given" else {}
@@ -216,18 +172,18 @@ def benchmark_video(
     return VideoReport(folder.resolve().name, keypoints, lens, tuple(truth.names), tuple(scores))
 
 
-def _score_model(clip: _Clip, row: str, pose: Pose3D, truth: _Truth) -> VideoScore:
+def _score_model(clip: VideoClip, row: str, pose: Pose3D, truth: Truth) -> VideoScore:
     joints = pose.skeleton.indices(*truth.names)
     deviation = None if pose.deviation_m is None else pose.deviation_m[:, joints]
     return _score(clip, row, pose.frames, camera_joints_mm(pose)[:, joints] / 1000, truth, deviation)
 
 
 def _score(
-    clip: _Clip,
+    clip: VideoClip,
     row: str,
     frames: Int[np.ndarray, " frames"],
     joints_m: Float[np.ndarray, "frames joints 3"],
-    truth: _Truth,
+    truth: Truth,
     deviation_m: Float[np.ndarray, "frames joints"] | None = None,
 ) -> VideoScore:
     kept = (frames < len(truth.valid)) & truth.valid[np.minimum(frames, len(truth.valid) - 1)]
@@ -272,11 +228,11 @@ def _turn(poses: Poses) -> Poses:
     return replace(poses, predicted_mm=aligned, truth_mm=true)
 
 
-def _score_mediapipe(clip: _Clip, truth: _Truth) -> Iterator[VideoScore]:
+def _score_mediapipe(clip: VideoClip, truth: Truth) -> Iterator[VideoScore]:
     """Its world landmarks as they are; and, where it exchanges sides, with that undone by the truth."""
-    found = _read(clip.mediapipe, _MEDIAPIPE)
+    found = read_mediapipe(clip.mediapipe)
     frames = np.flatnonzero(found["detected"])
-    joints = _BLAZEPOSE.indices(*truth.names)
+    joints = BLAZEPOSE.indices(*truth.names)
     world_m, points_px = (found[name][frames][:, joints].astype(np.float64) for name in ("world_m", "xy_px"))
     yield _score(clip, MEDIAPIPE, frames, world_m, truth)
     inside = frames < len(truth.joints_m)
@@ -292,7 +248,7 @@ def _score_mediapipe(clip: _Clip, truth: _Truth) -> Iterator[VideoScore]:
         yield _score(clip, MEDIAPIPE_UNDONE, frames, undone, truth)
 
 
-def _distance_px(track: Pose2D, clip: _Clip, truth: _Truth) -> float:
+def _distance_px(track: Pose2D, clip: VideoClip, truth: Truth) -> float:
     """How far a track is from the person whose truth is known; tracks of bystanders are farther."""
     pose = track.to("h36m-17")
     known = pose.frames < len(truth.joints_m)
@@ -308,91 +264,3 @@ def _distance_px(track: Pose2D, clip: _Clip, truth: _Truth) -> float:
         if seen.any()
         else math.inf
     )
-
-
-def _read_truth(folder: Path) -> _Truth:
-    if not folder.is_dir():
-        expected(
-            str(folder), "a folder of clips with 3D truth", "a file" if folder.exists() else "nothing there"
-        )
-    files = sorted(folder.glob("gt_*.npz"))
-    if len(files) != 1:
-        expected(str(folder), "one gt_*.npz with the truth", ", ".join(file.name for file in files) or "none")
-    arrays = load_arrays(str(files[0]), files[0])
-    truth = _checked(files[0], arrays, _TRUTH)
-    names = truth["joint_names"].tolist()
-    for name in (*names, "left_hip", "right_hip"):
-        _BLAZEPOSE.index(name)
-        if names.count(name) != 1:
-            expected(f"{files[0]}: joint_names", f"{name} once", f"{names.count(name)} times")
-    cameras = {}
-    for key in arrays:
-        camera = key.removesuffix("_R")
-        parts = {f"{camera}_{part}": axes for part, axes in _CAMERA.items()}
-        if key.endswith("_R") and parts.keys() <= arrays.keys():
-            K, distortion, R, t = _checked(files[0], arrays, parts).values()
-            cameras[camera] = Camera(K, distortion, np.block([[R, t.reshape(3, 1)], [np.eye(4)[3:]]]))
-    if not cameras:
-        expected(str(files[0]), "a camera's NAME_K, NAME_dist, NAME_R and NAME_t", "none")
-    return _Truth(truth["joints_m"], names, float(truth["fps"]), truth["valid"].astype(bool), cameras)
-
-
-def _clips(folder: Path, truth: _Truth) -> Iterator[_Clip]:
-    for name, camera in truth.cameras.items():
-        for suffix in ("", _COVERED):
-            video, mediapipe = folder / f"{name}{suffix}.mp4", folder / f"mediapipe_{name}{suffix}.npz"
-            if not video.is_file() and not mediapipe.is_file():
-                continue
-            hidden = np.zeros(truth.joints_m.shape[:2], dtype=bool)
-            if suffix:
-                hidden = _read(folder / f"{name}_occlusion.npz", {"joint_occluded": hidden.shape})[
-                    "joint_occluded"
-                ]
-            yield _Clip(name + suffix, camera, video, mediapipe, hidden.astype(bool))
-
-
-def _read_stored(path: Path) -> Pose2D:
-    """MediaPipe's 2D as `repose estimate` would see it."""
-    found = _read(path, _MEDIAPIPE)
-    frames = np.flatnonzero(found["detected"])
-    if not len(frames):
-        raise UserError(f"{path}: nobody was detected in any frame")
-    width, height = found["size"].tolist()
-    return Pose2D(
-        points_px=found["xy_px"][frames],
-        confidence=np.clip(found["visibility"][frames], 0, 1),
-        frames=frames,
-        fps=float(found["fps"]),
-        image_size=(width, height),
-        skeleton=_BLAZEPOSE,
-        source=path.name,
-    )
-
-
-def _read(path: Path, layout: _Layout) -> dict[str, np.ndarray]:
-    """Read the arrays of a file, as `_checked`."""
-    return _checked(path, load_arrays(str(path), path), layout)
-
-
-def _checked(path: Path, arrays: Mapping[str, np.ndarray], layout: _Layout) -> dict[str, np.ndarray]:
-    """Return the arrays of `layout` as float64; raises UserError for other axes, types and values."""
-    if missing := [name for name in layout if name not in arrays]:
-        expected(str(path), f"arrays {', '.join(layout)}", f"no {', '.join(missing)}")
-    sizes: dict[str | int, int] = {}
-    found = {}
-    for name, axes in layout.items():
-        array = arrays[name]
-        text = name == "joint_names"
-        fits = array.ndim == len(axes) and array.dtype.kind in ("U" if text else "biuf")
-        for axis, length in zip(axes, array.shape, strict=False):
-            fits = fits and length == (sizes.setdefault(axis, length) if isinstance(axis, str) else axis)
-        if not fits:
-            wanted = f"{'text' if text else 'numbers'} ({', '.join(map(str, axes))})"
-            expected(f"{path}: {name}", wanted, f"{array.dtype} {array.shape}")
-        if not text:
-            largest = LARGEST_M if name.endswith("_m") else LARGEST
-            check_numbers(f"{path}: {name}", array, largest=largest)
-        found[name] = array if text else array.astype(np.float64)
-    if "fps" in found and not found["fps"] > 0:
-        expected(f"{path}: fps", "a positive frame rate", found["fps"])
-    return found
