@@ -92,7 +92,7 @@ def test_keypoints_to_results(
     assert first.image_size == (854, 480)
     said = capsys.readouterr().out
     assert "scale: given height 1.8 m." in said
-    assert "Assumed, because nothing said it: --fps (30), --fov or --intrinsics." in said
+    assert "Assumed, since not given: --fps (30), --fov or --intrinsics." in said
     ((a, b),) = second.record["gaps_left_empty"]
     assert f"{a}–{b}" in said
     assert f"{len(first) + len(second)} frames of 2 people in " in said
@@ -388,7 +388,7 @@ def test_unordered_rows_and_missing_confidence_are_accepted_and_reported(
     assert run("estimate", tmp_path / "bare.json", "-o", tmp_path / "out", "--model", model) == 0
     (pose,) = read_poses(tmp_path / "out")
     assert pose.frames.tolist() == [0, 1, 2]
-    assert "Assumed, because nothing said it: a confidence per joint, --fps (30)" in capsys.readouterr().out
+    assert "Assumed, since not given: a confidence per joint, --fps (30)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

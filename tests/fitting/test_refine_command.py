@@ -70,7 +70,7 @@ def test_steps_are_options(result: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert pose.scale == "given height 1.8 m"
     said = capsys.readouterr().out
     assert "camera pitch and roll as given. The camera looks down by 9.0°" in said
-    assert "uprights lean right by 0.0°" in said
+    assert "vertical lines lean right by 0.0°" in said
 
 
 def test_a_lean_has_a_side_and_no_sign(
@@ -78,7 +78,7 @@ def test_a_lean_has_a_side_and_no_sign(
 ) -> None:
     given = ["--camera-pitch", "-4", "--camera-roll", "-3"]
     main(["refine", str(result), "-o", str(tmp_path / "clean"), *given])
-    assert "The camera looks up by 4.0°, uprights lean left by 3.0°" in capsys.readouterr().out
+    assert "The camera looks up by 4.0°, vertical lines lean left by 3.0°" in capsys.readouterr().out
 
 
 def test_what_is_left_out_is_said(result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,7 +96,7 @@ def test_what_is_left_out_is_said(result: Path, tmp_path: Path, capsys: pytest.C
 def test_angles_of_a_refined_result(result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["angles", str(result)])
     said = capsys.readouterr().out
-    assert "Not there: trunk_flexion" in said
+    assert "Not computed: trunk_flexion" in said
     assert "Up is not known" in said
     assert names(result) == sorted(["angles-0.png", "angles-1.png", "angles.csv", *FILES])
     main(["refine", str(result), "-o", str(tmp_path / "clean")])

@@ -148,4 +148,4 @@ def test_the_viewer_says_where_it_is(
 
     monkeypatch.setattr(sys.modules["repose.viewer.live"].Viewer, "wait", interrupted)
     assert run("view", result, "--no-browser", "--port", 8240) == 0
-    assert capsys.readouterr().out.endswith("\nLook at http://localhost:8240. Ctrl-C ends it.\n")
+    assert capsys.readouterr().out.endswith("\nViewer: http://localhost:8240 (Ctrl-C stops it).\n")

@@ -200,7 +200,7 @@ class Doctor:
         console.print(rows)
         sheet = self.sheet or self.store / "sheet.png"
         draw_sheet(store, sheet)
-        echo(f"Samples to look at: {sheet}")
+        echo(f"Samples: {sheet}")
         if problems := sum(finding.verdict == "problem" for finding in findings):
             raise UserError(
                 f"{self.store}: {problems} {'problem' if problems == 1 else 'problems'}",

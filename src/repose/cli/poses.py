@@ -61,7 +61,7 @@ class Demo:
         from repose.sample import load_sample_truth, sample_video
 
         truth = load_sample_truth()
-        console.print("The sample: a rendered figure that walks behind a counter. Its true joints are known.")
+        console.print("A rendered figure walks behind a counter; its true joints are known.")
         with ProgressBars() as bars:
             poses = estimate(sample_video(), progress=bars.report)
         write_poses(poses, self.out, force=True)
@@ -73,7 +73,7 @@ class Demo:
             scores.add_row(row.joints, f"{row.mpjpe_mm:.0f}", f"{row.p_mpjpe_mm:.0f}", f"{row.share:.0%}")
         console.print(scores)
         echo(f"Results: {', '.join(str(self.out / name) for name in FILES)}")
-        echo(f"Look at them, beside the truth: repose view {self.out} --compare {self.out / 'truth'}")
+        echo(f"View them with the truth: repose view {self.out} --compare {self.out / 'truth'}")
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Models:
                 "packaged" if model.weights else "yours",
             )
         console.print(rows)
-        console.print("“packaged” weights go by name (--model NAME), yours by the path of a checkpoint.")
+        console.print("Select packaged weights by name (--model NAME), your own by the path of a checkpoint.")
 
 
 def summarise(poses: list[Pose3D]) -> None:
@@ -169,9 +169,9 @@ def notes(poses: list[Pose3D]) -> list[str]:
         "confidence": "a confidence per joint",
     }
     if rate := record.get("capture_fps"):
-        lines.append(f"Times are those of life, filmed at {rate:g} frames per second (--capture-fps).")
+        lines.append(f"Times are real time, filmed at {rate:g} frames per second (--capture-fps).")
     if assumed := [options.get(what, what) for what in record["assumed"]]:
-        lines.append(f"Assumed, because nothing said it: {', '.join(assumed)}.")
+        lines.append(f"Assumed, since not given: {', '.join(assumed)}.")
     for key, what in (
         ("frames_lost_in_file", "could not be decoded"),
         ("frames_damaged_in_file", "are damaged"),
@@ -184,8 +184,8 @@ def notes(poses: list[Pose3D]) -> list[str]:
         lines.append(moving)
     if record.get("detector") == "mediapipe":
         lines.append(
-            "MediaPipe follows one person at a time: --person largest, central or x,y says whom. Several are "
-            "found with --detector rtmpose."
+            "MediaPipe follows one person at a time: choose with --person largest, central or x,y. "
+            "--detector rtmpose detects several."
         )
     return lines
 
@@ -195,12 +195,12 @@ def who_is_who(poses: list[Pose3D]) -> list[str]:
     record, lines = poses[0].record, []
     if len(poses) > 1:
         lines.append(
-            f"The main person is {poses[0].track_id}: people are listed by how large and how long they are "
-            "in the picture. Choose one with --person."
+            f"The main person is {poses[0].track_id}: people are listed by their size in the "
+            "picture and how long they are in it. Choose one with --person."
         )
     if ghosts := [Dropped(**ghost) for ghost in record.get("not_people", ())]:
         lines.append(
-            f"No people, and left out (--keep-all keeps them): {abbreviate([str(g) for g in ghosts])}."
+            f"Not people, and left out (--keep-all keeps them): {abbreviate([str(g) for g in ghosts])}."
         )
     for pose in poses:
         if flips := pose.record.get("upside_down_left_out"):
@@ -210,16 +210,16 @@ def who_is_who(poses: list[Pose3D]) -> list[str]:
             )
         if "no_room_for_upper_body" in pose.record:
             lines.append(
-                f"Person {pose.track_id}: the picture shows legs alone. Trunk, arms and head were not seen, "
-                "whatever the detector says of them: they are inferred (--keep-all believes it)."
+                f"Person {pose.track_id}: the picture shows only legs. Trunk, arms and head are inferred, "
+                "whatever the detector reports (--keep-all trusts it)."
             )
     if "because" in record.get("identities", ""):
-        lines.append("The file's ids of people change from frame to frame: people were tracked instead.")
+        lines.append("The person ids in the file change from frame to frame: people were tracked instead.")
     if changes := record.get("ids_change"):
         told = abbreviate([f"{before} becomes {after} in frame {frame}" for frame, before, after in changes])
-        lines.append(f"The file's ids of people change: {told}. --track anew does without them.")
+        lines.append(f"The person ids in the file change: {told}. --track anew ignores them.")
     if count := record.get("second_detections_left_out"):
-        lines.append(f"Second detections of somebody found already in their frame, left out: {count}.")
+        lines.append(f"Second detections of the same person in a frame, left out: {count}.")
     return lines
 
 

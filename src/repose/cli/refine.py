@@ -78,7 +78,7 @@ class Angles:
         for angles in tracks[:1]:
             for why in dict.fromkeys(angles.missing.values()):
                 lacking = [name for name, reason in angles.missing.items() if reason == why]
-                echo(f"Not there: {', '.join(lacking)}; {why}.")
+                echo(f"Not computed: {', '.join(lacking)}; {why}.")
         names = angle_files(tracks, plot=self.plot)
         echo(f"{len(tracks[0].names)} angles. Written: {', '.join(str(folder / name) for name in names)}")
 
@@ -108,20 +108,20 @@ def refine_notes(poses: list[Pose3D]) -> list[str]:
             lines.append(
                 "Joints in metres in the world frame (z up, the ground at 0). "
                 f"{up_note(pose)} The camera looks "
-                f"{_towards(refined['camera_pitch_deg'], 'down', 'up')}, uprights lean "
+                f"{_towards(refined['camera_pitch_deg'], 'down', 'up')}, vertical lines lean "
                 f"{_towards(refined['camera_roll_deg'], 'right', 'left')} (--camera-pitch, --camera-roll)."
             )
         if refined.get("ground_m"):
             lines.append(
-                f"Person {pose.track_id} stands {refined['ground_m']:+.2f} m from the others' ground: "
-                "on something else, or not of the height that was assumed."
+                f"Person {pose.track_id} stands {refined['ground_m']:+.2f} m above the others' ground: "
+                "on something else, or not as tall as assumed."
             )
         lines += [
             f"Left out for person {pose.track_id}: {step}; {why}."
             for step, why in refined["left_out"].items()
         ]
     if moving:
-        lines.append(f"{moving} The camera was taken to stand still.")
+        lines.append(f"{moving} The camera was assumed to stand still.")
     return lines
 
 

@@ -71,7 +71,7 @@ class View:
                 progress=bars.report,
             )
         _explain(scene)
-        echo(f"Written: {self.html} ({self.html.stat().st_size / 1e6:.1f} MB). Any browser opens it.")
+        echo(f"Written: {self.html} ({self.html.stat().st_size / 1e6:.1f} MB). Open it in any browser.")
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Render:
 
 def _announce(viewer: "Viewer") -> None:
     _explain(viewer.scene)
-    echo(f"Look at {viewer.url}. Ctrl-C ends it.")
+    echo(f"Viewer: {viewer.url} (Ctrl-C stops it).")
 
 
 def _explain(scene: "Scene") -> None:
