@@ -370,6 +370,7 @@ def _explain(store: ClipStore, outcome: Outcome, diluted: bool) -> Iterator[str]
         f"depth order: pairs of joints of a frame, and pairs of frames of a joint within {PAIRS.within} "
         "frames, by their true difference in depth relative to the root"
     )
+    yield "joint angles: not the trunk's, since a store does not say what is up"
     rates = sorted({clip.fps for clip in outcome.predictions.clips})
     yield f"velocity and acceleration per second at the store's {', '.join(f'{r:g}' for r in rates)} Hz"
     if diluted:
