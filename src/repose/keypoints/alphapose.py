@@ -6,7 +6,8 @@ import numpy as np
 
 from repose.errors import expected
 from repose.keypoints.coco import is_detection, parse_rows
-from repose.keypoints.detections import Detections, frame_numbers, read_points
+from repose.keypoints.detections import Detections
+from repose.keypoints.json_values import frame_numbers, read_points
 from repose.skeleton import SKELETONS
 
 

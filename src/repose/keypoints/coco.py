@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from repose.errors import expected
-from repose.keypoints.detections import Detections, frame_numbers, identities, read_points, whole_number
+from repose.keypoints.detections import Detections
+from repose.keypoints.json_values import frame_numbers, identities, read_points, whole_number
 
 
 def parse(name: str, content: Any) -> Detections | None:

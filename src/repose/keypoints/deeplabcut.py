@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from repose.errors import expected
-from repose.keypoints.detections import Detections, frame_numbers, whole_number
+from repose.keypoints.detections import Detections
+from repose.keypoints.json_values import frame_numbers, whole_number
 from repose.keypoints.named_joints import name_joints
 from repose.keypoints.tables import parse_cells, read_table
 

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from repose.errors import expected
-from repose.keypoints.detections import Detections, identities, layout_named, number_list, whole_number
+from repose.keypoints.detections import Detections, layout_named
+from repose.keypoints.json_values import identities, number_list, whole_number
 
 
 def parse(name: str, content: Any) -> Detections | None:

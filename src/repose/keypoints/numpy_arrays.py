@@ -126,15 +126,11 @@ def parse_own(
     points = _numbers(name, arrays, "points_px", 3)
     rows = len(points)
     scores = _numbers(name, arrays, "confidence", 2) if "confidence" in arrays else None
-    said = None
-    if "skeleton" in arrays:
-        with _naming(name):
-            said = get_skeleton(str(arrays["skeleton"])).name
     own = Detections(
         kind="array",
         frames=_whole_numbers(name, "frames", arrays.get("frames", np.arange(rows)), rows).tolist(),
         keypoints=list(points),
-        layout=said or ("h36m-17" if points.shape[1] == 17 else None),
+        layout=_own_layout(name, arrays) or ("h36m-17" if points.shape[1] == 17 else None),
     )
     if scores is not None and scores.shape != points.shape[:2]:
         expected(f"{name}: confidence", f"the shape {points.shape[:2]}", scores.shape)
@@ -146,9 +142,7 @@ def parse_own(
         raise no_person(name)
     ids = arrays.get("track_id", np.zeros(rows, dtype=np.int64))
     ids = _whole_numbers(name, "track_id", np.full(rows, ids) if ids.ndim == 0 else ids, rows)
-    times = _numbers(name, arrays, "times_s", 1) if "times_s" in arrays and fps is None else None
-    if times is not None and len(times) != rows:
-        expected(f"{name}: times_s", f"{rows} times in seconds", len(times))
+    times = _times(name, arrays, rows) if fps is None else None
     if fps is None and "fps" in arrays:
         fps = float(_numbers(name, arrays, "fps", 0))
     assumed = [
@@ -172,6 +166,22 @@ def parse_own(
         frames = np.asarray(own.frames, dtype=np.int64)
         unknown = anew or ("track_id" not in arrays and len(np.unique(frames)) < rows)
         return assemble(frames, None if unknown else np.array(ids, dtype=np.int64), detections, times)
+
+
+def _own_layout(name: str, arrays: dict[str, np.ndarray]) -> str | None:
+    if "skeleton" not in arrays:
+        return None
+    with _naming(name):
+        return get_skeleton(str(arrays["skeleton"])).name
+
+
+def _times(name: str, arrays: dict[str, np.ndarray], rows: int) -> np.ndarray | None:
+    if "times_s" not in arrays:
+        return None
+    times = _numbers(name, arrays, "times_s", 1)
+    if len(times) != rows:
+        expected(f"{name}: times_s", f"{rows} times in seconds", len(times))
+    return times
 
 
 @contextmanager

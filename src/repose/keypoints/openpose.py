@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from repose.keypoints.detections import read_points
+from repose.keypoints.json_values import read_points
 
 
 def parse_frame(name: str, content: Any) -> list[tuple[Any, np.ndarray]] | None:

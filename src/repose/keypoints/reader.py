@@ -21,7 +21,8 @@ from repose.keypoints import (
     ultralytics,
     videopose3d,
 )
-from repose.keypoints.detections import Detections, identities, make_tracks
+from repose.keypoints.detections import Detections, make_tracks
+from repose.keypoints.json_values import identities
 from repose.pose import Pose2D
 from repose.skeleton import Skeleton, get_skeleton
 
@@ -83,9 +84,20 @@ def read_keypoints(
         raise UserError(f"{path}: no such file or folder", "Check the path.") from None
     except OSError as error:
         raise _unreadable(path, error) from None
-    name = path.name
     if not data:
-        raise UserError(f"{name}: the file is empty (0 bytes)", "Make it again.")
+        raise UserError(f"{path.name}: the file is empty (0 bytes)", "Make it again.")
+    return _read_file(path, data, fps, image_size, layout, anew)
+
+
+def _read_file(
+    path: Path,
+    data: bytes,
+    fps: int | float | None,
+    image_size: tuple[int, int] | None,
+    layout: Skeleton | None,
+    anew: bool,
+) -> list[Pose2D]:
+    name = path.name
     for table in _TABLES:
         if table.recognises(data[:_START]):
             detections = table.parse(path, data)

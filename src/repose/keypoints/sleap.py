@@ -6,7 +6,8 @@ import numpy as np
 
 from repose.errors import UserError, expected
 from repose.files.matlab import read_dataset
-from repose.keypoints.detections import Detections, whole_number
+from repose.keypoints.detections import Detections
+from repose.keypoints.json_values import whole_number
 from repose.keypoints.named_joints import name_joints
 from repose.keypoints.tables import parse_cells, read_table
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from repose.errors import expected
-from repose.keypoints.detections import number_list, whole_number
+from repose.keypoints.json_values import number_list, whole_number
 
 _JOINTS = 17
 _BOX = 5

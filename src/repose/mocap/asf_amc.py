@@ -1,5 +1,6 @@
 """Acclaim motion capture, as in the CMU database: a skeleton (ASF) and its motions (AMC)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,13 +83,7 @@ def read_asf(path: str | Path, *, unit_m: float | None = None) -> AsfSkeleton:
     data = _bones(path, sections["bonedata"])
     if len(data) > _MOST_BONES:
         expected(str(path), f"the bones of one body, {_MOST_BONES} at most", len(data))
-    below: dict[str, list[str]] = {}
-    for line in sections["hierarchy"]:
-        if line[0] not in ("begin", "end"):
-            below.setdefault(line[0], []).extend(line[1:])
-    waiting = [("root", child) for child in below.get("root", [])]
-    while waiting:
-        parent, name = waiting.pop(0)
+    for parent, name in _breadth_first(sections["hierarchy"]):
         if name not in data or name in bones:
             found = "twice in the hierarchy" if name in bones else f"bones {', '.join(data)}"
             expected(str(path), f"bone {name} once in :bonedata and once in :hierarchy", found)
@@ -99,7 +94,6 @@ def read_asf(path: str | Path, *, unit_m: float | None = None) -> AsfSkeleton:
         offsets.append(np.array(direction) * size[0])
         axes.append(_axis(path, bone["axis"], degrees))
         dofs.append(tuple(word.lower() for word in bone.get("dof", [])))
-        waiting += [(name, child) for child in below.get(name, [])]
     loose = sorted(set(data) - set(bones))
     if loose:
         expected(
@@ -114,6 +108,19 @@ def read_asf(path: str | Path, *, unit_m: float | None = None) -> AsfSkeleton:
     return AsfSkeleton(
         tuple(bones), tuple(parents), np.array(offsets) * unit_m, np.array(axes), tuple(dofs), unit_m, degrees
     )
+
+
+def _breadth_first(hierarchy: list[list[str]]) -> Iterator[tuple[str, str]]:
+    """Iterate over (parent, bone), parents first. A circle has no end: stop where a bone comes twice."""
+    below: dict[str, list[str]] = {}
+    for line in hierarchy:
+        if line[0] not in ("begin", "end"):
+            below.setdefault(line[0], []).extend(line[1:])
+    waiting = [("root", child) for child in below.get("root", [])]
+    while waiting:
+        parent, name = waiting.pop(0)
+        yield parent, name
+        waiting += [(name, child) for child in below.get(name, [])]
 
 
 @reads("an AMC file")
