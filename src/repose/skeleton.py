@@ -9,6 +9,7 @@ weighted mean whose weights sum to one, so it commutes with translation, scale a
 is missing, the next derivation is tried, and without another the joint is missing (confidence 0).
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +20,8 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from repose.errors import UserError
+
+_NAME = re.compile(r"[^\W\d_][\w.-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,12 @@ class Skeleton:
     def __post_init__(self) -> None:
         if len(self.joints) != len(self.parents) or len(set(self.joints)) != len(self.joints):
             raise ValueError(f"{self.name}: joints must be distinct, with one parent each")
+        # Names stand in tables, texts and pages of other programs, none of which they may break.
+        if wrong := [joint for joint in self.joints if not _NAME.fullmatch(joint)]:
+            raise ValueError(
+                f"{self.name}: a joint's name must be letters, digits, '_', '-' and '.', a letter first; "
+                f"found {wrong[0][:60]!r}"
+            )
         count = len(self.joints)
         if not all(-1 <= parent < count for parent in self.parents):
             raise ValueError(f"{self.name}: parents must be joints, or -1")

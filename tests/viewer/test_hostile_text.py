@@ -31,7 +31,8 @@ PAYLOADS = {
 
 def hostile(pose: Pose3D, payload: str, folder: Path) -> Path:
     """A result that says the payload wherever a result says anything."""
-    skeleton = Skeleton(payload, (*pose.skeleton.joints, f"hand {payload}"), (*pose.skeleton.parents, 13))
+    # Joints cannot be called so: `Skeleton` refuses it.
+    skeleton = Skeleton(payload, (*pose.skeleton.joints, "hand"), (*pose.skeleton.parents, 13))
     names = ("joints_m", "seen", "confidence", "points_px", "deviation_m")
     wider = {name: np.concatenate([getattr(pose, name), getattr(pose, name)[:, 13:14]], 1) for name in names}
     name = payload.replace("/", "\u2215")

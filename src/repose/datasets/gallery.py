@@ -42,7 +42,8 @@ def draw_sheet(store: ClipStore, path: str | Path) -> None:
     for panel in panels[len(samples) :].flat:
         panel.set_axis_off()
     figure.subplots_adjust(0.04, 0.2 / rows, 0.99, 1 - 0.25 / rows, hspace=0.3)
-    figure.suptitle(f"{store.dataset}, {store.path.resolve().name}: left blue, right orange")
+    title = f"{store.dataset}, {store.path.resolve().name}: left blue, right orange"
+    figure.suptitle(title, parse_math=False)  # a name may have dollars
     with stage_file(path) as partial:
         figure.savefig(partial, format="png", dpi=90)
 
@@ -64,7 +65,8 @@ def _draw_sample(store: ClipStore, split: Split, sequence: StoredSequence, row: 
     (left, top), (right, bottom) = np.broadcast_to(middle - span, 2), np.broadcast_to(middle + span, 2)
     flat.set(xlim=(left, right), ylim=(bottom, top))
     name = f"{split.name}: {sequence.name}"
-    flat.set_title(name if len(name) <= _LONGEST else "…" + name[1 - _LONGEST :], fontsize=8)
+    name = name if len(name) <= _LONGEST else "…" + name[1 - _LONGEST :]
+    flat.set_title(name, fontsize=8, parse_math=False)
     for panel in row:
         panel.set_aspect("equal")
         panel.tick_params(labelsize=7)
@@ -78,7 +80,7 @@ def _draw_sample(store: ClipStore, split: Split, sequence: StoredSequence, row: 
     for panel, axis, title in zip(row[1:], (0, 2), names, strict=True):
         draw_bones(panel, store.skeleton, relative[:, [axis, 1]], np.ones(len(relative)))
         panel.set(xlim=(-reach, reach), ylim=(reach, -reach))
-        panel.set_title(f"{title} ({unit})", fontsize=8)
+        panel.set_title(f"{title} ({unit})", fontsize=8, parse_math=False)
 
 
 def draw_bones(panel: Any, skeleton: Skeleton, points: np.ndarray, confidence: np.ndarray) -> None:

@@ -13,6 +13,7 @@ from xml.etree.ElementTree import Element, ElementTree, indent
 
 import numpy as np
 
+from repose.errors import printable
 from repose.export.trc import write_trc
 from repose.export.upright import at_constant_rate
 from repose.geometry.rotation import axis_to_matrix
@@ -170,7 +171,7 @@ def _node(tag: str, *content: Element | str, **attributes: str) -> Element:
     node = Element(tag, attributes)
     for part in content:
         if isinstance(part, str):
-            node.text = part
+            node.text = printable(part)  # XML has no control codes
         else:
             node.append(part)
     return node

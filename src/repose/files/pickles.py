@@ -295,9 +295,4 @@ class _Unpickler(BoundedUnpickler):
         else:
             raise _Refused(f"the state of a {type(made).__name__}")
 
-    def load_bytearray8(self) -> None:
-        (length,) = struct.unpack("<Q", self.read(8))
-        self.append(self.read(length))
-
     dispatch[pickle.BUILD[0]] = load_build
-    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8

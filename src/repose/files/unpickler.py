@@ -2,6 +2,7 @@
 
 import mmap
 import pickle
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,12 @@ class BoundedUnpickler(pickle._Unpickler):
         super().__init__(file, encoding="latin1")
         # With the tuples themselves, so that no other object gets their identity.
         self._weights: dict[int, tuple[Any, int]] = {}
+
+    def load_bytearray8(self) -> None:
+        (length,) = struct.unpack("<Q", self.read(8))
+        self.append(self.read(length))  # what there is; pickle itself makes room first
+
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
 
     def weigh(self) -> None:
         """Note how many values the tuple just made comes to."""
