@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from repose.errors import UserError
-from repose.geometry.rotation import matrix_to_euler
+from repose.geometry.rotation import matrix_to_euler, unit
 from repose.pose import Pose3D
 from repose.skeleton import Skeleton, conversion_matrix
 
@@ -197,8 +197,8 @@ def _axes(
     up: Float[np.ndarray, "frames 3"], right: Float[np.ndarray, "frames 3"], keep: str
 ) -> Float[np.ndarray, "frames 3 3"]:
     """Rotation matrices with columns forward, up, right; `keep` says which of the two given stays."""
-    up, right = _unit(up), _unit(right)
-    forward = _unit(_cross(up, right))
+    up, right = _direction(up), _direction(right)
+    forward = _direction(_cross(up, right))
     if keep == "up":
         right = _cross(forward, up)
     else:
@@ -214,7 +214,7 @@ def _cross(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 def _in(axes: np.ndarray, vector: np.ndarray) -> np.ndarray:
     """Direction of the vectors in these axes."""
-    return np.einsum("fij,fi->fj", axes, _unit(vector))
+    return np.einsum("fij,fi->fj", axes, _direction(vector))
 
 
 def _bend(at: dict[str, np.ndarray], above: str, joint: str, below: str) -> np.ndarray:
@@ -222,11 +222,10 @@ def _bend(at: dict[str, np.ndarray], above: str, joint: str, below: str) -> np.n
 
 
 def _between(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    first, second = _unit(first), _unit(second)
+    first, second = _direction(first), _direction(second)
     return np.arctan2(np.linalg.norm(_cross(first, second), axis=-1), (first * second).sum(axis=-1))
 
 
-def _unit(vector: np.ndarray) -> np.ndarray:
+def _direction(vector: np.ndarray) -> np.ndarray:
     """NaN for a vector without length."""
-    length = np.linalg.norm(vector, axis=-1, keepdims=True)
-    return np.divide(vector, length, out=np.full(vector.shape, np.nan), where=length > 0)
+    return unit(vector, np.nan)

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from repose.errors import expected
 from repose.files.numbers import LARGEST, LARGEST_M, check_numbers
+from repose.geometry.rigid import RigidTransform
 from repose.skeleton import Skeleton, convert, get_skeleton
 
 LAST_FRAME = 10_000_000
@@ -198,6 +199,17 @@ class Pose3D:
 
     def __repr__(self) -> str:
         return f"Pose3D({_span(self)}, {self.coordinates} frame)"
+
+    def world_to_camera(self) -> RigidTransform:
+        """`T_cam_world` as a transform; raises UserError where it is not known."""
+        if self.T_cam_world is None:
+            expected("T_cam_world", "the way from the world to the camera", None)
+        return RigidTransform.from_matrix(self.T_cam_world)
+
+    def camera_joints_m(self) -> Float[np.ndarray, "frames joints 3"]:
+        """The joints in the camera's axes, of any `coordinates`: from the camera, or relative to the root."""
+        joints = self.joints_m.astype(np.float64)
+        return self.world_to_camera().apply(joints) if self.coordinates == "world" else joints
 
     def root_relative_m(self) -> Float[np.ndarray, "frames joints 3"]:
         """Subtract the root joint of each frame."""

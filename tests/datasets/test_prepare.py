@@ -17,6 +17,7 @@ from repose.datasets.projected import ProjectionConfig
 from repose.datasets.store import ClipStore
 from repose.errors import UserError
 from repose.geometry.camera import Camera
+from repose.geometry.rigid import RigidTransform
 from repose.geometry.rotation import quaternion_to_matrix
 from repose.skeleton import H36M_17, SKELETONS
 from repose.synthetic.procedural import ProceduralConfig, make_motion
@@ -182,7 +183,9 @@ def see(motion: np.ndarray, orientation: Any, position_mm: Any) -> np.ndarray:
     T_world_cam[:3, :3] = quaternion_to_matrix(np.array(orientation))
     T_world_cam[:3, 3] = np.array(position_mm) / 1000
     K = np.array([[1145.0, 0, 500], [0, 1145.0, 500], [0, 0, 1]])
-    return Camera(K, T_cam_world=np.linalg.inv(T_world_cam)).project(motion.astype(np.float64))
+    return Camera(K, T_cam_world=RigidTransform.from_matrix(np.linalg.inv(T_world_cam))).project(
+        motion.astype(np.float64)
+    )
 
 
 def test_the_pair_is_seen_from_its_cameras(tmp_path: Path) -> None:

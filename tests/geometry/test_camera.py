@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from repose.errors import UserError
 from repose.geometry.camera import ASSUMED_FOV_DEG, Camera, solve_root
+from repose.geometry.rigid import RigidTransform
 from repose.geometry.rotation import axis_angle_to_matrix
 
 RNG = np.random.default_rng(5)
@@ -16,11 +17,8 @@ SURE = np.ones((1, 17))
 
 
 def camera_at(distortion: list[float], turn: np.ndarray, shift: np.ndarray) -> Camera:
-    T = np.eye(4)
-    T[:3, :3], T[:3, 3] = turn, shift
-    return Camera(
-        np.array([[1100.0, 0, 640], [0, 1050, 360], [0, 0, 1]]), np.array(distortion, dtype=np.float64), T
-    )
+    K = np.array([[1100.0, 0, 640], [0, 1050, 360], [0, 0, 1]])
+    return Camera(K, np.array(distortion, dtype=np.float64), RigidTransform(turn, shift))
 
 
 @given(
@@ -32,10 +30,11 @@ def test_rays_undo_projection(radial: list[float], tangential: list[float], seed
     rng = np.random.default_rng(seed)
     turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
     turn *= np.sign(np.linalg.det(turn))
-    camera = camera_at([*radial, *tangential], turn, rng.normal(size=3))
+    shift = rng.normal(size=3)
+    camera = camera_at([*radial, *tangential], turn, shift)
     seen = np.concatenate([rng.uniform(-0.6, 0.6, (5, 4, 2)), np.ones((5, 4, 1))], axis=-1)
     points = seen * rng.uniform(0.5, 20, (5, 4, 1))
-    world = (points - camera.T_cam_world[:3, 3]) @ camera.T_cam_world[:3, :3]
+    world = (points - shift) @ turn
     np.testing.assert_allclose(camera.rays(camera.project(world)), seen[..., :2], atol=1e-7)
 
 
@@ -137,3 +136,11 @@ def test_a_turned_camera_sees_the_world_turned() -> None:
     below = camera.project(np.array([0.0, 5.0, -1.0]))
     np.testing.assert_allclose(right, [640 + 220, 360], atol=1e-9)
     np.testing.assert_allclose(below, [640, 360 + 210], atol=1e-9)
+
+
+def test_what_is_behind_the_camera_lies_far_outside_the_picture() -> None:
+    camera = Camera.assumed((640, 480))
+    points, depths_m = camera.project_with_depth(np.array([[0.5, 0.25, 2.0], [0.5, 0.25, -2.0]]))
+    np.testing.assert_allclose(points[0], camera.project(np.array([0.5, 0.25, 2.0])))
+    assert np.abs(points[1] - 320).min() > 1e4
+    np.testing.assert_allclose(depths_m, [2.0, 1e-3])

@@ -149,13 +149,11 @@ def test_every_form_comes_back(seed: int, batch: tuple[int, ...], dtype: type) -
     matrix = draw(seed, batch, dtype)
     assert_rotation(matrix)
     quaternion = rot.matrix_to_quaternion(matrix)
-    six_d = rot.matrix_to_six_d(matrix)
     axis_angle = rot.matrix_to_axis_angle(matrix)
-    assert {form.dtype for form in (quaternion, six_d, axis_angle)} == {np.dtype(dtype)}
+    assert {form.dtype for form in (quaternion, axis_angle)} == {np.dtype(dtype)}
     assert (quaternion[..., 0] >= 0).all()
     for again in (
         rot.quaternion_to_matrix(quaternion),
-        rot.six_d_to_matrix(six_d),
         rot.axis_angle_to_matrix(axis_angle),
     ):
         assert again.shape == matrix.shape
@@ -172,13 +170,10 @@ def test_quaternion_of_an_axis_and_an_angle(axis: np.ndarray, angle: float) -> N
 
 
 @given(seeds, st.floats(0.01, 100))
-def test_quaternions_and_six_d_of_any_length_are_accepted(seed: int, size: float) -> None:
+def test_quaternions_of_any_length_are_accepted(seed: int, size: float) -> None:
     matrix = draw(seed, ())
     longer = rot.quaternion_to_matrix(-size * rot.matrix_to_quaternion(matrix))
     np.testing.assert_allclose(longer, matrix, atol=1e-14)
-    x, y = matrix[:, 0], matrix[:, 1]
-    skewed = np.concatenate([size * x, 2 * size * y - 3 * size * x])
-    np.testing.assert_allclose(rot.six_d_to_matrix(skewed), matrix, atol=1e-13)
 
 
 @given(unit_vectors, unit_vectors, dtypes)
@@ -206,38 +201,6 @@ def test_the_shortest_arc_broadcasts() -> None:
     arcs = rot.shortest_arc(sources, targets)
     assert arcs.shape == (4, 5, 3, 3)
     np.testing.assert_allclose(arcs[2, 3], rot.shortest_arc(sources[2, 0], targets[3]), atol=1e-15)
-
-
-@given(unit_vectors, unit_vectors, st.floats(-3.1, 3.1), st.floats(0, 3.1))
-def test_swing_and_twist_are_found_apart(
-    axis: np.ndarray, other: np.ndarray, twist_rad: float, swing_rad: float
-) -> None:
-    across = np.cross(axis, other)
-    if np.linalg.norm(across) < 1e-3:
-        across = np.cross(axis, np.roll(axis, 1) + np.array([0.1, 0.2, -0.3]))
-    across = across / np.linalg.norm(across)
-    swing, twist = rot.axis_angle_to_matrix(across * swing_rad), rot.axis_angle_to_matrix(axis * twist_rad)
-    found_swing, found_twist = rot.swing_twist(swing @ twist, axis)
-    np.testing.assert_allclose(found_swing, swing, atol=1e-12)
-    np.testing.assert_allclose(found_twist, twist, atol=1e-12)
-
-
-@given(seeds, batches, dtypes, unit_vectors)
-def test_swing_and_twist_multiply_to_the_rotation(
-    seed: int, batch: tuple[int, ...], dtype: type, axis: np.ndarray
-) -> None:
-    matrix = draw(seed, batch, dtype)
-    swing, twist = rot.swing_twist(matrix, axis)
-    assert swing.dtype == twist.dtype == dtype
-    np.testing.assert_allclose(swing @ twist, matrix, atol=tolerance(dtype))
-    still = np.broadcast_to(axis, (*batch, 3))
-    np.testing.assert_allclose(twist @ axis, still, atol=tolerance(dtype))
-
-
-def test_half_a_turn_of_swing_has_no_twist() -> None:
-    swing, twist = rot.swing_twist(np.diag([-1.0, 1.0, -1.0]), np.array([0.0, 0.0, 1.0]))
-    np.testing.assert_allclose(twist, np.eye(3), atol=1e-12)
-    np.testing.assert_allclose(swing, np.diag([-1.0, 1.0, -1.0]), atol=1e-12)
 
 
 def test_forward_kinematics_of_an_arm_by_hand() -> None:
@@ -281,3 +244,11 @@ def test_a_vector_without_length_turns_nothing() -> None:
     vectors = np.array([[0.0, 0, 0], [0, 2, 0], [0, 0, 0]])
     turns = rot.shortest_arc(vectors, np.array([[1.0, 0, 0], [0, 0, 0], [0, 0, 0]]))
     np.testing.assert_array_equal(turns, np.broadcast_to(np.eye(3), (3, 3, 3)))
+
+
+def test_unit_vectors_have_length_one_and_those_without_length_are_marked() -> None:
+    vectors = np.array([[3.0, 0, 4], [0, 0, 0], [np.nan, 0, 1]])
+    found = rot.unit(vectors)
+    np.testing.assert_allclose(found[:2], [[0.6, 0, 0.8], [0, 0, 0]])
+    assert np.isnan(found[2]).all()
+    assert np.isnan(rot.unit(vectors, np.nan)[1]).all()

@@ -50,7 +50,7 @@ def test_an_inferred_joint_is_a_ring_with_a_ball_of_its_deviation(walker: Pose3D
     place = camera.project(joints)[wrist]
     assert at(picture, place) == PAPER
     certain, _ = view_of(make_scene([replace(walker, deviation_m=None)]))
-    depth = (joints[wrist] @ camera.T_cam_world[2, :3]) + camera.T_cam_world[2, 3]
+    depth = camera.T_cam_world.apply(joints[wrist])[2]
     radius = 0.15 * camera.K[0, 0] / depth
     changed = np.argwhere((picture != certain).any(axis=-1))[:, ::-1]
     assert len(changed) > 0

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from repose.datasets.source import count_progress
 from repose.datasets.store import ClipStore, Progress, Target
 from repose.datasets.windows import Split, StoredSequence
+from repose.geometry.rotation import unit
 from repose.skeleton import Skeleton
 
 Verdict = Literal["ok", "warning", "problem"]
@@ -258,8 +259,7 @@ def _knees(view: _View) -> tuple[float, float]:
         return joints[:, skeleton.index(name)]
 
     up = at("left_shoulder") + at("right_shoulder") - 2 * at("pelvis")
-    forward = np.cross(at("left_hip") - at("right_hip"), up)
-    forward /= np.maximum(np.linalg.norm(forward, axis=-1, keepdims=True), 1e-12)
+    forward = unit(np.cross(at("left_hip") - at("right_hip"), up))
     bad = of = 0
     for side in ("left", "right"):
         hip, knee, ankle = (at(f"{side}_{joint}") for joint in ("hip", "knee", "ankle"))

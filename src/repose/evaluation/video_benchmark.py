@@ -190,7 +190,7 @@ def _score(
     frames, joints_mm = frames[kept], 1000 * joints_m[kept].astype(np.float64)
     if len(frames) < 3:
         raise UserError(f"{clip.name}: {row} has fewer than three frames of which the truth is known")
-    R_cam_world = clip.camera.T_cam_world[:3, :3]
+    R_cam_world = clip.camera.T_cam_world.R
     poses = Poses(
         predicted_mm=joints_mm,
         truth_mm=1000 * truth.joints_m[frames] @ R_cam_world.T,

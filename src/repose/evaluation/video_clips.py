@@ -18,6 +18,7 @@ from repose.errors import UserError, expected
 from repose.files.arrays import load_arrays
 from repose.files.numbers import LARGEST, LARGEST_M, check_numbers
 from repose.geometry.camera import Camera
+from repose.geometry.rigid import RigidTransform
 from repose.pose import Pose2D
 from repose.skeleton import SKELETONS, Skeleton
 
@@ -92,7 +93,7 @@ def read_truth(folder: Path) -> Truth:
         parts = {f"{camera}_{part}": axes for part, axes in _CAMERA.items()}
         if key.endswith("_R") and parts.keys() <= arrays.keys():
             K, distortion, R, t = _checked(files[0], arrays, parts).values()
-            cameras[camera] = Camera(K, distortion, np.block([[R, t.reshape(3, 1)], [np.eye(4)[3:]]]))
+            cameras[camera] = Camera(K, distortion, RigidTransform(R, t))
     if not cameras:
         expected(str(files[0]), "a camera's NAME_K, NAME_dist, NAME_R and NAME_t", "none")
     return Truth(truth["joints_m"], names, float(truth["fps"]), truth["valid"].astype(bool), cameras)

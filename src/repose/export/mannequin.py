@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 
 from repose import palette
 from repose.export.rig import Rig
-from repose.geometry.rotation import shortest_arc
+from repose.geometry.rotation import shortest_arc, unit
 from repose.skeleton import H36M_17, stature
 
 COLOURS = {
@@ -109,7 +109,7 @@ def _capsule(
     points, outward = points @ turn.T, outward @ turn.T
     points[..., 2] *= depth
     outward[..., 2] /= depth
-    outward /= np.linalg.norm(outward, axis=-1, keepdims=True)
+    outward = unit(outward)
     here = np.arange(2 * _RINGS * _SIDES).reshape(2 * _RINGS, _SIDES)
     beside = np.roll(here, -1, axis=1)
     a, b, c, d = here[:-1], beside[:-1], beside[1:], here[1:]

@@ -8,7 +8,6 @@ Simulation of Human Gait", IEEE Transactions on Biomedical Engineering 63 (10), 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 from xml.etree.ElementTree import Element, ElementTree, indent
 
 import numpy as np
@@ -16,7 +15,8 @@ import numpy as np
 from repose.errors import printable
 from repose.export.trc import write_trc
 from repose.export.upright import at_constant_rate
-from repose.geometry.rotation import axis_to_matrix
+from repose.geometry.rigid import RigidTransform
+from repose.geometry.rotation import axis_to_matrix, unit
 from repose.pose import Pose3D
 from repose.skeleton import marker_names
 
@@ -83,14 +83,13 @@ def write_opensim(poses: Sequence[Pose3D], folder: Path, model: str = MODEL) -> 
 
 def _facing_x(pose: Pose3D) -> Pose3D:
     right, left = np.moveaxis(pose.joints_m[:, pose.skeleton.indices("right_hip", "left_hip")], 1, 0)
-    forward = np.cross(left - right, [0, 0, 1])[:, :2]
-    x, y = (forward / np.maximum(np.linalg.norm(forward, axis=1, keepdims=True), 1e-9)).sum(axis=0)
-    T_new_world = np.eye(4)
-    T_new_world[:3, :3] = axis_to_matrix("Z", np.array(-np.arctan2(y, x)))
+    forward = np.cross(left - right, [0, 0, 1])
+    x, y, _ = unit(forward).sum(axis=0)
+    T_new_world = RigidTransform(axis_to_matrix("Z", np.array(-np.arctan2(y, x))))
     return replace(
         pose,
-        joints_m=pose.joints_m @ T_new_world[:3, :3].T,
-        T_cam_world=cast(np.ndarray, pose.T_cam_world) @ T_new_world.T,
+        joints_m=T_new_world.apply(pose.joints_m),
+        T_cam_world=(pose.world_to_camera() @ T_new_world.inverse()).matrix,
     )
 
 

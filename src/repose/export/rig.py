@@ -13,7 +13,7 @@ from typing import NamedTuple, cast
 import numpy as np
 from jaxtyping import Float
 
-from repose.geometry.rotation import Rotation, axis_angle_to_matrix, forward_kinematics, shortest_arc
+from repose.geometry.rotation import Rotation, axis_angle_to_matrix, forward_kinematics, shortest_arc, unit
 from repose.sequence import low_pass
 from repose.skeleton import H36M_17, Skeleton, conversion_matrix
 
@@ -151,7 +151,7 @@ def _directions(place: Mapping[str, np.ndarray], fps: float) -> dict[str, np.nda
     """Return the directions (frames, 3) by which bones are turned about themselves."""
 
     def line(start: str, end: str) -> np.ndarray:
-        return _unit(place[end] - place[start])
+        return unit(place[end] - place[start])
 
     hips, shoulders = line("right_hip", "left_hip"), line("right_shoulder", "left_shoulder")
     trunk = line("spine", "thorax")
@@ -201,9 +201,3 @@ def _aim(
 def _swing(rest: Float[np.ndarray, "3"], bone: Float[np.ndarray, "frames 3"]) -> Rotation:
     """Return the smallest rotation from `rest` to the direction of `bone`; none for a zero-length bone."""
     return shortest_arc(rest, np.where(bone.any(axis=-1, keepdims=True), bone, rest))
-
-
-def _unit(vector: np.ndarray) -> np.ndarray:
-    """Of length 1; 0 stays 0."""
-    length = np.linalg.norm(vector, axis=-1, keepdims=True)
-    return np.where(length > 0, vector / np.where(length > 0, length, 1), 0)

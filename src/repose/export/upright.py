@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from repose.floor import floor_m
+from repose.geometry.floor import floor_m
+from repose.geometry.rigid import RigidTransform
 from repose.pose import Pose3D
 from repose.sequence import stretches
 
@@ -18,13 +19,13 @@ def to_world(poses: Sequence[Pose3D]) -> tuple[Pose3D, ...]:
     """Transform people to a world frame with z up; `record["world"]` says where it comes from.
 
     What is in a world stays as it is, and a known `T_cam_world` is used. Otherwise the camera is taken to
-    be level. Then the ground lies where the feet are (`repose.floor`): all these people are moved together,
-    and the root of the first of them begins above the origin. Where a pose
-    says nothing of the place (`camera-root-relative`), the root stays put.
+    be level. Then the ground lies where the feet are (`repose.geometry.floor`): all these people are moved
+    together, and the root of the first of them begins above the origin. Where a pose says nothing of the
+    place (`camera-root-relative`), the root stays put.
     """
     level = [pose for pose in poses if pose.coordinates != "world" and pose.T_cam_world is None]
-    shift = _to_the_ground(level) if level else np.zeros(3)
-    return tuple(_in_world(pose, shift) for pose in poses)
+    T_world_cam = _to_the_ground(level) if level else RigidTransform()
+    return tuple(_in_world(pose, T_world_cam) for pose in poses)
 
 
 def up_note(pose: Pose3D) -> str:
@@ -92,31 +93,30 @@ def presence(pose: Pose3D, start_s: float, end_s: float) -> list[tuple[float, bo
     return changes if len(changes) > 1 else []
 
 
-def _in_world(pose: Pose3D, shift_m: np.ndarray) -> Pose3D:
-    placed = pose.coordinates != "camera-root-relative"
+def _in_world(pose: Pose3D, T_world_level: RigidTransform) -> Pose3D:
+    """The pose in a world; `T_world_level` is for one whose camera is taken to be level."""
     if pose.coordinates == "world":
-        extra = ""
-        T_world_cam, joints = None, pose.joints_m
-    elif pose.T_cam_world is not None:
-        extra = "" if placed else " The root stays at the world's origin."
-        T_world_cam = np.linalg.inv(pose.T_cam_world.astype(np.float64))
-        joints = pose.joints_m @ T_world_cam[:3, :3].T + T_world_cam[:3, 3] * placed
-    else:
+        return replace(pose, record={**pose.record, "world": up_note(pose)})
+    placed = pose.coordinates == "camera"
+    joints = pose.joints_m.astype(np.float64)
+    if pose.T_cam_world is None:
+        T_world_cam, joints = T_world_level, T_world_level.apply(joints)
         extra = " The ground is where the feet are." + ("" if placed else " The root stays above the origin.")
-        T_world_cam = np.eye(4)
-        T_world_cam[:3, :3], T_world_cam[:3, 3] = _R_WORLD_CAM, shift_m
-        joints = pose.joints_m @ _R_WORLD_CAM.T + shift_m
+    else:
+        T_world_cam = pose.world_to_camera().inverse()
+        joints = T_world_cam.apply(joints) if placed else T_world_cam.turn(joints)
+        extra = "" if placed else " The root stays at the world's origin."
     return replace(
         pose,
         joints_m=joints,
         coordinates="world",
-        T_cam_world=pose.T_cam_world if T_world_cam is None else np.linalg.inv(T_world_cam),
+        T_cam_world=T_world_cam.inverse().matrix,
         record={**pose.record, "world": up_note(pose) + extra},
     )
 
 
-def _to_the_ground(poses: Sequence[Pose3D]) -> Float[np.ndarray, "3"]:
-    """Return the shift that brings poses of level cameras to the ground, and the first to the origin."""
-    floor = floor_m(poses, [(pose.joints_m @ _R_WORLD_CAM.T)[..., 2] for pose in poses])
+def _to_the_ground(poses: Sequence[Pose3D]) -> RigidTransform:
+    """Return the transform to a world with these people on its ground, the first above the origin."""
+    floor = floor_m(poses, _R_WORLD_CAM[2])
     x, y, _ = _R_WORLD_CAM @ poses[0].joints_m[0, poses[0].skeleton.parents.index(-1)]
-    return np.array([-x, -y, -floor])
+    return RigidTransform(_R_WORLD_CAM, np.array([-x, -y, -floor]))

@@ -15,7 +15,7 @@ from repose.fitting.feet import NEAR_GROUND_M, find_footing, hold_feet
 from repose.fitting.gravity import PICTURE_UP, Up, find_up, foot_contacts, stated_up
 from repose.fitting.measures import Measures, acceleration, bone_variation, foot_skating
 from repose.fitting.smoothing import follow, low_pass, remove_spikes
-from repose.floor import floor_m
+from repose.geometry.floor import floor_m
 from repose.pose import Pose3D
 from repose.skeleton import ANKLE_HEIGHT, H36M_17, conversion_matrix, stature
 
@@ -100,9 +100,7 @@ class _Track:
 
 
 def _open(pose: Pose3D, config: RefineConfig) -> _Track:
-    joints = pose.joints_m.astype(np.float64)
-    if pose.coordinates == "world" and (T := pose.T_cam_world) is not None:
-        joints = joints @ T[:3, :3].T + T[:3, 3]
+    joints = pose.camera_joints_m()
     track = _Track(pose, joints, joints)
     if pose.T_cam_world is not None:
         track.T_cam_world = pose.T_cam_world.astype(np.float64)
@@ -171,7 +169,7 @@ def _stand(tracks: Sequence[_Track], config: RefineConfig) -> None:
         track.touching = foot_contacts(track.body_m, track.pose.times_s, track.body_seen, up.direction)
     if known is None:
         scaled = [replace(track.pose, joints_m=track.joints_m) for track in tracks]
-        level_m = floor_m(scaled, [pose.joints_m @ up.direction for pose in scaled])
+        level_m = floor_m(scaled, up.direction)
     else:
         level_m = float(known[:3, 2] @ known[:3, 3])
     T_cam_world = up.T_cam_world(-level_m) if known is None else known

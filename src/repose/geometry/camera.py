@@ -10,11 +10,13 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from repose.errors import expected
+from repose.geometry.rigid import RigidTransform
 
 FIELDS_OF_VIEW_DEG = (1.0, 170.0)
 """Across the picture's diagonal, narrowest and widest."""
 ASSUMED_FOV_DEG = 65.0
 """Diagonal field of view of a camera that nothing is known of: a telephone's main camera when it films."""
+_NEAREST_M = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +26,7 @@ class Camera:
     K: Float[np.ndarray, "3 3"]
     distortion: Float[np.ndarray, "4"] = field(default_factory=lambda: np.zeros(4))
     """k1, k2 (radial), p1, p2 (tangential)."""
-    T_cam_world: Float[np.ndarray, "4 4"] = field(default_factory=lambda: np.eye(4))
+    T_cam_world: RigidTransform = field(default_factory=RigidTransform)
 
     @classmethod
     def assumed(cls, image_size: tuple[int, int], fov_deg: float = ASSUMED_FOV_DEG) -> "Camera":
@@ -56,13 +58,23 @@ class Camera:
     @property
     def position_m(self) -> Float[np.ndarray, "3"]:
         """Where the camera stands in the world."""
-        return -self.T_cam_world[:3, :3].T @ self.T_cam_world[:3, 3]
+        return self.T_cam_world.inverse().t_m
 
     def project(self, points_world_m: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 2"]:
         """Project world points to pixels; meaningless for points behind the camera."""
-        points = points_world_m @ self.T_cam_world[:3, :3].T + self.T_cam_world[:3, 3]
-        rays = self._distort(points[..., :2] / points[..., 2:])
-        return rays @ self.K[:2, :2].T + self.K[:2, 2]
+        return self.project_with_depth(points_world_m)[0]
+
+    def project_with_depth(
+        self, points_world_m: Float[np.ndarray, "*batch 3"]
+    ) -> tuple[Float[np.ndarray, "*batch 2"], Float[np.ndarray, "*batch"]]:
+        """Project world points to pixels, with their depths along the camera's axis in metres.
+
+        Points behind the camera count as 1 mm in front of it, and so land far outside the picture.
+        """
+        points = self.T_cam_world.apply(points_world_m)
+        depths_m = np.asarray(np.maximum(points[..., 2], _NEAREST_M))
+        rays = self._distort(points[..., :2] / depths_m[..., None])
+        return rays @ self.K[:2, :2].T + self.K[:2, 2], depths_m
 
     def rays(self, points_px: Float[np.ndarray, "*batch 2"]) -> Float[np.ndarray, "*batch 2"]:
         """Return x/z and y/z in the camera frame of the rays through `points_px`."""

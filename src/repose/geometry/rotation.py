@@ -1,10 +1,12 @@
 """Rotation matrices, the forms they are made from and turned into, and forward kinematics.
 
 A rotation is a matrix (..., 3, 3) that takes column vectors, `v_parent = R @ v_child`; leading axes are
-batch axes. Angles are radians. Every function keeps the floating dtype that it is given.
+batch axes. Angles are radians. Every function keeps the floating dtype that it is given. SciPy has neither
+Euler angles of any number and order nor those that give a rotation back near gimbal lock: these are our own.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -12,6 +14,12 @@ from jaxtyping import Float
 Rotation = Float[np.ndarray, "*batch 3 3"]
 Vector = Float[np.ndarray, "*batch 3"]
 Quaternion = Float[np.ndarray, "*batch 4"]
+
+
+def unit(vectors: Vector, empty: float = 0.0) -> Vector:
+    """The vectors with length 1; those without length become `empty`."""
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.divide(vectors, length, out=np.full_like(vectors, empty), where=length != 0)
 
 
 def axis_to_matrix(axis: str, angle_rad: Float[np.ndarray, "*batch"]) -> Rotation:
@@ -66,73 +74,27 @@ def matrix_to_euler(rotation: Rotation, order: str) -> Vector:
 
 
 def axis_angle_to_matrix(axis_angle_rad: Vector) -> Rotation:
-    """Rotate about the vector's direction by its length (Rodrigues' formula)."""
-    angle = np.linalg.norm(axis_angle_rad, axis=-1)[..., None, None]
-    cross = _cross_matrix(axis_angle_rad)
-    # sin(a)/a and (1 − cos a)/a² = ½ (sin(a/2)/(a/2))²; numpy's sinc is sin(πx)/(πx), and 1 at 0.
-    straight = np.sinc(angle / np.pi)
-    bent = np.sinc(angle / (2 * np.pi)) ** 2 / 2
-    return np.eye(3, dtype=angle.dtype) + straight * cross + bent * (cross @ cross)
+    """Rotate about the vector's direction by its length."""
+    turns = _scipy().from_rotvec(axis_angle_rad.reshape(-1, 3))
+    return _like(axis_angle_rad, turns.as_matrix(), (*axis_angle_rad.shape[:-1], 3, 3))
 
 
 def matrix_to_axis_angle(rotation: Rotation) -> Vector:
     """Convert to axis times angle, with the angle in [0, π]."""
-    quaternion = matrix_to_quaternion(rotation)
-    scalar, vector = quaternion[..., :1], quaternion[..., 1:]
-    sine = np.linalg.norm(vector, axis=-1, keepdims=True)
-    tiny = sine < np.finfo(rotation.dtype).tiny
-    scale = np.where(tiny, 2, 2 * np.arctan2(sine, scalar) / np.where(tiny, 1, sine))
-    return (vector * scale).astype(rotation.dtype)
+    turns = _scipy().from_matrix(rotation.reshape(-1, 3, 3))
+    return _like(rotation, turns.as_rotvec(), rotation.shape[:-1])
 
 
 def quaternion_to_matrix(quaternion: Quaternion) -> Rotation:
     """Convert a quaternion (w, x, y, z) of any non-zero length."""
-    w, x, y, z = np.moveaxis(quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True), -1, 0)
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+    turns = _scipy().from_quat(quaternion.reshape(-1, 4), scalar_first=True)
+    return _like(quaternion, turns.as_matrix(), (*quaternion.shape[:-1], 3, 3))
 
 
 def matrix_to_quaternion(rotation: Rotation) -> Quaternion:
-    """Convert to a unit quaternion (w, x, y, z) with w ≥ 0.
-
-    The outer product of the quaternion with itself, times 4, is linear in the matrix; its longest row
-    is the best conditioned (Shepperd 1978).
-    """
-    xx, yy, zz = (rotation[..., i, i] for i in range(3))
-    wx = rotation[..., 2, 1] - rotation[..., 1, 2]
-    wy = rotation[..., 0, 2] - rotation[..., 2, 0]
-    wz = rotation[..., 1, 0] - rotation[..., 0, 1]
-    xy = rotation[..., 0, 1] + rotation[..., 1, 0]
-    xz = rotation[..., 0, 2] + rotation[..., 2, 0]
-    yz = rotation[..., 1, 2] + rotation[..., 2, 1]
-    rows = [
-        [1 + xx + yy + zz, wx, wy, wz],
-        [wx, 1 + xx - yy - zz, xy, xz],
-        [wy, xy, 1 - xx + yy - zz, yz],
-        [wz, xz, yz, 1 - xx - yy + zz],
-    ]
-    outer = np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
-    longest = np.argmax(np.diagonal(outer, axis1=-2, axis2=-1), axis=-1)
-    row = np.take_along_axis(outer, longest[..., None, None], axis=-2)[..., 0, :]
-    row = np.where(row[..., :1] < 0, -row, row)
-    return row / np.linalg.norm(row, axis=-1, keepdims=True)
-
-
-def six_d_to_matrix(six_d: Float[np.ndarray, "*batch 6"]) -> Rotation:
-    """Orthonormalise six numbers as the first two columns, by Gram–Schmidt (Zhou et al., CVPR 2019)."""
-    x = _unit(six_d[..., :3])
-    y = six_d[..., 3:]
-    y = _unit(y - _dot(x, y) * x)
-    return np.stack([x, y, np.cross(x, y)], axis=-1)
-
-
-def matrix_to_six_d(rotation: Rotation) -> Float[np.ndarray, "*batch 6"]:
-    """Return the first column, then the second column of the matrix."""
-    return np.concatenate([rotation[..., 0], rotation[..., 1]], axis=-1)
+    """Convert to a unit quaternion (w, x, y, z) with w ≥ 0."""
+    turns = _scipy().from_matrix(rotation.reshape(-1, 3, 3))
+    return _like(rotation, turns.as_quat(canonical=True, scalar_first=True), (*rotation.shape[:-2], 4))
 
 
 def shortest_arc(
@@ -146,7 +108,7 @@ def shortest_arc(
     source, target = np.broadcast_arrays(source, target)
     nowhere = ~(source.any(axis=-1, keepdims=True) & target.any(axis=-1, keepdims=True))
     source, target = (
-        _unit(np.where(nowhere, np.eye(3, dtype=vector.dtype)[0], vector)) for vector in (source, target)
+        unit(np.where(nowhere, np.eye(3, dtype=vector.dtype)[0], vector)) for vector in (source, target)
     )
     cosine = _dot(source, target)
     across = target - cosine * source
@@ -154,29 +116,14 @@ def shortest_arc(
     # Same or opposite directions: the coordinate axis least along `source` leads to one across it.
     other = np.eye(3, dtype=source.dtype)[np.argmin(np.abs(source), axis=-1)]
     parallel = sine < 8 * np.finfo(source.dtype).eps
-    across = _unit(np.where(parallel, np.cross(source, other), across))
-    across = _unit(across - _dot(across, source) * source)
+    across = unit(np.where(parallel, np.cross(source, other), across))
+    across = unit(across - _dot(across, source) * source)
     # The plane of `source` and `across` turns, the line at right angles to it stays.
     size = np.hypot(cosine, sine)[..., None]
     cosine, sine = cosine[..., None] / size, sine[..., None] / size
     u, v = source[..., :, None], across[..., :, None]
     ut, vt = source[..., None, :], across[..., None, :]
     return np.eye(3, dtype=source.dtype) + (cosine - 1) * (u * ut + v * vt) + sine * (v * ut - u * vt)
-
-
-def swing_twist(rotation: Rotation, axis: Float[np.ndarray, "3"]) -> tuple[Rotation, Rotation]:
-    """Split into `rotation = swing @ twist`.
-
-    The twist turns about `axis`, the swing about an axis at right angles to it. Where the swing is half
-    a turn the twist is undefined; it is then the identity.
-    """
-    axis = _unit(axis.astype(rotation.dtype))
-    quaternion = matrix_to_quaternion(rotation)
-    along = _dot(quaternion[..., 1:], axis)
-    twist = np.concatenate([quaternion[..., :1], along * axis], axis=-1)
-    lost = np.linalg.norm(twist, axis=-1, keepdims=True) < 4 * np.finfo(rotation.dtype).eps
-    twisted = quaternion_to_matrix(np.where(lost, np.array([1, 0, 0, 0], rotation.dtype), twist))
-    return rotation @ np.swapaxes(twisted, -1, -2), twisted
 
 
 def forward_kinematics(
@@ -207,16 +154,16 @@ def forward_kinematics(
     return placed, turned
 
 
-def _unit(vector: np.ndarray) -> np.ndarray:
-    return vector / np.linalg.norm(vector, axis=-1, keepdims=True)
+def _scipy() -> Any:
+    from scipy.spatial.transform import Rotation
+
+    return Rotation
+
+
+def _like(given: np.ndarray, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """SciPy's answer, which has one batch axis and double precision, in the shape and dtype that are due."""
+    return values.reshape(shape).astype(given.dtype)
 
 
 def _dot(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return (first * second).sum(axis=-1, keepdims=True)
-
-
-def _cross_matrix(vector: np.ndarray) -> np.ndarray:
-    x, y, z = np.moveaxis(vector, -1, 0)
-    zero = np.zeros_like(x)
-    rows = [[zero, -z, y], [z, zero, -x], [-y, x, zero]]
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)

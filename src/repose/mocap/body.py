@@ -7,6 +7,7 @@ from jaxtyping import Float
 
 from repose.errors import expected
 from repose.files.numbers import check_numbers
+from repose.geometry.rotation import unit
 from repose.mocap.asf_amc import INCH_M
 from repose.skeleton import H36M_17
 
@@ -72,7 +73,7 @@ def upright_axis(joints: Float[np.ndarray, "frames 17 3"]) -> str | None:
     body = body[np.isfinite(body).all(axis=-1)]
     if not len(body):
         return None
-    x, y, z = np.mean(body / np.maximum(np.linalg.norm(body, axis=-1, keepdims=True), 1e-9), axis=0)
+    x, y, z = np.mean(unit(body), axis=0)
     if max(y, z) < 0.5 or abs(x) > max(y, z):
         return None
     return "z" if z > y else "y"

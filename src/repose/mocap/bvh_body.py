@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from repose.errors import expected
+from repose.geometry.rotation import unit
 from repose.mocap.body import check_body, recognise_unit, upright_axis, z_up
 from repose.mocap.bvh import BvhMotion, read_bvh
 from repose.mocap.joint_map import NEEDED, JointMap, Table, match_synonyms, pick
@@ -194,8 +195,7 @@ def _crown(motion: BvhMotion, joints: np.ndarray, unit_m: float, notes: list[str
     way = motion.offsets_m[head]
     if distance[head] > 1e-6 or not way.any():
         thorax = joints[:, H36M_17.index("thorax")]
-        along = joints[:, nose] - thorax
-        along /= np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), 1e-9)
+        along = unit(joints[:, nose] - thorax)
     else:
         along = motion.rotations[:, head] @ (way / np.linalg.norm(way))
     joints[:, top] = joints[:, nose] + _CROWN_M * along

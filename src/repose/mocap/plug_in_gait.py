@@ -14,6 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 
+from repose.geometry.rotation import unit
 from repose.skeleton import H36M_17
 
 _SIDED = "FHD BHD SHO ELB WRA WRB ASI PSI THI KNE TIB ANK"
@@ -37,7 +38,7 @@ def joint_centres(markers_m: Mapping[str, Float[np.ndarray, "frames 3"]]) -> Flo
     places["pelvis"] = (places["left_hip"] + places["right_hip"]) / 2
     places["thorax"] = (m["C7"] + m["CLAV"]) / 2
     places["spine"] = (m["T10"] + m["STRN"]) / 2
-    down = _unit((m["T10"] + m["STRN"]) - (m["C7"] + m["CLAV"]))
+    down = unit((m["T10"] + m["STRN"]) - (m["C7"] + m["CLAV"]))
     drop = _SHOULDER_DROP * np.linalg.norm(m["LSHO"] - m["RSHO"], axis=-1, keepdims=True)
     for side, letter in (("left", "L"), ("right", "R")):
         hip, wrist = places[f"{side}_hip"], (m[f"{letter}WRA"] + m[f"{letter}WRB"]) / 2
@@ -48,8 +49,8 @@ def joint_centres(markers_m: Mapping[str, Float[np.ndarray, "frames 3"]]) -> Flo
         places[f"{side}_shoulder"], places[f"{side}_wrist"] = shoulder, wrist
         places[f"{side}_elbow"] = _elbow(shoulder, m[f"{letter}ELB"], wrist, side)
     front, back = m["LFHD"] + m["RFHD"], m["LBHD"] + m["RBHD"]
-    forward = _unit(front - back)
-    up = _unit(np.cross(forward, m["LFHD"] + m["LBHD"] - m["RFHD"] - m["RBHD"]))
+    forward = unit(front - back)
+    up = unit(np.cross(forward, m["LFHD"] + m["LBHD"] - m["RFHD"] - m["RBHD"]))
     band = (front + back) / 4
     places["head_top"] = band + _CROWN_M * up
     places["nose"] = band + _NOSE_M[0] * forward + _NOSE_M[1] * up
@@ -61,8 +62,8 @@ def _hips(m: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     front, back = (m["LASI"] + m["RASI"]) / 2, (m["LPSI"] + m["RPSI"]) / 2
     width_m = np.linalg.norm(m["RASI"] - m["LASI"], axis=-1, keepdims=True)
     depth_m = np.linalg.norm(front - back, axis=-1, keepdims=True)
-    z = _unit(m["RASI"] - m["LASI"])
-    y = _unit(np.cross(z, front - back))
+    z = unit(m["RASI"] - m["LASI"])
+    y = unit(np.cross(z, front - back))
     x = np.cross(y, z)
     middle = front + (-0.24 * depth_m - 0.0099) * x + (-0.30 * width_m - 0.0109) * y
     aside = (0.33 * width_m + 0.0073) * z
@@ -100,10 +101,6 @@ def _inside(along: np.ndarray, lateral: np.ndarray, medial: np.ndarray, joint: s
     offset_m = _HALF_WIDTH_M[joint] + _MARKER_RADIUS_M
     length_m = np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), offset_m)
     forth = along / length_m
-    inward = _unit(medial - (medial * forth).sum(axis=-1, keepdims=True) * forth)
+    inward = unit(medial - (medial * forth).sum(axis=-1, keepdims=True) * forth)
     sine = offset_m / length_m
     return lateral + offset_m * (sine * forth + np.sqrt(1 - sine**2) * inward)
-
-
-def _unit(vector: np.ndarray) -> np.ndarray:
-    return vector / np.maximum(np.linalg.norm(vector, axis=-1, keepdims=True), 1e-9)

@@ -61,41 +61,27 @@ def draw_overlay(
 
 def draw_space(picture: Picture, scene: Scene, frame: int, camera: Camera, *, trails: bool = True) -> None:
     """Draw ground, trails and people as `camera` sees them; `picture` has the camera's size."""
-    project = Projection(camera)
-    _draw_grid(picture, scene, frame, project)
+    focal_px = camera.intrinsics_px[0]
+    _draw_grid(picture, scene, frame, camera)
     everybody = range(len(scene.figures))
     joints = {number: scene.joints_m(number, frame) for number in everybody}
     present = {number: place for number, place in joints.items() if place is not None}
     for number, place in present.items():
-        _draw_shadow(picture, scene.figures[number], place, project)
+        _draw_shadow(picture, scene.figures[number], place, camera)
     for number in everybody:
         if trails and not scene.figures[number].compared:
-            _draw_trail(picture, scene, number, frame, project)
-    by_distance = sorted(present, key=lambda number: -float(project(present[number])[1].mean()))
+            _draw_trail(picture, scene, number, frame, camera)
+    pictured = {number: camera.project_with_depth(place) for number, place in present.items()}
+    by_distance = sorted(present, key=lambda number: -float(pictured[number][1].mean()))
     for number in sorted(by_distance, key=lambda number: not scene.figures[number].compared):
         figure = scene.figures[number]
-        points, depths = project(present[number])
+        points, depths = pictured[number]
         row = figure.row(frame)
         if figure.pose.deviation_m is not None and not figure.compared:
-            radii = figure.pose.deviation_m[row] * project.focal_px / depths
+            radii = figure.pose.deviation_m[row] * focal_px / depths
             _draw_deviation(picture, figure, row, points, radii)
-        _draw_skeleton(picture, figure, row, points, depths, _BONE_M * project.focal_px / depths)
+        _draw_skeleton(picture, figure, row, points, depths, _BONE_M * focal_px / depths)
         _draw_name(picture, scene, figure, points)
-
-
-class Projection:
-    """Projects world points to pixels and depths; points behind the camera land far outside."""
-
-    def __init__(self, camera: Camera) -> None:
-        self.camera = camera
-        self.focal_px = float(camera.K[0, 0])
-
-    def __call__(
-        self, places: Float[np.ndarray, "*batch 3"]
-    ) -> tuple[Float[np.ndarray, "*batch 2"], Float[np.ndarray, "*batch"]]:
-        inside = places @ self.camera.T_cam_world[:3, :3].T + self.camera.T_cam_world[:3, 3]
-        depths = np.maximum(inside[..., 2], 1e-3)
-        return inside[..., :2] / depths[..., None] * self.focal_px + self.camera.K[:2, 2], depths
 
 
 def _draw_skeleton(
@@ -146,7 +132,7 @@ def _draw_name(picture: Picture, scene: Scene, figure: Figure, points: Float[np.
     write(picture, figure.name, x, y, size, rgb(figure.colour))
 
 
-def _draw_grid(picture: Picture, scene: Scene, frame: int, project: Projection) -> None:
+def _draw_grid(picture: Picture, scene: Scene, frame: int, camera: Camera) -> None:
     """Squares of half a metre around the people, fading with distance."""
     centre = scene.centre_m[frame, :2]
     reach = max(2.0, 2.2 * scene.radius_m)
@@ -161,7 +147,7 @@ def _draw_grid(picture: Picture, scene: Scene, frame: int, project: Projection) 
         pieces.append(np.stack([lines[:, :-1], lines[:, 1:]], axis=2).reshape(-1, 2, 2))
     flat = np.concatenate(pieces)
     strength = 1 - np.linalg.norm(flat.mean(axis=1) - centre, axis=-1) / reach
-    points, _ = project(np.concatenate([flat, np.zeros((*flat.shape[:2], 1))], axis=-1))
+    points = camera.project(np.concatenate([flat, np.zeros((*flat.shape[:2], 1))], axis=-1))
     level = np.ceil(strength * 6).astype(int)
     for shade in range(1, 7):
         colour = mixed(rgb(palette.GRID), min(1.0, shade / 4))
@@ -170,19 +156,19 @@ def _draw_grid(picture: Picture, scene: Scene, frame: int, project: Projection) 
         )
 
 
-def _draw_shadow(picture: Picture, figure: Figure, joints: np.ndarray, project: Projection) -> None:
-    points, depths = project(joints * (1, 1, 0))
+def _draw_shadow(picture: Picture, figure: Figure, joints: np.ndarray, camera: Camera) -> None:
+    points, depths = camera.project_with_depth(joints * (1, 1, 0))
     for bone in figure.pose.skeleton.bones:
         capsule(
             picture,
             points[list(bone)],
-            1.2 * _BONE_M * project.focal_px / depths[list(bone)],
+            1.2 * _BONE_M * camera.intrinsics_px[0] / depths[list(bone)],
             rgb(palette.SHADOW),
         )
 
 
-def _draw_trail(picture: Picture, scene: Scene, number: int, frame: int, project: Projection) -> None:
-    points, _ = project(scene.trail_m(number, frame, TRAIL_S))
+def _draw_trail(picture: Picture, scene: Scene, number: int, frame: int, camera: Camera) -> None:
+    points = camera.project(scene.trail_m(number, frame, TRAIL_S))
     colour = rgb(scene.figures[number].colour)
     for shade, piece in enumerate(np.array_split(np.arange(len(points)), 8), start=1):
         if len(piece):

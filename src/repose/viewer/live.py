@@ -218,8 +218,8 @@ class Viewer:
         )
         if scene.camera is None or scene.image_size is None:
             return None
-        T_world_cam = np.linalg.inv(scene.camera.T_cam_world)
-        away = float(np.linalg.norm(scene.centre_m[0] - T_world_cam[:3, 3]))
+        T_world_cam = scene.camera.T_cam_world.inverse()
+        away = float(np.linalg.norm(scene.centre_m[0] - T_world_cam.t_m))
         width, height = scene.image_size
         return self._server.scene.add_camera_frustum(
             "/world/camera",
@@ -229,8 +229,8 @@ class Viewer:
             thickness=2.0,
             thickness_units="screen",
             color=rgb(palette.FRAME),
-            wxyz=matrix_to_quaternion(T_world_cam[:3, :3]),
-            position=T_world_cam[:3, 3],
+            wxyz=matrix_to_quaternion(T_world_cam.R),
+            position=T_world_cam.t_m,
             cast_shadow=False,
         )
 

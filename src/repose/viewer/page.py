@@ -133,7 +133,7 @@ def _about(scene: Scene, motion: _Motion) -> dict[str, Any]:
         "views": VIEWS_DEG,
         "colours": _COLOURS,
         "pale": palette.PALE,
-        "camera": camera and {"K": camera.K.tolist(), "T": camera.T_cam_world.tolist()},
+        "camera": camera and {"K": camera.K.tolist(), "T": camera.T_cam_world.matrix.tolist()},
         "times": motion.add(scene.times_s[:, None], 1e-4),
         "centre": motion.add(scene.centre_m, 1e-3),
         "figures": [_figure(figure, len(scene.frames), motion) for figure in scene.figures],

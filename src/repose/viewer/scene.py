@@ -13,8 +13,9 @@ from repose.errors import expected
 from repose.export.about import camera_note
 from repose.export.results import read_poses
 from repose.export.upright import to_world, up_note
-from repose.floor import floor_m
 from repose.geometry.camera import Camera
+from repose.geometry.floor import floor_m
+from repose.geometry.rigid import RigidTransform
 from repose.pose import Pose3D, check_span
 from repose.sequence import interpolate_linear, low_pass
 from repose.video import open_video
@@ -182,16 +183,15 @@ def make_scene(result: Result, compare: Result | None = None, *, source: str | P
     placed = all(pose.coordinates != "camera-root-relative" for pose in poses)
     worlds = to_world(poses)
     joints = [pose.joints_m.astype(np.float64) for pose in worlds]
-    ground = 0.0 if placed else floor_m(worlds, [people[..., 2] for people in joints])
-    T_cam_world = np.eye(4) if worlds[0].T_cam_world is None else worlds[0].T_cam_world.astype(np.float64)
-    T_cam_world[:3, 3] += T_cam_world[:3, 2] * ground
+    ground = 0.0 if placed else floor_m(worlds, np.array([0.0, 0.0, 1.0]))
+    T_cam_scene = worlds[0].world_to_camera() @ RigidTransform(t_m=np.array([0.0, 0.0, ground]))
     check_span(poses)
     first, last = min(pose.frames[0] for pose in poses), max(pose.frames[-1] for pose in poses)
     frames = np.arange(first, last + 1)
     intrinsics = next((pose.intrinsics_px for pose in poses if pose.intrinsics_px is not None), None)
     camera = None
     if placed and intrinsics is not None:
-        camera = replace(Camera.from_intrinsics(intrinsics), T_cam_world=T_cam_world)
+        camera = replace(Camera.from_intrinsics(intrinsics), T_cam_world=T_cam_scene)
     figures: list[Figure] = []
     for number, (pose, people) in enumerate(zip(poses, joints, strict=True)):
         people[..., 2] -= ground
@@ -203,7 +203,7 @@ def make_scene(result: Result, compare: Result | None = None, *, source: str | P
         colour = palette.PEOPLE[number % len(palette.PEOPLE)]
         figures.append(Figure(pose, people, points, pose.frames - first, colour))
     for pose in second:
-        figures.append(_compared(pose, T_cam_world, placed, figures[: len(poses)], frames))
+        figures.append(_compared(pose, T_cam_scene, placed, figures[: len(poses)], frames))
     video, no_video_reason = find_video(poses[0].record, folder, source)
     size = next((pose.image_size for pose in poses if pose.image_size is not None), None)
     if video:
@@ -242,17 +242,17 @@ def _tracks(result: Result) -> tuple[list[Pose3D], Path | None]:
 
 
 def _compared(
-    pose: Pose3D, T_cam_world: np.ndarray, placed: bool, figures: list[Figure], frames: np.ndarray
+    pose: Pose3D, T_cam_scene: RigidTransform, placed: bool, figures: list[Figure], frames: np.ndarray
 ) -> Figure:
     """Somebody of the second result, with the figure that is nearest to them in the frames of both."""
     placed = placed and pose.coordinates != "camera-root-relative"
-    seen_m, places, root = pose.joints_m, pose.frames - frames[0], pose.skeleton.parents.index(-1)
-    if pose.coordinates == "world" and pose.T_cam_world is not None:  # two worlds have the camera in common
-        seen_m = seen_m @ pose.T_cam_world[:3, :3].T + pose.T_cam_world[:3, 3]
+    places, root = pose.frames - frames[0], pose.skeleton.parents.index(-1)
+    T_scene_cam = T_cam_scene.inverse()
+    joints = pose.camera_joints_m()  # two worlds have the camera in common
     if placed:
-        joints = (seen_m - T_cam_world[:3, 3]) @ T_cam_world[:3, :3]
+        joints = T_scene_cam.apply(joints)
     else:
-        joints = (seen_m - seen_m[:, root : root + 1]) @ T_cam_world[:3, :3]
+        joints = T_scene_cam.turn(joints - joints[:, root : root + 1])
 
     def distance(figure: Figure) -> tuple[float, int]:
         if places[-1] < figure.places[0] or figure.places[-1] < places[0]:

@@ -4,6 +4,8 @@ import numpy as np
 from jaxtyping import Float
 
 from repose.geometry.camera import Camera
+from repose.geometry.rigid import RigidTransform
+from repose.geometry.rotation import unit
 from repose.viewer.scene import Scene
 
 FOV_DEG = 30.0
@@ -51,11 +53,8 @@ def view_camera(
     width, height = size
     away = direction(scene)
     eye = centre_m + away * distance_m(radius_m, width / height)
-    right = np.cross(-away, (0.0, 0.0, 1.0))
-    right /= np.linalg.norm(right)
-    T_cam_world = np.eye(4)
-    T_cam_world[:3, :3] = [right, np.cross(-away, right), -away]
-    T_cam_world[:3, 3] = -T_cam_world[:3, :3] @ eye
+    right = unit(np.cross(-away, (0.0, 0.0, 1.0)))
+    T_world_cam = RigidTransform(np.stack([right, np.cross(-away, right), -away], axis=1), eye)
     focal_px = height / 2 / np.tan(np.radians(FOV_DEG) / 2)
     K = np.array([[focal_px, 0, width / 2], [0, focal_px, height / 2], [0, 0, 1]])
-    return Camera(K, T_cam_world=T_cam_world)
+    return Camera(K, T_cam_world=T_world_cam.inverse())

@@ -7,7 +7,7 @@ import pytest
 
 from repose.export.upright import to_world
 from repose.fitting import refine
-from repose.floor import floor_m
+from repose.geometry.floor import floor_m
 from repose.pose import Pose3D
 from repose.sample import load_sample_truth
 from repose.skeleton import H36M_17
@@ -31,21 +31,21 @@ def test_export_viewer_and_refine_find_one_floor(result: Pose3D) -> None:
 
 
 def test_inferred_joints_do_not_move_the_floor(result: Pose3D) -> None:
-    heights = -result.joints_m[..., 1].astype(np.float64)
-    seen = np.ones_like(result.seen)
-    floor = floor_m([replace(result, seen=seen)], [heights])
+    seen, up = np.ones_like(result.seen), np.array([0.0, -1.0, 0.0])
+    floor = floor_m([replace(result, seen=seen)], up)
     ankles = H36M_17.indices("left_ankle", "right_ankle")
     hidden = seen.copy()
     hidden[:200, ankles] = False
-    heights[:200, ankles] -= 0.4
-    assert floor_m([replace(result, seen=hidden)], [heights]) == pytest.approx(floor, abs=0.05)
-    assert floor_m([replace(result, seen=seen)], [heights]) < floor - 0.3
+    joints = result.joints_m.copy()
+    joints[:200, ankles] -= 0.4 * up
+    assert floor_m([replace(result, joints_m=joints, seen=hidden)], up) == pytest.approx(floor, abs=0.05)
+    assert floor_m([replace(result, joints_m=joints, seen=seen)], up) < floor - 0.3
 
 
 def test_who_stands_on_their_hands_stands_on_the_floor(result: Pose3D) -> None:
-    heights = result.joints_m[..., 1].astype(np.float64)
+    joints, up = result.joints_m.copy(), np.array([0.0, 1.0, 0.0])
     wrists = H36M_17.indices("left_wrist", "right_wrist")
-    heights[:, wrists] = heights.min() - [0.30, 0.31]
+    joints[:, wrists, 1] = joints[..., 1].min() - [0.30, 0.31]
     seen = np.ones_like(result.seen)
-    under = heights[0, wrists].min() - floor_m([replace(result, seen=seen)], [heights])
+    under = joints[0, wrists, 1].min() - floor_m([replace(result, joints_m=joints, seen=seen)], up)
     assert under == pytest.approx(0.066, abs=0.01)
