@@ -329,6 +329,15 @@ def test_short_gaps_are_filled_and_marked_long_ones_stay_empty() -> None:
     np.testing.assert_allclose(found.times_s, found.frames / 30)
 
 
+def test_a_model_whose_numbers_overflow_is_refused() -> None:
+    spec = find_spec("frameformer").with_config(width=16, depth=1, heads=2)
+    model = build(replace(spec, window_frames=32))
+    with torch.no_grad():
+        model.embed.weight.fill_(1e38)
+    with pytest.raises(UserError, match="model frameformer: joints: expected finite numbers, found nan"):
+        Lifter(model, device="cpu").lift(filmed(walk(20)))
+
+
 def test_times_that_leave_no_room_for_a_gap_do_not_fill_it() -> None:
     frames = np.r_[0:6, 65_536:65_540]
     track = replace(filmed(walk(len(frames)), frames=frames), times_s=np.arange(len(frames)) / 30)

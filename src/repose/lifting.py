@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from repose.errors import UserError, expected
+from repose.files.numbers import check_numbers
 from repose.geometry.camera import ASSUMED_FOV_DEG, Camera, solve_root, to_screen
 from repose.models import ModelSpec, PoseModel, load_checkpoint, packaged_weights
 from repose.pose import SEEN_CONFIDENCE, Coordinates, Pose2D, Pose3D
@@ -225,6 +226,8 @@ class Lifter:
         points, confidence, at = to_rate(points, segment.confidence, segment.times_s, self.spec.frame_rate_hz)
         keypoints = np.concatenate([points, confidence[..., None]], axis=-1).astype(np.float32)
         joints = self._lift_windows(torch.from_numpy(keypoints), report).numpy().astype(np.float64)
+        hint = "Its weights are damaged, or were never trained: take another checkpoint."
+        check_numbers(f"model {self.name}: joints", joints, hint=hint)
         if self.spec.output == "input":
             # In units of the picture a body shrinks as it walks away; its true size does not change.
             size = np.log(self._stature(joints[..., :3]))
