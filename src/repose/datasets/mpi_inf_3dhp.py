@@ -58,7 +58,7 @@ def read_mpi_inf_3dhp(path: str | Path, *, unpack_to: Path, progress: Progress |
 
     `path`: a folder with `data_train_3dhp.npz`, `data_test_3dhp.npz` or both, one such file under any name,
     or a folder that has the original files (`S1/Seq1/annot.mat`, `TS1/annot_data.mat`) at any depth. The
-    original files need SciPy (training) and h5py (test). `unpack_to`: folder for temporary files.
+    original test files need h5py. `unpack_to`: folder for temporary files.
 
     Raises UserError for paths without MPI-INF-3DHP, missing entries, other joint counts and missing
     packages. Published files are checked before the first recording is made.
