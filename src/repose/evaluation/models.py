@@ -59,7 +59,6 @@ def lift(lifter: Lifter, track: Pose2D, **scene: Any) -> Pose3D:
 
 def camera_joints_mm(pose: Pose3D) -> Float[np.ndarray, "frames joints 3"]:
     """Return the joints relative to the root, in the camera's axes, whatever the coordinates of the track."""
-    joints = 1000 * pose.root_relative_m().astype(np.float64)
-    if pose.coordinates == "world" and pose.T_cam_world is not None:
-        joints = joints @ pose.T_cam_world[:3, :3].T.astype(np.float64)
-    return joints
+    joints = 1000 * pose.camera_joints_m()
+    root = pose.skeleton.parents.index(-1)
+    return joints - joints[:, root : root + 1]

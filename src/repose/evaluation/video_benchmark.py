@@ -190,16 +190,15 @@ def _score(
     frames, joints_mm = frames[kept], 1000 * joints_m[kept].astype(np.float64)
     if len(frames) < 3:
         raise UserError(f"{clip.name}: {row} has fewer than three frames of which the truth is known")
-    R_cam_world = clip.camera.T_cam_world.R
     poses = Poses(
         predicted_mm=joints_mm,
-        truth_mm=1000 * truth.joints_m[frames] @ R_cam_world.T,
+        truth_mm=1000 * clip.camera.T_cam_world.turn(truth.joints_m[frames]),
         hidden=clip.hidden[frames],
         fps=truth.fps,
         skeleton=truth.skeleton,
         clip=np.cumsum(np.diff(frames, prepend=frames[0]) != 1),
         deviation_mm=None if deviation_m is None else 1000 * deviation_m[kept],
-        up=R_cam_world[:, 2],
+        up=clip.camera.T_cam_world.turn(np.array([0.0, 0.0, 1.0])),
     )
     # Every frame is aligned by all of its joints, which is what the models' deviations are about.
     aligned = measure(poses.align(procrustes_align), ("mpjpe_mm", *_WITHIN))
