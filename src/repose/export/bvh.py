@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from repose.export.rig import Rig, fit_rig
-from repose.export.upright import at_constant_rate, y_up
+from repose.export.upright import y_up
 from repose.geometry.rotation import matrix_to_euler
 from repose.pose import Pose3D
 from repose.sequence import interpolate_linear
@@ -20,16 +20,15 @@ _TIP_M = 0.1
 
 
 def write_bvh(pose: Pose3D, path: Path, unit: Unit = "cm") -> None:
-    """Write a person in a world frame (`repose.export.upright.to_world`) as the motion of a skeleton.
+    """Write a person in a world frame and at a constant rate (`repose.export.upright`) as a moving skeleton.
 
     y up; at rest the figure stands in a T, facing +z, its left at +x. The joints are those of
     `repose.export.rig`, with constant bones, metres or centimetres (the format has no word for either).
-    Ankles, wrists and head top do not turn; the short bones after them are drawn, not measured. The frame
-    rate is constant, and frames that the pose lacks are passed through in a straight line.
+    Ankles, wrists and head top do not turn; the short bones after them are drawn, not measured. Frames that
+    the pose lacks are passed through in a straight line.
 
     Raises UserError where a joint of H36M-17 cannot be made from those of the pose.
     """
-    pose = at_constant_rate(pose)
     slots = np.arange(pose.frames[0], pose.frames[-1] + 1)
     filled = interpolate_linear(y_up(pose.joints_m), pose.frames, slots)
     rig = fit_rig(filled, pose.skeleton, pose.fps)

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from repose.errors import UserError, expected
-from repose.export.upright import at_constant_rate, y_up
+from repose.export.upright import y_up
 from repose.pose import Pose3D
 from repose.skeleton import marker_names
 
@@ -15,17 +15,16 @@ _LAST_FRAME = 65_535
 
 
 def write_c3d(pose: Pose3D, path: Path) -> None:
-    """Write a person in a world frame (`repose.export.upright.to_world`) as markers at the joints.
+    """Write a person in a world frame and at a constant rate (`repose.export.upright`) as markers.
 
-    Millimetres and y up, both stated (`POINT:UNITS`, `POINT:Y_SCREEN`); markers as Pose2Sim names them,
-    frames counted from 1 with the first of the source, at a constant rate. A joint that was seen is one
+    There is one at each joint, named as Pose2Sim does. Millimetres and y up, both stated (`POINT:UNITS`,
+    `POINT:Y_SCREEN`); frames counted from 1 with the first of the source. A joint that was seen is one
     that camera 1 saw; its residual is `deviation_m` in whole millimetres, at most 255, or 0. Where the pose
     lacks a frame the markers are invalid (residual −1).
 
     Raises UserError where ezc3d is not installed, and for more frames than the format can count.
     """
     ezc3d = _import_ezc3d()
-    pose = at_constant_rate(pose)
     if pose.frames[-1] >= _LAST_FRAME:
         wanted = f"frame numbers below {_LAST_FRAME}, all that C3D can count"
         expected(str(path), wanted, int(pose.frames[-1]), "TRC files have no such limit.")

@@ -89,11 +89,8 @@ def export_poses(
     _check(poses)
     form = _FORMATS[suffix]
     options: dict[str, Any] = {} if unit is None else {"unit": unit}
-    notes = []
     if form.upright:
-        check_span(poses)
-        poses = to_world(poses)
-        notes = _notes(poses, form)
+        poses, notes = _upright(poses, form)
     else:
         frames = dict.fromkeys(FRAMES[pose.coordinates] for pose in poses)
         notes = [f"Coordinates as in the result ({'; '.join(frames)})."]
@@ -132,13 +129,12 @@ def export_opensim(
         UserError: as `export_poses`.
     """
     _check(poses)
-    check_span(poses)
-    poses = to_world(poses)
+    poses, notes = _upright(poses, _OPENSIM)
     names = opensim_files(poses)
     with stage(folder, names, force=force) as partial:
         write_opensim(poses, partial, model)
-    notes = (*_notes(poses, _OPENSIM), "Each person is turned to face +x, as OpenSim's models do.")
-    return Export(tuple(Path(folder) / name for name in names), notes)
+    notes.append("Each person is turned to face +x, as OpenSim's models do.")
+    return Export(tuple(Path(folder) / name for name in names), tuple(notes))
 
 
 def _check(poses: Sequence[Pose3D]) -> None:
@@ -152,13 +148,20 @@ def _check(poses: Sequence[Pose3D]) -> None:
         expected("poses", "a distinct track_id for each track", f"{count} tracks called {number}")
 
 
-def _notes(poses: Sequence[Pose3D], form: _Format) -> list[str]:
+def _upright(poses: Sequence[Pose3D], form: _Format) -> tuple[Sequence[Pose3D], list[str]]:
+    """The poses in one world and, where the format has no times, at a constant rate; and notes on them."""
+    check_span(poses)
+    poses = to_world(poses)
     worlds = list(dict.fromkeys(pose.record["world"] for pose in poses))
     scales = list(dict.fromkeys(pose.scale for pose in poses))
     notes = [f"y is up. {' '.join(worlds)}", f"Scale: {'; '.join(scales)}."]
     for pose in poses:
         if empty := [f"{first}–{last}" for first, last in missing(pose.frames)]:
             notes.append(f"Person {pose.track_id} has no pose in frames {', '.join(empty)}: {form.missing}.")
-        if not form.own_times and at_constant_rate(pose) is not pose:
+    if form.own_times:
+        return poses, notes
+    even = [at_constant_rate(pose) for pose in poses]
+    for pose, steady in zip(poses, even, strict=True):
+        if steady is not pose:
             notes.append(f"Person {pose.track_id}: the frame rate varies; interpolated at {pose.fps:g} Hz.")
-    return notes
+    return even, notes

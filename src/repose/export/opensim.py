@@ -14,7 +14,6 @@ import numpy as np
 
 from repose.errors import printable
 from repose.export.trc import write_trc
-from repose.export.upright import at_constant_rate
 from repose.geometry.rigid import RigidTransform
 from repose.geometry.rotation import axis_to_matrix, unit
 from repose.pose import Pose3D
@@ -65,7 +64,7 @@ def opensim_files(poses: Iterable[Pose3D]) -> list[str]:
 
 
 def write_opensim(poses: Sequence[Pose3D], folder: Path, model: str = MODEL) -> None:
-    """Write people in a world frame (`repose.export.upright.to_world`) for OpenSim's tools.
+    """Write people in a world frame and at a constant rate (`repose.export.upright`) for OpenSim's tools.
 
     `markers.xml` puts markers on the model's joints. Of each person there is `person_0.trc` (metres, y up),
     `person_0_scale.xml`, which makes `person_0.osim` of the file `model` by the lengths between the markers,
@@ -161,8 +160,7 @@ def _inverse_kinematics(pose: Pose3D) -> Element:
 
 
 def _time_range(pose: Pose3D) -> str:
-    times_s = at_constant_rate(pose).times_s
-    return f"{times_s[0]:.6f} {times_s[-1]:.6f}"
+    return f"{pose.times_s[0]:.6f} {pose.times_s[-1]:.6f}"
 
 
 def _node(tag: str, *content: Element | str, **attributes: str) -> Element:

@@ -2,19 +2,18 @@
 
 from pathlib import Path
 
-from repose.export.upright import at_constant_rate, y_up
+from repose.export.upright import y_up
 from repose.pose import Pose3D
 from repose.skeleton import marker_names
 
 
 def write_trc(pose: Pose3D, path: Path, *, every_frame: bool = True) -> None:
-    """Write a person in a world frame (`repose.export.upright.to_world`) as markers at the joints.
+    """Write a person in a world frame and at a constant rate (`repose.export.upright`) as markers.
 
-    Metres, which the header states, and y up, which it cannot; markers as Pose2Sim names them. The rate is
-    constant. Frames count from 1 with the first of the source, times are the source's own. A frame that the
+    There is one at each joint, named as Pose2Sim does. Metres, which the header states, and y up, which it
+    cannot. Frames count from 1 with the first of the source, times are the source's own. A frame that the
     pose lacks has empty cells, or no row at all unless `every_frame`.
     """
-    pose = at_constant_rate(pose)
     markers = marker_names(pose.skeleton)
     first, last = int(pose.frames[0]), int(pose.frames[-1])
     frames = range(first, last + 1) if every_frame else pose.frames.tolist()
