@@ -13,7 +13,7 @@ import pytest
 
 from repose.datasets import human36m, videopose
 from repose.datasets.prepare import prepare_human36m, prepare_mocap, prepare_mpi_inf_3dhp, prepare_sample
-from repose.datasets.projected import ProjectionConfig
+from repose.datasets.projected import ProjectionConfig, read_projected_mocap
 from repose.datasets.store import ClipStore
 from repose.errors import UserError
 from repose.geometry.camera import Camera
@@ -426,6 +426,20 @@ def test_mocap_is_filmed(tmp_path: Path, noise: bool) -> None:
     )
     thighs = target[:, H36M_17.index("left_knee")] - target[:, H36M_17.index("left_hip")]
     assert np.ptp(np.linalg.norm(thighs, axis=-1)) < 0.01
+
+
+def test_motion_of_the_right_rate_is_projected_frame_by_frame(tmp_path: Path) -> None:
+    motion = next(make_motion(ProceduralConfig(clips=1, seconds=1, fps=50.0), 0))
+    motion += np.random.default_rng(2).normal(0, 0.02, motion.shape)  # what a detour over 60 Hz would smear
+    np.savez(tmp_path / "clip.npz", joints_m=motion, fps=50.0)
+    source = read_projected_mocap(tmp_path, ProjectionConfig(cameras=1))
+    (recording,) = source.splits["train"]
+    one, other = 1 + np.stack(np.triu_indices(16, 1))  # the pelvis is moved to the middle of the hips
+    found, true = (
+        np.linalg.norm(joints[:, one] - joints[:, other], axis=-1)
+        for joints in (recording.target, motion.astype(np.float64))
+    )
+    np.testing.assert_allclose(found, true, atol=1e-3)
 
 
 def test_no_mocap(tmp_path: Path) -> None:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bodies import assert_places, bvh
 
 from repose.errors import UserError
 from repose.mocap.joint_map import match_synonyms, read_joint_map
-from repose.mocap.recordings import H36M, MocapClip, read_mocap, reading_notes
+from repose.mocap.recordings import H36M, read_mocap, reading_notes
 
 # Joint -> (parent, offset in cm). y is up; the body looks along +z, so +x is its left. All bones differ.
 DAZ = {
@@ -69,25 +70,6 @@ SPELLINGS = {
     "{Side}Pelvis|{Side}Thigh|{Side}Shank|{Side}Foot",
 }
 # fmt: on
-
-
-def bvh(joints: dict[str, tuple[str, tuple[float, ...]]], rows: str = "0\n", frame_time: float = 0.02) -> str:
-    """Every joint keeps its offset; the root alone has channels, one to three turns or places."""
-
-    def block(name: str) -> str:
-        parent, offset = joints[name]
-        children = "".join(block(child) for child, (above, _) in joints.items() if above == name)
-        kind = "JOINT" if parent else "ROOT"
-        return f"{kind} {name} {{ OFFSET {' '.join(map(str, offset))} {children} }} "
-
-    root = next(name for name, (parent, _) in joints.items() if not parent)
-    text = block(root).replace("{ OFFSET", "{ CHANNELS 1 Xrotation OFFSET", 1)
-    return f"HIERARCHY\n{text}\nMOTION\nFrames: {rows.count(chr(10))}\nFrame Time: {frame_time}\n{rows}"
-
-
-def assert_places(clip: MocapClip, places: dict[str, tuple[float, ...]], atol: float = 1e-6) -> None:
-    for joint, place in places.items():
-        np.testing.assert_allclose(clip.joints_m[0, H36M.index(joint)], place, atol=atol, err_msg=joint)
 
 
 def scaled(factor: float) -> dict[str, tuple[str, tuple[float, ...]]]:
@@ -167,11 +149,11 @@ def test_z_may_be_up_but_somebody_who_lies_does_not_make_it_so(tmp_path: Path) -
 
 def test_a_rest_pose_at_the_beginning_is_left_out(tmp_path: Path) -> None:
     rows = "0\n" + "".join(f"{60 + i}\n" for i in range(20))
-    (tmp_path / "a.bvh").write_text(bvh(DAZ, rows))
+    (tmp_path / "a.bvh").write_text(bvh(DAZ, rows=rows))
     (clip,) = read_mocap(tmp_path / "a.bvh")
     assert len(clip) == 20
     assert "a rest pose at the beginning left out" in clip.notes
-    (tmp_path / "a.bvh").write_text(bvh(DAZ, rows.removeprefix("0\n")))
+    (tmp_path / "a.bvh").write_text(bvh(DAZ, rows=rows.removeprefix("0\n")))
     assert len(read_mocap(tmp_path / "a.bvh")[0]) == 20
 
 

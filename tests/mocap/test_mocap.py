@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bodies import assert_places, bvh, place
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,8 +15,10 @@ from repose.mocap.recordings import (
     VALIDATION_SUBJECTS,
     MocapClip,
     hold_out,
+    is_cmu_pack,
     read_cmu,
     read_mocap,
+    read_split,
     resample,
     split_at_jumps,
 )
@@ -74,31 +77,6 @@ BANDAI = {
     "Leg": "LowerLeg_",
     "Foot": "Foot_",
 }
-
-
-def bvh(joints: dict[str, tuple[str, tuple[float, ...]]], prefix: str = "") -> str:
-    """A BVH file of one frame in which every joint keeps its offset and nothing turns."""
-
-    def block(name: str) -> str:
-        parent, offset = joints[name]
-        children = "".join(block(child) for child, (above, _) in joints.items() if above == name)
-        kind = "JOINT" if parent else "ROOT"
-        return f"{kind} {prefix}{name} {{ OFFSET {' '.join(map(str, offset))} {children} }} "
-
-    root = next(name for name, (parent, _) in joints.items() if not parent)
-    text = block(root).replace("{ OFFSET", "{ CHANNELS 1 Xrotation OFFSET", 1)
-    return f"HIERARCHY\n{text}\nMOTION\nFrames: 1\nFrame Time: 0.02\n0\n"
-
-
-def place(clip: MocapClip, joint: str) -> np.ndarray:
-    return clip.joints_m[:, H36M.index(joint)].astype(np.float64)
-
-
-def assert_places(clip: MocapClip, places: dict[str, tuple[float, ...]]) -> None:
-    assert clip.joints_m.shape[1:] == (17, 3)
-    assert clip.joints_m.dtype == np.float32
-    for joint, expected in places.items():
-        np.testing.assert_allclose(place(clip, joint)[0], expected, atol=1e-6, err_msg=joint)
 
 
 def test_a_mixamo_body_joint_by_joint(tmp_path: Path) -> None:
@@ -343,6 +321,20 @@ def assert_limbs_are_rigid(clip: MocapClip, atol_m: float) -> None:
             assert np.ptp(length) < atol_m, (clip.name, side, bone)
     middle = (place(clip, "left_hip") + place(clip, "right_hip")) / 2
     np.testing.assert_allclose(place(clip, "pelvis"), middle, atol=1e-6)
+
+
+@pytest.mark.parametrize("folder", ["cmu_amc", "cmu_joints17"])
+def test_half_of_the_pack_is_a_pack(tmp_path: Path, folder: str) -> None:
+    assert not is_cmu_pack(tmp_path)
+    (tmp_path / folder).mkdir()
+    assert is_cmu_pack(tmp_path)
+    joints = np.tile(np.array([EXPECTED[joint] for joint in H36M.joints]), (60, 1, 1))
+    for name in ("03_01", "07_01"):
+        np.savez(tmp_path / folder / f"{name}.npz", joints_m=joints, fps=30.0)
+    training, validation = read_split(tmp_path)
+    assert [clip.name for clip in training] == ["07_01"]
+    assert [clip.name for clip in validation] == ["03_01"]
+    assert read_cmu(tmp_path)[0][0].fps == 30.0
 
 
 @pytest.fixture(scope="module")

@@ -6,39 +6,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from people import observe, turn
 from torch import Tensor
 
 from repose.models.perspective_crop import fill_gaps, perspective_crop, rotate
 from repose.skeleton import H36M_17
-from repose.synthetic.procedural import ProceduralConfig, make_motion
-
-
-@pytest.fixture(scope="module")
-def bodies() -> Tensor:
-    """Three people, 12 frames, in camera axes about 4 m away, off the middle of the picture."""
-    clips = torch.from_numpy(np.stack(list(make_motion(ProceduralConfig(clips=3, seconds=0.2), seed=6))))
-    x, y, z = (clips.double() - clips.double().mean((1, 2), keepdim=True)).unbind(-1)
-    return torch.stack([-y, -z, x], dim=-1) + torch.tensor([0.5, -0.3, 4.0])
-
-
-@pytest.fixture
-def keypoints(bodies: Tensor) -> Tensor:
-    return observe(bodies)
-
-
-def observe(joints: Tensor) -> Tensor:
-    return torch.cat([joints[..., :2] / joints[..., 2:], torch.ones_like(joints[..., :1])], dim=-1)
-
-
-def turn(yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> Tensor:
-    def about(axis: int, angle: float) -> Tensor:
-        cross = torch.zeros(3, 3, dtype=torch.float64)
-        a, b = (axis + 1) % 3, (axis + 2) % 3
-        cross[b, a], cross[a, b] = angle, -angle
-        return torch.linalg.matrix_exp(cross)
-
-    return about(2, roll) @ about(0, pitch) @ about(1, yaw)
-
 
 # The view
 

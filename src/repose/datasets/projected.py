@@ -20,10 +20,10 @@ from repose.datasets.source import Source, count_progress
 from repose.datasets.store import Progress
 from repose.datasets.store_writer import Recording
 from repose.errors import Within, check_ranges, expected
-from repose.mocap.recordings import MocapClip, reading_notes, resample
+from repose.geometry.camera import Camera
+from repose.mocap.recordings import MocapClip, read_split, reading_notes, resample
 from repose.skeleton import H36M_17, stature
 from repose.synthetic.detector_errors import DetectionConfig, detect
-from repose.synthetic.motions import mocap_split
 from repose.synthetic.procedural import ProceduralConfig, make_motion
 from repose.synthetic.virtual_camera import CameraConfig, sample_views
 
@@ -67,15 +67,15 @@ def read_projected_mocap(
 ) -> Source:
     """Read motion capture (BVH, AMC with ASF, joint files) seen by virtual cameras.
 
-    The CMU pack (`cmu_amc`, `cmu_joints17`) is split by recording; of any other folder every tenth clip
-    validates. Raises UserError where the folder holds no motion capture, or some that cannot be read.
+    It is split by the people in it (`repose.mocap.recordings.read_split`). Raises UserError where the folder
+    holds no motion capture, or some that cannot be read.
     """
     folder = Path(folder)
     if not folder.is_dir():
         expected(str(folder), "a folder of motion capture", "a file" if folder.exists() else "nothing there")
     if progress:
         progress("reading motion capture", 0, None)
-    parts = dict(zip(("train", "validation"), mocap_split(folder, config.joint_map), strict=True))
+    parts = dict(zip(("train", "validation"), read_split(folder, config.joint_map), strict=True))
     read = [clip for clips in parts.values() for clip in clips]
     parts = {name: [resample(clip, config.fps) for clip in clips] for name, clips in parts.items() if clips}
     total = config.cameras * sum(len(clip) for clips in parts.values() for clip in clips)
@@ -104,6 +104,7 @@ def make_sample(*, seed: int = 0, seconds: float = 12.0, progress: Progress | No
     is seen through a detector's errors.
     """
     subjects = {"train": ("S1", "S5"), "test": TEST_SUBJECTS}
+    camera = Camera.from_intrinsics((_SAMPLE_FOCAL_PX, _SAMPLE_FOCAL_PX, _SIDE_PX / 2, _SIDE_PX / 2))
     views = _SAMPLE_CAMERAS * len(_SAMPLE_ACTIONS) * sum(map(len, subjects.values()))
     count = count_progress("inventing motion", views * round(seconds * FPS), progress)
 
@@ -127,9 +128,7 @@ def make_sample(*, seed: int = 0, seconds: float = 12.0, progress: Progress | No
                     depth_m = joints_cam_m[..., 2]
                     root_m = depth_m[:, H36M_17.indices("pelvis")]
                     target = np.empty_like(joints_cam_m)
-                    target[..., :2] = (
-                        _SAMPLE_FOCAL_PX * joints_cam_m[..., :2] / depth_m[..., None] + _SIDE_PX / 2
-                    )
+                    target[..., :2] = camera.project(joints_cam_m)
                     target[..., 2] = _SAMPLE_FOCAL_PX * (depth_m - root_m) / root_m
                     factor = 1000 * root_m[:, 0].astype(np.float64) / _SAMPLE_FOCAL_PX
                     yield Recording(

@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 
 from repose.datasets.store import MANIFEST, ClipStore
 from repose.errors import expected
-from repose.mocap.recordings import MocapClip, read_cmu, read_mocap, resample, split_at_jumps
+from repose.mocap.recordings import MocapClip, is_cmu_pack, read_cmu, read_mocap, resample, split_at_jumps
 from repose.pose import Pose2D
 from repose.skeleton import H36M_17, conversion_matrix, stature
 from repose.synthetic.motions import STATURE_M
@@ -113,7 +113,7 @@ def read_motion(paths: Sequence[str | Path], joint_map: str | Path | None = None
     for path in map(Path, paths):
         if (path / MANIFEST).is_file():
             found = _of_store(path)
-        elif (path / "cmu_amc").is_dir() and (path / "cmu_joints17").is_dir():
+        elif is_cmu_pack(path):
             found = read_cmu(path)[1]
         else:
             found = read_mocap(path, joint_map=joint_map)

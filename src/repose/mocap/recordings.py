@@ -93,7 +93,7 @@ directing and football, as far as paths and angles tell."""
 _LEFT_OUT = "ui-prmd 05"
 """Their front pelvic markers are 0.44 m apart, on soft tissue: the regression then puts the hips 0.31 m
 apart, and thighs come out 0.1 m shorter than shanks."""
-_CMU_MORE = "cmu_more"
+_CMU_PACK, _CMU_MORE = ("cmu_amc", "cmu_joints17"), "cmu_more"
 _SUFFIXES = (".bvh", ".amc", ".npz", ".c3d", ".trc")
 _UIPRMD = "uiprmd_markers.npz"
 
@@ -141,8 +141,28 @@ def reading_notes(clips: Sequence[MocapClip]) -> tuple[str, ...]:
     return tuple(f"{note}: {count} of {len(clips)} recordings" for note, count in counts.items())
 
 
+def is_cmu_pack(path: Path) -> bool:
+    """Whether this is a folder that holds `cmu_amc`, `cmu_joints17` or both."""
+    return any((path / folder).is_dir() for folder in _CMU_PACK)
+
+
+def read_split(folder: Path, joint_map: str | Path | None = None) -> tuple[list[MocapClip], list[MocapClip]]:
+    """A folder's clips for training, and those of other people for validation, at their own rates.
+
+    It is the CMU pack (`read_cmu`) or holds any other motion capture (`read_mocap`, `hold_out`).
+    Raises UserError as these, and where there is nothing to train on.
+    """
+    cmu = is_cmu_pack(folder)
+    training, validation = read_cmu(folder) if cmu else hold_out(read_mocap(folder, joint_map=joint_map))
+    if not training:
+        raise UserError(
+            f"{folder}: expected motion capture, found no clip", "Give a folder of BVH, AMC or npz files."
+        )
+    return training, validation
+
+
 def read_cmu(path: str | Path) -> tuple[list[MocapClip], list[MocapClip]]:
-    """Read the CMU pack, a folder with `cmu_amc` and `cmu_joints17`: clips for training and validation.
+    """Read the CMU pack (`is_cmu_pack`) as clips for training and validation.
 
     `cmu_more` in it may hold any further recordings of the database, and `uiprmd_markers.npz` is read, too:
     the first of ten alike episodes of each movement, without `_LEFT_OUT`. Split by subject (`hold_out`), and
@@ -151,7 +171,8 @@ def read_cmu(path: str | Path) -> tuple[list[MocapClip], list[MocapClip]]:
     Raises UserError like `read_mocap`.
     """
     path = Path(path)
-    clips = [clip for folder in ("cmu_amc", "cmu_joints17") for clip in read_mocap(path / folder)]
+    folders = [path / folder for folder in _CMU_PACK if (path / folder).is_dir()]
+    clips = [clip for folder in folders for clip in read_mocap(folder)]
     if (path / _CMU_MORE).is_dir():
         there = {clip.name for clip in clips}
         clips += [clip for clip in read_mocap(path / _CMU_MORE) if clip.name not in there]

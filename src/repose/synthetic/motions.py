@@ -16,8 +16,8 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
-from repose.errors import UserError, Within, check_ranges
-from repose.mocap.recordings import MocapClip, hold_out, read_cmu, read_mocap, resample
+from repose.errors import Within, check_ranges
+from repose.mocap.recordings import MocapClip, read_split, resample
 from repose.skeleton import stature
 from repose.synthetic.augment import exchange_arms, mirror, resize_bones, shift_joints
 from repose.synthetic.batch import Batch
@@ -195,12 +195,5 @@ def mocap_split(
     """
     if folder is None:
         return [], []
-    if (folder / "cmu_amc").is_dir() or (folder / "cmu_joints17").is_dir():
-        training, validation = read_cmu(folder)
-    else:
-        training, validation = hold_out(read_mocap(folder, joint_map=joint_map))
-    if not training:
-        raise UserError(
-            f"{folder}: expected motion capture, found no clip", "Give a folder of BVH, AMC or npz files."
-        )
+    training, validation = read_split(folder, joint_map)
     return [resample(c, _BANK_HZ) for c in training], [resample(c, _BANK_HZ) for c in validation]
