@@ -8,7 +8,7 @@ import pytest
 
 import repose
 from repose import palette
-from repose.angles import joint_angles
+from repose.export.angles import joint_angles
 from repose.export.mannequin import COLOURS
 from repose.pose import Pose3D
 from repose.sample import load_sample_truth

@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     __version__: str
 
     from repose import losses, metrics, models
-    from repose.angles import joint_angles
     from repose.errors import UserError
-    from repose.export.angles import write_angles
+    from repose.export.angles import joint_angles, write_angles
     from repose.export.formats import export_opensim, export_poses
     from repose.export.results import read_poses, write_poses
     from repose.fitting import RefineConfig, refine
@@ -29,9 +28,8 @@ else:
     # Imported when first used, as PEP 562 has it: PyTorch and the rest take seconds, which `repose --help`
     # and who uses one function alone need not wait for.
     _HOMES = {
-        "repose.angles": ("joint_angles",),
         "repose.errors": ("UserError",),
-        "repose.export.angles": ("write_angles",),
+        "repose.export.angles": ("joint_angles", "write_angles"),
         "repose.export.formats": ("export_opensim", "export_poses"),
         "repose.export.results": ("read_poses", "write_poses"),
         "repose.fitting": ("RefineConfig", "refine"),

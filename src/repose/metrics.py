@@ -185,7 +185,8 @@ def angle_error(
 ) -> Float[np.ndarray, "*batch"]:
     """Compute predicted minus true angle in degrees, the short way round: from −180 up to 180.
 
-    Its mean is the bias, the mean of its absolute value the error. `repose.angles.measure_angles` gives the
+    Its mean is the bias, the mean of its absolute value the error.
+    `repose.geometry.joint_angles.measure_angles` gives the
     angles of poses. NaN where one of the two has no meaning.
     """
     predicted_deg, target_deg = _match(predicted_deg, target_deg)

@@ -5,9 +5,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from repose import metrics
-from repose.angles import joint_angles
 from repose.evaluation.occlusion_benchmark import pool_clips
 from repose.evaluation.scores import BENCHMARKED, Bootstrap, FramePairs, Poses, Sums, mean, measure, of_group
+from repose.export.angles import joint_angles
 from repose.pose import Pose3D
 from repose.skeleton import H36M_17
 

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repose.angles import joint_angles
 from repose.errors import UserError
-from repose.export.angles import angle_files, write_angles
+from repose.export.angles import angle_files, joint_angles, write_angles
 from repose.fitting.gravity import stated_up
 from repose.pose import Pose3D
 from repose.sample import load_sample_truth

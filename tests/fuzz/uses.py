@@ -14,14 +14,13 @@ from zlib import crc32
 
 import torch
 
-from repose.angles import joint_angles
 from repose.cli.poses import summarise
 from repose.cli.refine import summarise_refined
 from repose.datasets.doctor import examine
 from repose.datasets.prepare import prepare_mpi_inf_3dhp
 from repose.datasets.store import ClipStore
 from repose.evaluation.video_benchmark import benchmark_video
-from repose.export.angles import write_angles
+from repose.export.angles import joint_angles, write_angles
 from repose.export.formats import export_opensim, export_poses
 from repose.export.results import read_poses, write_poses
 from repose.fitting import refine

@@ -66,8 +66,7 @@ class Angles:
     """Overwrite existing files."""
 
     def run(self) -> None:
-        from repose.angles import joint_angles
-        from repose.export.angles import angle_files, write_angles
+        from repose.export.angles import angle_files, joint_angles, write_angles
 
         poses = read_poses(self.result)
         tracks = [joint_angles(pose) for pose in poses]

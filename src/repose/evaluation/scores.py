@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from repose import metrics
-from repose.angles import angle_joints, measure_angles
 from repose.errors import UserError, expected
+from repose.geometry.joint_angles import angle_joints, measure_angles
 from repose.pose import Pose3D
 from repose.skeleton import Skeleton
 

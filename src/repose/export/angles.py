@@ -1,18 +1,107 @@
-"""Joint angles as a table, and as a picture for each person."""
+"""Joint angles of a track: for Python, as a table, and as a picture for each person."""
 
 import csv
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
 from repose import palette
-from repose.angles import MEANINGS, JointAngles
 from repose.errors import UserError
 from repose.files.output import stage
+from repose.geometry.joint_angles import SIDES, TRUNK_ANGLES, angle_joints, measure_angles
+from repose.pose import Pose3D
 
 _COLOURS = {**palette.SIDES, "trunk": palette.MIDDLE}
+
+MEANINGS = {
+    "hip_flexion": "thigh forward of the trunk",
+    "hip_adduction": "thigh towards the midline",
+    "knee_flexion": "0 is straight",
+    "ankle_dorsiflexion": "toes up, 0 is a right angle",
+    "shoulder_elevation": "upper arm away from the trunk, 0 hangs",
+    "shoulder_plane_of_elevation": "0 to the side, 90 to the front",
+    "elbow_flexion": "0 is straight",
+    "trunk_flexion": "forward of the vertical",
+    "trunk_lateral_bending": "to the right of the vertical",
+    "trunk_axial_rotation": "shoulders to the left of the hips",
+}
+"""What is positive, and where zero is."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class JointAngles:
+    """Angles of one track in degrees; NaN where an angle has no meaning. `angles["left_knee_flexion"]`."""
+
+    names: tuple[str, ...]
+    degrees: Float[np.ndarray, "frames angles"]
+    seen: Bool[np.ndarray, "frames angles"]
+    """True where every joint that the angle depends on was seen."""
+    frames: Int[np.ndarray, " frames"]
+    times_s: Float[np.ndarray, " frames"]
+    track_id: int
+    missing: dict[str, str]
+    """Angles that this result does not have, and why."""
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __repr__(self) -> str:
+        return f"JointAngles(person {self.track_id}: {len(self)} frames, degrees: {', '.join(self.names)})"
+
+    def __getitem__(self, name: str) -> Float[np.ndarray, " frames"]:
+        """Return the angle called `name`; raises UserError with the names there are."""
+        if name not in self.names:
+            why = self.missing.get(name, "")
+            raise UserError(
+                f"no angle {name!r}" + (f": {why}" if why else ""), f"There are {', '.join(self.names)}."
+            )
+        return self.degrees[:, self.names.index(name)]
+
+
+def joint_angles(pose: Pose3D) -> JointAngles:
+    """Return the angles of hip, knee, ankle, shoulder, elbow and trunk; `MEANINGS` says what is positive.
+
+    The ankle's need a layout with heels and big toes; the trunk's need to know up.
+
+    Args:
+        pose: a track in any frame of reference. In the world frame, or with `T_cam_world`
+            (`repose.refine` finds it), up is known.
+
+    Returns:
+        Degrees per frame, NaN where an angle has no meaning; `missing` says why an angle is left out.
+
+    Raises:
+        UserError: as `angle_joints`.
+    """
+    up = _up(pose)
+    degrees = measure_angles(pose.joints_m, pose.skeleton, up)
+    joints = angle_joints(pose.skeleton)
+    why_no_ankle = f"the layout {pose.skeleton.name} has no heels and toes"
+    missing = {
+        name: "what is up is not known: refine the result first" if name in TRUNK_ANGLES else why_no_ankle
+        for name in (*(f"{side}_ankle_dorsiflexion" for side in SIDES), *TRUNK_ANGLES)
+        if name not in degrees
+    }
+    return JointAngles(
+        names=tuple(degrees),
+        degrees=np.stack([*degrees.values()], axis=-1),
+        seen=np.stack([pose.seen[:, list(joints[name])].all(axis=1) for name in degrees], axis=-1),
+        frames=pose.frames,
+        times_s=pose.times_s,
+        track_id=pose.track_id,
+        missing=missing,
+    )
+
+
+def _up(pose: Pose3D) -> Float[np.ndarray, "3"] | None:
+    """Up in the frame of the joints, where it is known."""
+    if pose.coordinates == "world":
+        return np.array([0.0, 0.0, 1.0])
+    return None if pose.T_cam_world is None else pose.T_cam_world[:3, 2].astype(np.float64)
 
 
 def angle_files(tracks: Sequence[JointAngles], *, plot: bool = True) -> tuple[str, ...]:

@@ -9,104 +9,21 @@ Joint centres do not tell a turn about a segment's own long axis (rotation of hi
 pronation), nor a knee or elbow that bends the wrong way: their flexion is never negative.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 
-from repose.errors import UserError
 from repose.geometry.rotation import matrix_to_euler, unit
-from repose.pose import Pose3D
 from repose.skeleton import Skeleton, conversion_matrix
 
 PLANE_FROM_DEG = 15.0
 """An arm so near to hanging or pointing straight up has no plane of elevation."""
 
-_SIDES = ("right", "left")
+SIDES = ("right", "left")
 _LINE = ("pelvis", "thorax")
-_TRUNK = ("trunk_flexion", "trunk_lateral_bending", "trunk_axial_rotation")
+TRUNK_ANGLES = ("trunk_flexion", "trunk_lateral_bending", "trunk_axial_rotation")
 _PARTS = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
-_BODY = Skeleton("angles", (*_LINE, *(f"{side}_{part}" for side in _SIDES for part in _PARTS)), (-1,) * 14)
+_BODY = Skeleton("angles", (*_LINE, *(f"{side}_{part}" for side in SIDES for part in _PARTS)), (-1,) * 14)
 """The joints that angles are made of, apart from those of the foot."""
-
-MEANINGS = {
-    "hip_flexion": "thigh forward of the trunk",
-    "hip_adduction": "thigh towards the midline",
-    "knee_flexion": "0 is straight",
-    "ankle_dorsiflexion": "toes up, 0 is a right angle",
-    "shoulder_elevation": "upper arm away from the trunk, 0 hangs",
-    "shoulder_plane_of_elevation": "0 to the side, 90 to the front",
-    "elbow_flexion": "0 is straight",
-    "trunk_flexion": "forward of the vertical",
-    "trunk_lateral_bending": "to the right of the vertical",
-    "trunk_axial_rotation": "shoulders to the left of the hips",
-}
-"""What is positive, and where zero is."""
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class JointAngles:
-    """Angles of one track in degrees; NaN where an angle has no meaning. `angles["left_knee_flexion"]`."""
-
-    names: tuple[str, ...]
-    degrees: Float[np.ndarray, "frames angles"]
-    seen: Bool[np.ndarray, "frames angles"]
-    """True where every joint that the angle depends on was seen."""
-    frames: Int[np.ndarray, " frames"]
-    times_s: Float[np.ndarray, " frames"]
-    track_id: int
-    missing: dict[str, str]
-    """Angles that this result does not have, and why."""
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def __repr__(self) -> str:
-        return f"JointAngles(person {self.track_id}: {len(self)} frames, degrees: {', '.join(self.names)})"
-
-    def __getitem__(self, name: str) -> Float[np.ndarray, " frames"]:
-        """Return the angle called `name`; raises UserError with the names there are."""
-        if name not in self.names:
-            why = self.missing.get(name, "")
-            raise UserError(
-                f"no angle {name!r}" + (f": {why}" if why else ""), f"There are {', '.join(self.names)}."
-            )
-        return self.degrees[:, self.names.index(name)]
-
-
-def joint_angles(pose: Pose3D) -> JointAngles:
-    """Return the angles of hip, knee, ankle, shoulder, elbow and trunk; `MEANINGS` says what is positive.
-
-    The ankle's need a layout with heels and big toes; the trunk's need to know up.
-
-    Args:
-        pose: a track in any frame of reference. In the world frame, or with `T_cam_world`
-            (`repose.refine` finds it), up is known.
-
-    Returns:
-        Degrees per frame, NaN where an angle has no meaning; `missing` says why an angle is left out.
-
-    Raises:
-        UserError: as `angle_joints`.
-    """
-    up = _up(pose)
-    degrees = measure_angles(pose.joints_m, pose.skeleton, up)
-    joints = angle_joints(pose.skeleton)
-    why_no_ankle = f"the layout {pose.skeleton.name} has no heels and toes"
-    missing = {
-        name: "what is up is not known: refine the result first" if name in _TRUNK else why_no_ankle
-        for name in (*(f"{side}_ankle_dorsiflexion" for side in _SIDES), *_TRUNK)
-        if name not in degrees
-    }
-    return JointAngles(
-        names=tuple(degrees),
-        degrees=np.stack([*degrees.values()], axis=-1),
-        seen=np.stack([pose.seen[:, list(joints[name])].all(axis=1) for name in degrees], axis=-1),
-        frames=pose.frames,
-        times_s=pose.times_s,
-        track_id=pose.track_id,
-        missing=missing,
-    )
 
 
 def angle_joints(skeleton: Skeleton) -> dict[str, tuple[int, ...]]:
@@ -117,7 +34,7 @@ def angle_joints(skeleton: Skeleton) -> dict[str, tuple[int, ...]]:
     """
     made_of = dict(zip(_BODY.joints, conversion_matrix(skeleton, _BODY) != 0, strict=True))
     uses: dict[str, tuple[str, ...]] = {}
-    for side in _SIDES:
+    for side in SIDES:
         shoulder, elbow, wrist, hip, knee, ankle, heel, toe = _names(side)
         hips, arms = (
             ("left_hip", "right_hip", *_LINE, knee),
@@ -129,7 +46,7 @@ def angle_joints(skeleton: Skeleton) -> dict[str, tuple[int, ...]]:
             uses |= {f"{side}_ankle_dorsiflexion": (knee, ankle, heel, toe)}
         uses |= {f"{side}_shoulder_elevation": arms, f"{side}_shoulder_plane_of_elevation": arms}
         uses |= {f"{side}_elbow_flexion": (shoulder, elbow, wrist)}
-    uses |= dict.fromkeys(_TRUNK, (*_LINE, "left_hip", "right_hip", "left_shoulder", "right_shoulder"))
+    uses |= dict.fromkeys(TRUNK_ANGLES, (*_LINE, "left_hip", "right_hip", "left_shoulder", "right_shoulder"))
 
     def indices(name: str) -> list[int]:
         return np.flatnonzero(made_of[name]).tolist() if name in made_of else [skeleton.index(name)]
@@ -157,7 +74,7 @@ def measure_angles(
     angles: dict[str, np.ndarray] = {}
     pelvis = _axes(at["thorax"] - at["pelvis"], at["right_hip"] - at["left_hip"], keep="right")
     trunk = _axes(at["thorax"] - at["pelvis"], at["right_shoulder"] - at["left_shoulder"], keep="up")
-    for side in _SIDES:
+    for side in SIDES:
         shoulder, elbow, wrist, hip, knee, ankle, heel, toe = _names(side)
         outward = 1.0 if side == "right" else -1.0
         thigh = _in(pelvis, at[knee] - at[hip])
@@ -177,20 +94,13 @@ def measure_angles(
     if up is not None:
         level = _axes(np.broadcast_to(up, (len(joints), 3)), at["right_hip"] - at["left_hip"], keep="up")
         turns = matrix_to_euler(level.swapaxes(-1, -2) @ trunk, "ZXY") * [-1, 1, 1]
-        angles |= {name: turns[:, i] for i, name in enumerate(_TRUNK)}
+        angles |= {name: turns[:, i] for i, name in enumerate(TRUNK_ANGLES)}
     return {name: np.degrees(values) for name, values in angles.items()}
 
 
 def _names(side: str) -> tuple[str, ...]:
     parts = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle", "heel", "big_toe")
     return tuple(f"{side}_{part}" for part in parts)
-
-
-def _up(pose: Pose3D) -> Float[np.ndarray, "3"] | None:
-    """Up in the frame of the joints, where it is known."""
-    if pose.coordinates == "world":
-        return np.array([0.0, 0.0, 1.0])
-    return None if pose.T_cam_world is None else pose.T_cam_world[:3, 2].astype(np.float64)
 
 
 def _axes(

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 import repose
-from repose.angles import joint_angles
 from repose.errors import UserError
+from repose.export.angles import joint_angles
 from repose.fitting.gravity import stated_up
 from repose.geometry.rotation import axis_to_matrix
 from repose.pose import Pose3D
