@@ -16,9 +16,11 @@ from torch import Tensor
 import repose
 from repose.errors import UserError
 from repose.geometry.camera import Camera
+from repose.geometry.normalisation import normalise
 from repose.keypoints.reader import read_keypoints
-from repose.lifting import Lifter, normalise, window_starts
+from repose.lifting import Lifter
 from repose.models import ModelSpec, PoseModel, build, find_spec, save_checkpoint
+from repose.models.windows import window_starts
 from repose.pose import Pose2D
 from repose.skeleton import H36M_17, SKELETONS, stature
 
@@ -431,7 +433,7 @@ def test_normalisation_is_the_published_one(parity: Path) -> None:
     pose = read_keypoints(parity / "alphapose" / "alphapose-results.json")[0].to("h36m-17")
     for name in ("crop_scaled", "pixel_scaled"):
         found = normalise(
-            pose.points_px, pose.confidence, (854, 480), name.replace("_", "-"), Camera.assumed((854, 480))
+            pose.points_px, pose.confidence, (854, 480), name.replace("_", "-"), np.empty_like(pose.points_px)
         )
         np.testing.assert_allclose(found, expected[name][..., :2], atol=1e-5)
         np.testing.assert_allclose(pose.confidence, expected[name][..., 2], atol=1e-6)
@@ -456,7 +458,7 @@ def test_clips_are_lifted_as_by_the_published_program(parity: Path) -> None:
 
 def test_screen_coordinates_are_human36ms() -> None:
     found = normalise(
-        np.array([[[0.0, 0], [1000, 1002]]]), np.ones((1, 2)), (1000, 1002), "screen", Camera.assumed(SIZE)
+        np.array([[[0.0, 0], [1000, 1002]]]), np.ones((1, 2)), (1000, 1002), "screen", np.empty((1, 2, 2))
     )
     np.testing.assert_allclose(found, [[[-1, -1.002], [1, 1.002]]])
 
@@ -687,7 +689,7 @@ def test_a_device_that_is_not_there_is_named(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(UserError, match=f"device '{device}': expected one that is there: cpu"):
+    with pytest.raises(UserError, match=f"device '{device}': expected one that is available: cpu"):
         repose.load(checkpoint, device=device)
 
 

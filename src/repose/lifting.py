@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from itertools import repeat
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -14,8 +15,11 @@ from torch import Tensor
 
 from repose.errors import UserError, expected
 from repose.files.numbers import check_numbers
-from repose.geometry.camera import ASSUMED_FOV_DEG, Camera, solve_root, to_screen
-from repose.models import ModelSpec, PoseModel, load_checkpoint, packaged_weights
+from repose.geometry.camera import ASSUMED_FOV_DEG, Camera, solve_root
+from repose.geometry.normalisation import normalise
+from repose.models import Lifted, ModelSpec, PoseModel, load_checkpoint, packaged_weights
+from repose.models.device import Device, Precision, pick_device
+from repose.models.windows import OVERLAP, blend, window_starts
 from repose.pose import SEEN_CONFIDENCE, Coordinates, Pose2D, Pose3D
 from repose.sequence import (
     fill_gaps,
@@ -30,19 +34,14 @@ from repose.skeleton import H36M_17, conversion_matrix, get_skeleton, stature
 
 ASSUMED_HEIGHT_M = 1.70
 CONFIDENCE_EXPONENT = {"mediapipe-33": 4.0}
-"""Layouts whose detector is surer of itself than others, and the power that its confidence is raised to.
+"""Layouts whose detector is more confident than others, and the power that its confidence is raised to.
 MediaPipe guesses joints behind obstacles with a visibility of up to 0.8, and gives most of what it sees more
 than 0.95. Chosen on the project's sample (`make demo`)."""
-
-LONGEST_GAP_S = 60.0
 HEIGHTS_M = (0.3, 3.0)
+LONGEST_GAP_S = 60.0
 """No gap is filled that is longer."""
-
 GUESSES_OUTSIDE = ("mediapipe-33",)
 """Layouts whose detector places joints outside the picture, sure of what no camera has seen."""
-
-Device = Literal["auto", "cpu", "cuda", "mps"]
-Precision = Literal["float32", "bfloat16"]
 
 _FRAMES_AT_ONCE = 2048
 """Frames that go through the model in one pass (twice as many with flip averaging): memory stays bounded."""
@@ -103,7 +102,7 @@ class Lifter:
     ) -> None:
         if precision not in get_args(Precision):
             expected("precision", " or ".join(get_args(Precision)), repr(precision))
-        self.device = _device(device)
+        self.device = pick_device(device)
         self.model = model.eval().to(self.device)
         self.spec: ModelSpec = model.spec
         self.name = name or model.spec.name
@@ -154,19 +153,24 @@ class Lifter:
         times = np.concatenate([segment.times_s for segment in segments])
         points = np.concatenate([segment.points_px for segment in segments])
         confidence = np.concatenate([segment.confidence for segment in segments])
-        lifted: list[np.ndarray] = []
+        rays = camera.rays(points)
+        joints = np.empty((*points.shape[:2], 3))
+        deviation: np.ndarray | None = None
+        done = 0
         for segment in segments:
+            here = slice(done, done + len(segment.frames))
 
-            def report(
-                share: float, before: int = sum(map(len, lifted)), here: int = len(segment.frames)
-            ) -> None:
+            def report(share: float, here: slice = here) -> None:
                 if on_progress:
-                    on_progress(before + round(share * here), len(frames))
+                    on_progress(here.start + round(share * (here.stop - here.start)), len(frames))
 
-            lifted.append(self._lift_segment(segment, pose.image_size, camera, report))
-        columns = np.concatenate(lifted)
-        columns *= (height_m or ASSUMED_HEIGHT_M) / np.median(self._stature(columns[..., :3]))
-        joints, deviation = columns[..., :3], columns[..., 3] if columns.shape[-1] == 4 else None
+            joints[here], part = self._lift_segment(segment, rays[here], pose.image_size, report)
+            if part is not None:
+                deviation = np.empty(points.shape[:2]) if deviation is None else deviation
+                deviation[here] = part
+            done = here.stop
+        metres = (height_m or ASSUMED_HEIGHT_M) / np.median(self._stature(joints))
+        joints *= metres
 
         assumed = [*pose.assumed, *(["height"] if height_m is None else [])]
         record: dict[str, Any] = {
@@ -184,7 +188,7 @@ class Lifter:
         }
         coordinates: Coordinates = "camera-root-relative"
         if root:
-            place, found = solve_root(joints, camera.rays(points), confidence)
+            place, found = solve_root(joints, rays, confidence)
             if found.any():
                 joints += fill_gaps(place, found, times_s=times)[:, None]
                 coordinates = "camera"
@@ -202,7 +206,7 @@ class Lifter:
             coordinates=coordinates,
             scale=f"given height {height_m:g} m" if height_m else f"assumed height {ASSUMED_HEIGHT_M:.2f} m",
             confidence=confidence.astype(np.float32),
-            deviation_m=None if deviation is None else deviation.astype(np.float32),
+            deviation_m=None if deviation is None else (metres * deviation).astype(np.float32),
             points_px=points.astype(np.float32),
             times_s=times,
             image_size=pose.image_size,
@@ -214,26 +218,31 @@ class Lifter:
     def _lift_segment(
         self,
         segment: _Segment,
+        rays: Float[np.ndarray, "frames joints 2"],
         image_size: tuple[int, int],
-        camera: Camera,
         report: Callable[[float], None],
-    ) -> Float[np.ndarray, "frames joints _"]:
+    ) -> tuple[Float[np.ndarray, "frames joints 3"], Float[np.ndarray, "frames joints"] | None]:
         """Root-relative joints at the segment's own times, in a unit that is the same for all frames.
 
-        A fourth column is their deviation, where the model knows it.
+        With their deviation, where the model knows it.
         """
-        points = normalise(segment.points_px, segment.confidence, image_size, self.spec.normalisation, camera)
-        points, confidence, at = to_rate(points, segment.confidence, segment.times_s, self.spec.frame_rate_hz)
+        rate_hz = self.spec.frame_rate_hz
+        points = normalise(segment.points_px, segment.confidence, image_size, self.spec.normalisation, rays)
+        points, confidence, at = to_rate(points, segment.confidence, segment.times_s, rate_hz)
         keypoints = np.concatenate([points, confidence[..., None]], axis=-1).astype(np.float32)
-        joints = self._lift_windows(torch.from_numpy(keypoints), report).numpy().astype(np.float64)
+        lifted = self._lift_windows(torch.from_numpy(keypoints), report)
+        joints = lifted.joints.numpy().astype(np.float64)
         hint = "Its weights are damaged, or were never trained: take another checkpoint."
         check_numbers(f"model {self.name}: joints", joints, hint=hint)
+        size = np.ones(len(joints))
         if self.spec.output == "input":
             # In units of the picture a body shrinks as it walks away; its true size does not change.
-            size = np.log(self._stature(joints[..., :3]))
-            joints /= np.exp(low_pass(size, min(1.0, 2 / self.spec.frame_rate_hz)))[:, None, None]
-        positions, deviation = joints[..., :3], joints[..., 3:]
-        return np.concatenate([interpolate(positions, at), interpolate_positive(deviation, at)], axis=-1)
+            size = np.exp(low_pass(np.log(self._stature(joints)), min(1.0, 2 / rate_hz)))
+        joints = interpolate(joints / size[:, None, None], at)
+        if lifted.deviation is None:
+            return joints, None
+        deviation = lifted.deviation.numpy().astype(np.float64) / size[:, None]
+        return joints, interpolate_positive(deviation, at)
 
     def _stature(self, joints: Float[np.ndarray, "frames joints 3"]) -> Float[np.ndarray, " frames"]:
         return stature(conversion_matrix(self.skeleton, H36M_17) @ joints)
@@ -243,10 +252,10 @@ class Lifter:
     ) -> Float[Tensor, "frames joints 3"]:
         """Lift normalised keypoints of the model's own frame rate; joints minus the root, the model's unit.
 
-        Windows overlap by a quarter, and blend there along a raised cosine. `report` is told what share is
+        Windows overlap by `OVERLAP`, and blend there along a raised cosine. `report` is told what share is
         done.
         """
-        return self._lift_windows(keypoints, report)[..., :3]
+        return self._lift_windows(keypoints, report).joints
 
     def lift_with_deviation(
         self, keypoints: Float[Tensor, "frames joints 3"]
@@ -255,72 +264,62 @@ class Lifter:
 
         Raises UserError for a model that gives none.
         """
-        lifted = self._lift_windows(keypoints)
-        if lifted.shape[-1] == 3:
+        joints, deviation = self._lift_windows(keypoints)
+        if deviation is None:
             expected(f"model {self.name}", "one that gives a deviation", "joints alone")
-        return lifted[..., :3], lifted[..., 3]
+        return joints, deviation
 
     def _lift_windows(
         self, keypoints: Float[Tensor, "frames joints 3"], report: Callable[[float], None] | None = None
-    ) -> Float[Tensor, "frames joints _"]:
+    ) -> Lifted:
         frames, window = len(keypoints), self.spec.window_frames
-        starts = window_starts(frames, window, overlap=window // 4)
+        overlap = int(OVERLAP * window)
         if frames < window and self.spec.fixed_window:
             keypoints = torch.cat([keypoints, keypoints[-1:].expand(window - frames, -1, -1)])
         length = min(window, len(keypoints))
-        fade = 0.5 - 0.5 * torch.cos(torch.pi * (torch.arange(window // 4) + 0.5) / max(window // 4, 1))
-        weight = torch.ones(length)
-        if len(starts) > 1:
-            weight[: len(fade)], weight[length - len(fade) :] = fade, fade.flip(0)
-        total = torch.zeros(())
-        weights = torch.zeros(len(keypoints), 1, 1)
+        starts = window_starts(frames, window, overlap)
+        lifted: list[Lifted] = []
         for group in _groups(starts, max(1, _FRAMES_AT_ONCE // length)):
             clips = torch.stack([keypoints[start : start + length] for start in group])
-            lifted = self._lift_clips(clips)
-            if not total.ndim:
-                total = torch.zeros(*keypoints.shape[:2], lifted.shape[-1])
-            for start, clip in zip(group, lifted, strict=True):
-                share = weight.clone()
-                if start == starts[0]:
-                    share[: len(fade)] = 1
-                if start == starts[-1]:
-                    share[length - len(fade) :] = 1
-                total[start : start + length] += share[:, None, None] * clip
-                weights[start : start + length] += share[:, None, None]
+            joints, deviation = self._lift_clips(clips)
+            lifted += map(Lifted, joints, repeat(None) if deviation is None else deviation)
             if report:
                 report(min(group[-1] + length, frames) / frames)
-        return (total / weights)[:frames]
+        joints = blend([window.joints for window in lifted], starts, overlap)[:frames]
+        if deviations := [window.deviation for window in lifted if window.deviation is not None]:
+            return Lifted(joints, blend(deviations, starts, overlap)[:frames])
+        return Lifted(joints, None)
 
     def lift_clips(
         self, clips: Float[Tensor, "batch frames joints 3"]
     ) -> Float[Tensor, "batch frames joints 3"]:
         """Lift whole windows in one pass, averaged with their mirror images; joints minus the root."""
-        return self._lift_clips(clips)[..., :3]
+        return self._lift_clips(clips).joints
 
     @torch.inference_mode()
-    def _lift_clips(
-        self, clips: Float[Tensor, "batch frames joints 3"]
-    ) -> Float[Tensor, "batch frames joints _"]:
+    def _lift_clips(self, clips: Float[Tensor, "batch frames joints 3"]) -> Lifted:
         clips = clips.to(self.device)
         batch = torch.cat([clips, self._mirrored(clips)]) if self.flip else clips
         half = self.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16) if half else nullcontext():
-            lifted = self.model(batch).float()
-        if self.flip:
-            straight, mirrored = lifted.chunk(2)
-            lifted = (straight + self._mirrored(mirrored)) / 2
+            output = self.model(batch).float()
+        if self.flip:  # also of the logarithms of deviations
+            straight, mirrored = output.chunk(2)
+            output = (straight + self._mirrored(mirrored)) / 2
+        joints, deviation = Lifted.of(output)
         root = self.skeleton.parents.index(-1)
-        if lifted.shape[-1] == 4:
+        if self.spec.root_relative:  # its root means nothing, the other joints are relative already
+            joints[:, :, root] = 0
+        else:
+            joints -= joints[:, :, root : root + 1].clone()
+        if deviation is not None:
             factors = self.spec.deviation_factors
             seen = clips[..., 2] > 0
-            lifted[..., 3] = lifted[..., 3].exp() * torch.where(
-                seen, factors.get("seen", 1.0), factors.get("hidden", 1.0)
-            )
-        if self.spec.root_relative:  # its root means nothing, the other joints are relative already
-            lifted[:, :, root] = 0
-        else:
-            lifted[..., :3] -= lifted[:, :, root : root + 1, :3].clone()
-        return lifted.cpu()
+            deviation *= torch.where(seen, factors.get("seen", 1.0), factors.get("hidden", 1.0))
+            if self.spec.root_relative:
+                deviation[:, :, root] = 0
+            deviation = deviation.cpu()
+        return Lifted(joints.cpu(), deviation)
 
     def _mirrored(
         self, values: Float[Tensor, "batch frames joints columns"]
@@ -356,46 +355,6 @@ def check_scene(
         expected("height_m", f"a person's height, {HEIGHTS_M[0]:g} to {HEIGHTS_M[1]:g} m", height_m)
     if not 0 <= max_gap_s <= LONGEST_GAP_S:
         expected("max_gap_s", f"0 to {LONGEST_GAP_S:g} seconds", max_gap_s, "Nobody knows more about a gap.")
-
-
-def normalise(
-    points_px: Float[np.ndarray, "frames joints 2"],
-    confidence: Float[np.ndarray, "frames joints"],
-    image_size: tuple[int, int],
-    normalisation: str,
-    camera: Camera,
-) -> Float[np.ndarray, "frames joints 2"]:
-    """Normalise 2D points as a model expects (`ModelSpec.normalisation`).
-
-    `rays`: x/z, y/z of the camera. `screen`: x from -1 to 1 over the width, y in the same unit (Human3.6M
-    protocol). `pixel-scaled`: the shorter side spans -1 to 1 about the middle. `crop-scaled`: the larger
-    side of the box around all points seen spans -1 to 1, and points beyond are cut (both MotionBERT).
-    """
-    width, height = image_size
-    match normalisation:
-        case "rays":
-            return camera.rays(points_px.astype(np.float64))
-        case "screen":
-            return to_screen(points_px, image_size)
-        case "pixel-scaled":
-            return (points_px * 2 - (width, height)) / min(width, height)
-        case "crop-scaled":
-            seen = points_px[confidence > 0]
-            low, high = seen.min(axis=0), seen.max(axis=0)
-            side = max(float((high - low).max()), 1e-6)
-            return np.clip((points_px - (low + high) / 2) / side * 2, -1, 1)
-    raise UserError(
-        f"normalisation {normalisation!r}: expected rays, screen, pixel-scaled or crop-scaled",
-        "The model's description names one that this version of repose does not know.",
-    )
-
-
-def window_starts(frames: int, window: int, overlap: int) -> list[int]:
-    """Return the first frames of windows that cover `frames` evenly and overlap by at least `overlap`."""
-    if frames <= window:
-        return [0]
-    count = int(np.ceil((frames - overlap) / (window - overlap)))
-    return [round(i * (frames - window) / (count - 1)) for i in range(count)]
 
 
 def _segments(pose: Pose2D, max_gap_s: float) -> Iterator[_Segment]:
@@ -438,15 +397,3 @@ def _left_empty(frames: Int[np.ndarray, " frames"], pose: Pose2D) -> list[list[i
 def _groups(items: list[int], size: int) -> Iterator[list[int]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
-
-
-def _device(name: Device) -> torch.device:
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        return torch.device(next(device for device in ("cuda", "mps", "cpu") if there[device]))
-    if name not in there or not there[name]:
-        raise UserError(
-            f"device {name!r}: expected one that is there: {', '.join(d for d in there if there[d])}",
-            "Leave --device out to use the best there is.",
-        )
-    return torch.device(name)

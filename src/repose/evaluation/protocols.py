@@ -17,6 +17,7 @@ from repose.geometry.camera import ASSUMED_FOV_DEG
 from repose.lifting import ASSUMED_HEIGHT_M, Device, Lifter, fill_missing, load
 from repose.models import packaged_weights
 from repose.models.checkpoint import read_spec
+from repose.models.windows import OVERLAP
 from repose.pose import Pose2D
 from repose.sequence import interpolate, runs, to_rate
 from repose.skeleton import Skeleton, get_skeleton
@@ -217,7 +218,7 @@ def _full_in_words(store: ClipStore, split: Split, lifter: Lifter, fov_deg: floa
     rates = sorted({s.fps for s in split.sequences if abs(s.fps / spec.frame_rate_hz - 1) >= 0.02})
     yield "full protocol: every frame of every video, lifted as for users"
     yield (
-        f"windows of {spec.window_frames} frames that overlap by a quarter and are blended there; joints "
+        f"windows of {spec.window_frames} frames that overlap by {OVERLAP:.0%} and are blended there; joints "
         "without a detection are interpolated over time"
     )
     if rates:

@@ -68,8 +68,9 @@ def total_loss(
     Raises:
         UserError: a weight on the deviation for a model that does not predict one.
     """
-    predicted, margin = output[..., :3], weights.rank_margin
-    if weights.deviation and output.shape[-1] == 3:
+    predicted, log_deviation = output.split((3, output.shape[-1] - 3), dim=-1)
+    margin = weights.rank_margin
+    if weights.deviation and not log_deviation.shape[-1]:
         expected("model", "one that predicts a deviation", "joints alone", "Use --losses.deviation 0.")
     losses: dict[str, Callable[[], Tensor]] = {
         "position": lambda: mpjpe(predicted, target),
@@ -81,7 +82,7 @@ def total_loss(
         "angle_velocity": lambda: angle_velocity(predicted, target, skeleton),
         "spatial_rank": lambda: spatial_rank(predicted, target, margin=margin),
         "temporal_rank": lambda: temporal_rank(predicted, target, margin=margin),
-        "deviation": lambda: deviation(output[..., 3], predicted, target),
+        "deviation": lambda: deviation(log_deviation.squeeze(-1), predicted, target),
     }
     values = {name: losses[name]() for name in weights.factors()}
     total = sum(getattr(weights, name) * value for name, value in values.items())

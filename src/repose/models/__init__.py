@@ -16,6 +16,7 @@ from repose.models.cropped import Cropped, CroppedConfig
 from repose.models.dstformer import DSTformer, DSTformerConfig
 from repose.models.frameformer import FrameFormer, FrameFormerConfig
 from repose.models.registry import (
+    Lifted,
     ModelSpec,
     PoseModel,
     build,
@@ -34,6 +35,7 @@ __all__ = [
     "DSTformerConfig",
     "FrameFormer",
     "FrameFormerConfig",
+    "Lifted",
     "ListedModel",
     "ModelSpec",
     "PoseModel",

@@ -12,11 +12,12 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
+from jaxtyping import Float
 from msgspec import Meta
-from torch import nn
+from torch import Tensor, nn
 
 from repose.errors import UserError
 from repose.files.structured import Text, convert, decode
@@ -96,14 +97,28 @@ class ModelSpec:
 _EXAMPLE = ModelSpec("", "", {}, "", 0.0, 0, "")
 
 
+class Lifted(NamedTuple):
+    """What a model makes of clips or frames: their joints, and how far off it takes them to be."""
+
+    joints: Float[Tensor, "*clips joints 3"]
+    deviation: Float[Tensor, "*clips joints"] | None
+    """Standard deviation of each joint in the unit of the joints; None of a model that gives none."""
+
+    @classmethod
+    def of(cls, output: Float[Tensor, "*clips joints columns"]) -> "Lifted":
+        """Return what the tensor means that `PoseModel.forward` gives."""
+        joints, log_deviation = output.split((3, output.shape[-1] - 3), dim=-1)
+        return cls(joints, log_deviation.squeeze(-1).exp() if log_deviation.shape[-1] else None)
+
+
 class PoseModel(nn.Module):
     """Base of every model: 2D joints and their confidence in, 3D joints out.
 
     `forward` maps `(batch, frames, joints, 3)`, where the last axis is the normalised x and y and the
     detector's confidence, to `(batch, frames, joints, 3)`, x right, y down and z away from the camera,
     in the unit that `spec.output` names. A model that knows its own error adds a fourth column, the
-    natural logarithm of its deviation in that unit (`repose.losses.deviation`). `build` and
-    `load_checkpoint` set `spec`.
+    natural logarithm of its deviation in that unit (`repose.losses.deviation`); `Lifted.of` gives both
+    their names. `build` and `load_checkpoint` set `spec`.
     """
 
     spec: ModelSpec

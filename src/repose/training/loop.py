@@ -19,10 +19,10 @@ from torch.utils.data import DataLoader
 from repose.datasets.clips import StoreClips, StoreConfig
 from repose.errors import UserError, Within, check_ranges, expected
 from repose.files.output import stage_file
-from repose.lifting import Precision
 from repose.losses import LossWeights, projection_2d, total_loss
 from repose.models import ModelSpec, PoseModel, build, find_spec, load_checkpoint, packaged_weights
 from repose.models.checkpoint import save_checkpoint
+from repose.models.device import Precision
 from repose.models.recompute import recompute, release_memory
 from repose.skeleton import get_skeleton
 from repose.synthetic.batch import Batch
