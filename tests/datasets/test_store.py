@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from repose.datasets.splits import Split, StoredSequence, Window, stack
 from repose.datasets.store import ClipStore
 from repose.datasets.store_writer import Recording, StoreInfo, write_store
-from repose.datasets.windows import Split, StoredSequence, Window, stack
 from repose.errors import UserError
 from repose.skeleton import H36M_17, get_skeleton
 

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from repose.cli import main
+from repose.datasets.splits import Split
 from repose.datasets.store import ClipStore
 from repose.datasets.store_writer import Recording, StoreInfo, write_store
-from repose.datasets.windows import Split
 from repose.errors import UserError
 from repose.evaluation import evaluate, open_model
 from repose.models import ModelSpec, PoseModel, build, find_spec, save_checkpoint

@@ -15,8 +15,8 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
+from repose.datasets.splits import Split, Window, stack
 from repose.datasets.store import ClipStore
-from repose.datasets.windows import Split, Window, stack
 from repose.errors import UserError, Within, check_ranges, expected
 from repose.models import ModelSpec
 from repose.skeleton import Skeleton, get_skeleton

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from repose.datasets.source import count_progress
+from repose.datasets.splits import Split, StoredSequence
 from repose.datasets.store import ClipStore, Progress, Target
-from repose.datasets.windows import Split, StoredSequence
 from repose.geometry.rotation import unit
 from repose.skeleton import Skeleton
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from repose import palette
+from repose.datasets.splits import Split, StoredSequence
 from repose.datasets.store import ClipStore
-from repose.datasets.windows import Split, StoredSequence
 from repose.errors import UserError
 from repose.files.output import stage_file
 from repose.skeleton import Skeleton

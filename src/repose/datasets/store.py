@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal, NoReturn
 import numpy as np
 from msgspec import Meta, Struct
 
-from repose.datasets.windows import Split, StoredSequence
+from repose.datasets.splits import Split, StoredSequence
 from repose.errors import UserError, expected, reads
 from repose.files.arrays import map_array
 from repose.files.structured import Count, Text, convert, decode

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from repose.datasets.splits import StoredSequence
 from repose.datasets.store import FORMAT, LAYOUT, MANIFEST, VERSION, ClipStore, Target, array_axes
-from repose.datasets.windows import StoredSequence
 from repose.errors import UserError, expected
 from repose.files.numbers import check_numbers
 from repose.files.output import note_placed

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
+from repose.datasets.splits import Split, StoredSequence, Window, stack
 from repose.datasets.store import ClipStore
-from repose.datasets.windows import Split, StoredSequence, Window, stack
 from repose.errors import UserError, expected
 from repose.geometry.camera import ASSUMED_FOV_DEG
 from repose.lifting import ASSUMED_HEIGHT_M, Device, Lifter, fill_missing, load

@@ -11,20 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, UInt8
 
 from repose import palette
 from repose.errors import UserError
-from repose.geometry.rotation import matrix_to_quaternion, shortest_arc
+from repose.geometry.rotation import matrix_to_quaternion
 from repose.palette import PALE, mixed, rgb
-from repose.sequence import interpolate_linear
 from repose.video import Seeker, open_video
 from repose.viewer.drawing import blank, draw_overlay
-from repose.viewer.scene import Figure, Result, Scene, make_scene
+from repose.viewer.person_meshes import TRAIL_S, PersonMeshes
+from repose.viewer.scene import Result, Scene, make_scene
 from repose.viewer.viewpoint import FOV_DEG, VIEWS_DEG, place_viewpoint
 
-_BONE_M, _JOINT_M = 0.017, 0.023
-_TRAIL_S, _TRAIL_PIECES = 2.0, 40
 _PICTURE_HEIGHT = 480
 _SPEEDS = ("0.1", "0.25", "0.5", "1", "2", "4")
 
@@ -92,7 +89,7 @@ class Viewer:
             f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{self._server.get_port()}"
         )
         self._world = self._server.scene.add_frame("/world", show_axes=False)
-        self._people: dict[int, _Person] = {}
+        self._people: dict[int, PersonMeshes] = {}
         self._frustum = self._add_surroundings()
         self._place_camera()
         self._picture: Any = None
@@ -122,13 +119,13 @@ class Viewer:
         show = {name: box.value for name, box in self._show.items()}
         with self._lock, self._server.atomic():
             self.frame = min(max(frame, 0), len(self.scene.frames) - 1)
-            present = self.scene.present(self.frame, _TRAIL_S)
+            present = self.scene.present(self.frame, TRAIL_S)
             # A thousand people who come one after the other take no more of the browser than one.
             for number in self._people.keys() - present:
                 self._people.pop(number).remove()
             for number in present:
                 if number not in self._people:
-                    self._people[number] = _Person(self._server.scene, self.scene, number)
+                    self._people[number] = PersonMeshes(self._server.scene, self.scene, number)
                 self._people[number].update(self.frame, show)
             centre = self.scene.centre_m
             self._world.position = centre[0] - centre[self.frame] if show["follow"] else (0.0, 0.0, 0.0)
@@ -299,113 +296,6 @@ class Viewer:
         self.seek(self.frame)
 
 
-class _Person:
-    """What viser shows of one figure: bones, joints, deviation, trail and name."""
-
-    def __init__(self, tree: Any, scene: Scene, number: int) -> None:
-        self._scene, self._number, self._figure = scene, number, scene.figures[number]
-        figure, place = self._figure, f"/world/person_{number}"
-        self._thickness = 0.6 if figure.compared else 1.0
-        self._bones = figure.pose.skeleton.bones
-        colours = np.array([rgb(colour) for colour in figure.colours])
-        # What was inferred is pale.
-        self._colours = _linear(np.stack([PALE * colours + (1 - PALE) * 255, colours]))
-        joints = len(figure.pose.skeleton)
-        still = np.tile([1.0, 0, 0, 0], (joints, 1))
-        self._tree_node = tree.add_frame(place, show_axes=False)
-        ball, tube = _ball(), _tube()
-        self._joint_mesh = tree.add_batched_meshes_simple(
-            f"{place}/joints",
-            *ball,
-            still,
-            np.zeros((joints, 3)),
-            batched_scales=np.full(joints, self._thickness * _JOINT_M),
-            lod="off",
-        )
-        self._bone_mesh = tree.add_batched_meshes_simple(
-            f"{place}/bones",
-            *tube,
-            still[: len(self._bones)],
-            np.zeros((len(self._bones), 3)),
-            batched_scales=np.ones((len(self._bones), 3)),
-            lod="off",
-        )
-        self._haze = None
-        if figure.pose.deviation_m is not None and not figure.compared:
-            self._haze = tree.add_batched_meshes_simple(
-                f"{place}/deviation",
-                *ball,
-                still,
-                np.zeros((joints, 3)),
-                batched_scales=np.zeros(joints),
-                batched_colors=self._colours[1],
-                opacity=0.25,
-                cast_shadow=False,
-                receive_shadow=False,
-                lod="off",
-            )
-        self._trail = None
-        if not figure.compared:
-            self._trail = tree.add_line_segments(
-                f"/world/trail_{number}",
-                np.zeros((_TRAIL_PIECES, 2, 3)),
-                _fading(figure),
-                thickness=2.0,
-                thickness_units="screen",
-            )
-        several = sum(not other.compared for other in scene.figures) > 1
-        self._name = None
-        if several and not figure.compared:
-            self._name = tree.add_label(f"{place}/name", figure.name, anchor="bottom-center")
-
-    def update(self, frame: int, show: dict[str, bool]) -> None:
-        figure, row = self._figure, self._figure.row(frame)
-        joints = self._scene.joints_m(self._number, frame, together=show["together"])
-        self._tree_node.visible = joints is not None and (show["compared"] or not figure.compared)
-        if self._trail:
-            self._trail.visible = show["trail"]
-            if show["trail"]:
-                self._trail.points = self._trail_points(frame)
-        if joints is None:
-            return
-        seen = (figure.pose.seen[row] | figure.compared).astype(int)
-        every = np.arange(len(joints))
-        child, parent = np.array(self._bones).T
-        self._joint_mesh.batched_positions = joints.astype(np.float32)
-        self._joint_mesh.batched_colors = self._colours[seen, every]
-        ends = joints[child] - joints[parent]
-        lengths = np.linalg.norm(ends, axis=-1)
-        ends = np.where(lengths[:, None] > 1e-6, ends, (0.0, 0.0, 1.0))
-        self._bone_mesh.batched_positions = joints[parent].astype(np.float32)
-        self._bone_mesh.batched_wxyzs = _upright_to(ends).astype(np.float32)
-        thick = np.full(len(lengths), self._thickness * _BONE_M)
-        self._bone_mesh.batched_scales = np.stack([thick, thick, lengths], axis=-1).astype(np.float32)
-        self._bone_mesh.batched_colors = self._colours[seen[child] & seen[parent], child]
-        if self._haze and figure.pose.deviation_m is not None:
-            shown = show["deviation"] & (seen == 0)
-            self._haze.batched_positions = joints.astype(np.float32)
-            self._haze.batched_scales = np.where(shown, figure.pose.deviation_m[row], 0).astype(np.float32)
-        if self._name:
-            self._name.position = (
-                joints[every, :].max(axis=0) * (0, 0, 1) + joints.mean(axis=0) * (1, 1, 0) + (0, 0, 0.1)
-            )
-            self._name.visible = show["names"]
-
-    def remove(self) -> None:
-        self._tree_node.remove()
-        if self._trail:
-            self._trail.remove()
-
-    def _trail_points(self, frame: int) -> Float[np.ndarray, "pieces 2 3"]:
-        """Return the way of the root in pieces of equal time; those that were not yet lie at its start."""
-        way = self._scene.trail_m(self._number, frame, _TRAIL_S)
-        if len(way) < 2:
-            return np.zeros((_TRAIL_PIECES, 2, 3), dtype=np.float32)
-        at = np.linspace(0, len(way) - 1, _TRAIL_PIECES + 1)
-        places = interpolate_linear(way, np.arange(len(way)), at)
-        return np.stack([places[:-1], places[1:]], axis=1).astype(np.float32)
-
-
 def _text(*lines: str) -> str:
     """Lines as they are, in HTML: all words of the viewer come through here.
 
@@ -427,33 +317,3 @@ def _legend(scene: Scene) -> str:
         f'<span style="margin-right:1em"><span style="{dot}{c}"></span>{words}</span>' for words, c in rows
     ]
     return f'<div style="font-size:.85em;padding:.4em 1em">{"".join(parts)}</div>'
-
-
-def _upright_to(directions: Float[np.ndarray, "bones 3"]) -> Float[np.ndarray, "bones 4"]:
-    return matrix_to_quaternion(shortest_arc(np.array([[0.0, 0.0, 1.0]]), directions))
-
-
-def _linear(colours: np.ndarray) -> UInt8[np.ndarray, "*batch 3"]:
-    """Colours of a screen as amounts of light, which is how viser takes those of a mesh's copies."""
-    return np.round(255 * (colours / 255) ** 2.2).astype(np.uint8)
-
-
-def _fading(figure: Figure) -> np.ndarray:
-    share = np.linspace(0, 0.7, _TRAIL_PIECES + 1)[:, None]
-    colours = (share * rgb(figure.colour) + (1 - share) * 255).astype(np.uint8)
-    return np.stack([colours[:-1], colours[1:]], axis=1)
-
-
-def _ball() -> tuple[np.ndarray, np.ndarray]:
-    import trimesh
-
-    mesh = trimesh.creation.icosphere(subdivisions=2, radius=1.0)
-    return np.asarray(mesh.vertices, dtype=np.float32), np.asarray(mesh.faces, dtype=np.uint32)
-
-
-def _tube() -> tuple[np.ndarray, np.ndarray]:
-    """Return a cylinder of radius 1 from 0 to 1 along z, without lids: joints close it."""
-    import trimesh
-
-    mesh = trimesh.creation.cylinder(radius=1.0, segment=((0, 0, 0), (0, 0, 1)), sections=16)
-    return np.asarray(mesh.vertices, dtype=np.float32), np.asarray(mesh.faces, dtype=np.uint32)
