@@ -207,7 +207,7 @@ class Pose3D:
         return RigidTransform.from_matrix(self.T_cam_world)
 
     def camera_joints_m(self) -> Float[np.ndarray, "frames joints 3"]:
-        """The joints in the camera's axes, of any `coordinates`: from the camera, or relative to the root."""
+        """Return the joints in camera axes, from the camera or relative to the root (any `coordinates`)."""
         joints = self.joints_m.astype(np.float64)
         return self.world_to_camera().apply(joints) if self.coordinates == "world" else joints
 

@@ -149,7 +149,7 @@ def _check(poses: Sequence[Pose3D]) -> None:
 
 
 def _upright(poses: Sequence[Pose3D], form: _Format) -> tuple[Sequence[Pose3D], list[str]]:
-    """The poses in one world and, where the format has no times, at a constant rate; and notes on them."""
+    """Bring the poses to one world and, if the format has no times, a constant rate; with notes on that."""
     check_span(poses)
     poses = to_world(poses)
     worlds = list(dict.fromkeys(pose.record["world"] for pose in poses))

@@ -94,7 +94,7 @@ def presence(pose: Pose3D, start_s: float, end_s: float) -> list[tuple[float, bo
 
 
 def _in_world(pose: Pose3D, T_world_level: RigidTransform) -> Pose3D:
-    """The pose in a world; `T_world_level` is for one whose camera is taken to be level."""
+    """Transform a pose to its world; `T_world_level` serves those whose camera is assumed to be level."""
     if pose.coordinates == "world":
         return replace(pose, record={**pose.record, "world": up_note(pose)})
     placed = pose.coordinates == "camera"

@@ -17,7 +17,7 @@ Quaternion = Float[np.ndarray, "*batch 4"]
 
 
 def unit(vectors: Vector, empty: float = 0.0) -> Vector:
-    """The vectors with length 1; those without length become `empty`."""
+    """Normalise vectors to length 1; those without length become `empty`."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.divide(vectors, length, out=np.full_like(vectors, empty), where=length != 0)
 

@@ -147,7 +147,7 @@ def is_cmu_pack(path: Path) -> bool:
 
 
 def read_split(folder: Path, joint_map: str | Path | None = None) -> tuple[list[MocapClip], list[MocapClip]]:
-    """A folder's clips for training, and those of other people for validation, at their own rates.
+    """Read a folder's clips for training, and those of other people for validation, at their own rates.
 
     It is the CMU pack (`read_cmu`) or holds any other motion capture (`read_mocap`, `hold_out`).
     Raises UserError as these, and where there is nothing to train on.
