@@ -30,7 +30,7 @@ class MediaPipeDetector:
     """Tracks the person whom MediaPipe Pose follows through a video.
 
     MediaPipe follows one person at a time and may switch to another one when the first leaves or is
-    covered. Such a jump starts a new track (see `TrackRecorder`), so one track is one person. `follow` keeps
+    hidden. Such a jump starts a new track (see `TrackRecorder`), so one track is one person. `follow` keeps
     it to the person that is meant.
     Confidence is MediaPipe's visibility. A landmark outside the picture keeps its place there. The
     tracker's own smoothing takes every frame for a thirtieth of a second, whatever the true rate.

@@ -113,7 +113,7 @@ class Observation:
     """A view as the detector reports it."""
 
     keypoints: Float[Tensor, "frames 17 3"]
-    """Rays and confidence, 0 where a joint is lost."""
+    """Rays and confidence, 0 where a joint is missing."""
     hidden: Bool[Tensor, "frames 17"]
 
 

@@ -64,7 +64,7 @@ def draw_figure(report: OcclusionReport, path: str | Path) -> None:
     for place, results in enumerate(rows.values()):
         _draw_line(hidden, place, results, report.models, "hidden")
         _draw_line(visible, place, results, report.models, "visible")
-    for panel, title in ((hidden, "joints that are hidden"), (visible, "joints that are visible")):
+    for panel, title in ((hidden, "joints that are hidden"), (visible, "joints that are not hidden")):
         panel.set_title(title, fontsize=12, loc="left")
         panel.set_xlabel("P-MPJPE in mm (nearer to the left is better)")
         panel.set_xlim(left=0)

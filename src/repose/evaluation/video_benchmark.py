@@ -96,9 +96,9 @@ class VideoReport(Report):
         return (
             f"{self.folder}: {len(self.joints)} joints, errors in mm. Models start from {source}; "
             f"the lens is {self.lens}.\n"
-            "P-MPJPE: after a similarity in every frame. hidden: covered joints; visible: the others of the "
+            "P-MPJPE: after a similarity in every frame. visible: joints not hidden, of the "
             "same frames. clip: after one rotation and scale for the clip. accel.: m/s².\n"
-            f"“{MEDIAPIPE_UNDONE}”: exchanged by the truth where that is nearer, which no program could do.\n"
+            f"“{MEDIAPIPE_UNDONE}”: swapped by the truth where that is nearer, which no method could do.\n"
             f"{ANGLES_IN_WORDS}"
         )
 

@@ -2,7 +2,7 @@
 
 A folder holds `gt_*.npz` (joints_m (frames, joints, 3) in a world frame, z up, joint_names, fps, valid
 (frames,), and of each camera NAME its NAME_K, NAME_dist, NAME_R, NAME_t), and for each camera NAME.mp4 and,
-each optional, NAME_occluded.mp4 (the same film with joints covered) with NAME_occlusion.npz (joint_occluded
+each optional, NAME_occluded.mp4 (the same video with joints hidden) with NAME_occlusion.npz (joint_occluded
 (frames, joints)), and MediaPipe's results on either: mediapipe_NAME.npz (xy_px, visibility, world_m,
 detected, size, fps).
 """

@@ -105,7 +105,7 @@ def read_motion(paths: Sequence[str | Path], joint_map: str | Path | None = None
 
     A path is a prepared store (`repose prepare`; its test or validation data), the CMU pack (its validation
     recordings, which no model was trained on), or any other file or folder of motion capture. A store has
-    lost which way is up: its cameras count as level.
+    no record of which way is up: its cameras are treated as level.
 
     Raises UserError as `repose.mocap.recordings.read_mocap` and `ClipStore.open`.
     """

@@ -162,7 +162,7 @@ def no_person(name: str) -> UserError:
 def assume_size(points_px: np.ndarray, confidence: np.ndarray) -> tuple[int, int]:
     """Assume the smallest common video size, landscape or portrait, that contains the points.
 
-    Points with a confidence under 0.3 do not count (a detector may guess hidden joints outside the
+    Points with a confidence under 0.3 do not count (a detector may put hidden joints outside the
     picture) unless there are no others. Beyond 8K it is a square around them.
     """
     sure = confidence >= 0.3
@@ -239,7 +239,7 @@ def interpret(
 def _are_shares(name: str, points: np.ndarray) -> bool:
     """Whether points (joints, 2) are shares of the picture; raises UserError if they span -1 to 1.
 
-    Nearly all of them decide, since a detector guesses some joints outside the picture. No person in pixels
+    Nearly all of them decide, since a detector puts some joints outside the picture. No person in pixels
     lies within the two pixels of the corner.
     """
     if np.quantile(np.abs(points), 0.95) > 1.5:

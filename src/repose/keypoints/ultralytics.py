@@ -67,7 +67,7 @@ def _is_detection(row: Any) -> bool:
 
 
 def _read_keypoints(name: str, value: Any) -> np.ndarray:
-    """Keypoints (joints, 3), or (joints, 2) of a model that does not say what is visible."""
+    """Keypoints (joints, 3), or (joints, 2) of a model without confidence."""
     if not (isinstance(value, dict) and "x" in value and "y" in value):
         expected(name, "keypoints with x and y for each detection", "one without", _USE_A_POSE_MODEL)
     keys = ["x", "y", "visible"] if value.get("visible") is not None else ["x", "y"]

@@ -202,7 +202,7 @@ def split_at_jumps(
 ) -> list[MocapClip]:
     """Cut a clip wherever a joint jumps from one frame to the next, and leave out pieces that are too short.
 
-    Faster than `fastest_m_s` is no human joint of these recordings (a kick: 12.3 m/s) but a lost marker.
+    Faster than `fastest_m_s` is no human joint of these recordings (a kick: 12.3 m/s) but a misread marker.
     In the CMU pack this cuts 01_07 and 01_12 in two, leaves out 15 frames in 01_03 and 5 in 01_06 between
     a jump away and the jump back, the first 50 of 03_02, and frame 0 of walking_extra_15.
     A clip without jumps comes back as it is; a piece's name is `<clip>#<its first frame>`.

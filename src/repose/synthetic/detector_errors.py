@@ -65,9 +65,9 @@ class DetectionConfig:
     p_frames_lost: Annotated[float, Within(0, 1)] = 0.12
     frames_lost: Annotated[tuple[int, int], Within(1, 10_000, rising=True)] = (1, 45)
     p_wrong_place: Annotated[float, Within(0, 1)] = 0.10
-    """A limb that the detector did not see and guesses somewhere else."""
+    """A limb that the detector reports in a wrong place."""
     wrong_place: Annotated[tuple[float, float], Within(1e-12, 1, rising=True)] = (0.03, 0.4)
-    """How far off such guesses are, log-uniform over clips."""
+    """How far off such misplaced joints are, log-uniform over clips."""
     together: Annotated[float, Within(0, 10)] = 0.7
     """Error that all misplaced joints share, as a fraction of each one's own."""
     p_self_occlusion: Annotated[float, Within(0, 1)] = 0.6
@@ -75,7 +75,7 @@ class DetectionConfig:
     self_occlusion: Annotated[tuple[float, float], Within(1e-12, 1, rising=True)] = (0.004, 0.06)
     """How far off these are, log-uniform over clips."""
     p_knows: Annotated[float, Within(0, 1)] = 0.7
-    """Clips whose detector gives its guesses a lower confidence."""
+    """Clips whose detector gives misplaced joints a lower confidence."""
     p_limb_gone: Annotated[float, Within(0, 1)] = 0.0
     """Clips in which a limb is missing from beginning to end."""
     p_measured: Annotated[float, Within(0, 1)] = 0.0

@@ -24,7 +24,7 @@ _CURRENT_S = 0.2
 _VELOCITY_S = 0.1
 """Time over which a person's velocity is averaged."""
 _COASTING_S = 0.5
-"""Time after which somebody unseen is expected to have stopped."""
+"""Time after which somebody who is missing is expected to have stopped."""
 
 
 @dataclass
