@@ -189,7 +189,7 @@ def test_2d_data_come_first_in_later_epochs(store: Path, tmp_path: Path) -> None
 
 def test_crop_maps_a_share_of_the_box_to_the_unit_square() -> None:
     keypoints = torch.rand(2, 5, 17, 3) * 0.9 + 0.1
-    keypoints[0, 0, 3] = torch.tensor([50.0, 50.0, 0.0])  # unobserved: outside, and of no account
+    keypoints[0, 0, 3] = torch.tensor([50.0, 50.0, 0.0])  # missing: outside, and does not count
     whole, half = (crop(keypoints, torch.full((2,), share)) for share in (1.0, 0.5))
     assert whole[..., :2].abs().max() == pytest.approx(1, abs=1e-6)
     assert (whole[0, 0, 3] == 0).all()

@@ -47,5 +47,5 @@ def share_of(picture: np.ndarray, colour: tuple[int, int, int], within: int = 60
 def until(true: Callable[[], Any], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "timed out"
         time.sleep(0.2)
