@@ -21,6 +21,7 @@ from jaxtyping import Float
 import repose
 from repose.files.arrays import load_arrays
 from repose.geometry.camera import Camera
+from repose.geometry.rigid import RigidTransform
 from repose.lifting import Lifter
 from repose.metrics import per_joint_error, procrustes_align
 from repose.pipeline import estimate
@@ -54,7 +55,7 @@ def read_views(path: Path) -> list[View]:
     views = []
     for number, found in enumerate(arrays["keypoints2d_px"].astype(np.float64)):
         turn, place = arrays["R_cam_world"][number], arrays["t_cam_world_cm"][number]
-        pose = np.block([[turn, place.reshape(3, 1) / 100], [np.eye(4)[3:]]])
+        pose = RigidTransform(turn.astype(np.float64), place.astype(np.float64) / 100)
         camera = Camera(arrays["K"][number], arrays["distortion"][number, :4], pose)
         truth_m = arrays["joints3d_cm"].astype(np.float64) / 100
         score = np.nan_to_num(found[..., 2]).clip(0, 1)
