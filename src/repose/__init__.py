@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from repose.export.angles import joint_angles, write_angles
     from repose.export.formats import export_opensim, export_poses
     from repose.export.results import read_poses, write_poses
-    from repose.fitting import RefineConfig, refine
+    from repose.fitting import FitOptions, RefineConfig, fit, refine
     from repose.keypoints.reader import read_keypoints
     from repose.lifting import Lifter, load
     from repose.pipeline import EstimateOptions, estimate
@@ -32,7 +32,7 @@ else:
         "repose.export.angles": ("joint_angles", "write_angles"),
         "repose.export.formats": ("export_opensim", "export_poses"),
         "repose.export.results": ("read_poses", "write_poses"),
-        "repose.fitting": ("RefineConfig", "refine"),
+        "repose.fitting": ("FitOptions", "RefineConfig", "fit", "refine"),
         "repose.keypoints.reader": ("read_keypoints",),
         "repose.lifting": ("Lifter", "load"),
         "repose.pipeline": ("EstimateOptions", "estimate"),
@@ -67,6 +67,7 @@ else:
 __all__ = [
     "SKELETONS",
     "EstimateOptions",
+    "FitOptions",
     "Lifter",
     "Pose2D",
     "Pose3D",
@@ -76,6 +77,7 @@ __all__ = [
     "estimate",
     "export_opensim",
     "export_poses",
+    "fit",
     "joint_angles",
     "load",
     "losses",

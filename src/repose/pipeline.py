@@ -11,6 +11,7 @@ import tyro
 from repose.detectors import Follower, get_detector
 from repose.errors import UserError, Within, check_ranges, expected, override
 from repose.files.numbers import LARGEST
+from repose.fitting import fit
 from repose.geometry.camera import FIELDS_OF_VIEW_DEG
 from repose.keypoints.reader import holds_keypoints, read_keypoints
 from repose.lifting import HEIGHTS_M, LONGEST_GAP_S, Device, Lifter, Precision, check_scene, load
@@ -72,6 +73,8 @@ class EstimateOptions:
     """The camera's fx fy cx cy in pixels, instead of a field of view."""
     root: bool = True
     """Solve for the person's position; otherwise joints are relative to the pelvis."""
+    fit: bool = False
+    """Fit the network's answer to the picture, with bones of one length (`repose.fit`)."""
     undo_swaps: bool = True
     """Detect and undo swaps of left and right by the detector."""
     flip: bool = True
@@ -97,7 +100,8 @@ def estimate(
     The most prominent person comes first (`repose.tracking.people.prominence`).
 
     `repose.estimate("walk.mp4", height_m=1.82)`: options are the fields of `EstimateOptions`. A `lifter`
-    that is loaded already saves loading the model. See `repose.lifting.Lifter.lift` for what comes out.
+    that is loaded already saves loading the model. See `repose.lifting.Lifter.lift` for what comes out, and
+    `repose.fit` for what fitting makes of it.
 
     Raises UserError for input that cannot be read or holds nobody, unknown options, and whatever the
     detector, the model and the options find wrong.
@@ -242,8 +246,22 @@ def _lift(
         intrinsics_px=options.intrinsics_px,
         fov_deg=options.fov_deg,
         height_m=options.height_m,
-        root=options.root,
+        root=options.root or options.fit,  # only who stands somewhere is seen somewhere
         max_gap_s=options.max_gap_s,
         on_progress=report,
     )
+    if options.fit:
+
+        def report_fit(done: int, total: int) -> None:
+            if progress:
+                progress(f"fitting person {track.track_id}", done, total)
+
+        pose = fit(pose, on_progress=report_fit)
+        if not options.root:
+            pose = replace(
+                pose,
+                joints_m=pose.root_relative_m(),
+                coordinates="camera-root-relative",
+                intrinsics_px=None,
+            )
     return replace(pose, record={**pose.record, **facts, "swaps_undone": swaps})

@@ -172,6 +172,7 @@ def notes(poses: list[Pose3D]) -> list[str]:
         lines.append(f"Times are real time, filmed at {rate:g} frames per second (--capture-fps).")
     if assumed := [options.get(what, what) for what in record["assumed"]]:
         lines.append(f"Assumed, since not given: {', '.join(assumed)}.")
+    lines += fit_notes(poses)
     for key, what in (
         ("frames_lost_in_file", "could not be decoded"),
         ("frames_damaged_in_file", "are damaged"),
@@ -187,6 +188,34 @@ def notes(poses: list[Pose3D]) -> list[str]:
             "MediaPipe follows one person at a time: choose with --person largest, central or x,y. "
             "--detector rtmpose detects several."
         )
+    return lines
+
+
+def fit_notes(poses: list[Pose3D]) -> list[str]:
+    """Say what fitting made of each person."""
+    lines = []
+    for pose in poses:
+        if not (fitted := pose.record.get("fit")):
+            continue
+        who = f"Person {pose.track_id}" if len(poses) > 1 else "The person"
+        if fitted.get("left_out"):
+            lines.append(
+                f"{who} is as the network has them, not fitted to the picture: {fitted['left_out']}."
+            )
+            continue
+        before, after = fitted["before"], fitted["after"]
+        lines.append(
+            f"{who} was fitted to the picture: joints are {100 * after['reprojection']:.1f} % of the height "
+            f"from their keypoints ({100 * before['reprojection']:.1f} % before), and bones vary by up to "
+            f"{100 * after['bone_variation']:.1f} % ({100 * before['bone_variation']:.1f} % before)"
+            + ("." if fitted["converged"] else "; the search ended before it was sure to have the best.")
+        )
+        if fitted["frames_left"]:
+            frames = abbreviate([f"{first}–{last}" for first, last in fitted["frames_left"]])
+            lines.append(
+                f"{who} is as the network has them in frames {frames}: nothing near that agrees with the "
+                "picture there."
+            )
     return lines
 
 

@@ -62,6 +62,30 @@ class UpRecord(Struct):
     """Whether nothing that was seen supports it."""
 
 
+class FitMeasures(Struct, frozen=True):
+    """What fitting is to better."""
+
+    reprojection: Number | None = None
+    """Median distance of a joint's projection from its keypoint, as a share of the person's height."""
+    bone_variation: Number | None = None
+    acceleration_m_s2: Number | None = None
+
+
+class FitRecord(Struct):
+    """What `repose.fit` did."""
+
+    frames: Count = 0
+    """So many were fitted."""
+    frames_left: Runs = []
+    """The others, which stay as the network has them."""
+    left_out: Text = ""
+    """Why nothing was fitted."""
+    converged: bool = True
+    steps: Count = 0
+    before: FitMeasures = FitMeasures()
+    after: FitMeasures = FitMeasures()
+
+
 class Record(Struct):
     """The keys of `record` that are used, all of which may be absent."""
 
@@ -84,6 +108,7 @@ class Record(Struct):
     camera_motion: CameraMotion = CameraMotion(None)
     world: Text = ""
     up: UpRecord | None = None
+    fit: FitRecord | None = None
     refined: dict[str, Any] = {}
     capture_fps: Factor | None = None
     slow_motion: Factor = 1.0

@@ -1,14 +1,20 @@
-"""Clean motion: what a lifted clip needs before it is animated or measured.
+"""From a lifted motion to one that agrees with the picture, with one body, and with physics.
+
+    fitted = repose.fit(repose.load().lift(track))      # or repose.estimate(..., fit=True)
+    fitted.record["fit"]["after"]["reprojection"]
 
     refined = repose.refine(repose.estimate("walk.mp4"))
     refined[0].record["refined"]["after"]["foot_skating_m_s"]
 
-Spikes go, jitter goes without lag, bones keep their length, up is found, and feet that touch the ground rest
-on it. Every step can be left out (`RefineConfig`). The camera is taken to stand still.
+`fit` finds joints, root and bone lengths that explain the keypoints best, near the network's answer.
+`refine` then takes out spikes and jitter, finds up, and rests feet that touch the ground on it. The camera is
+taken to stand still.
 """
 
 from repose.fitting.config import RefineConfig
+from repose.fitting.options import FitOptions
+from repose.fitting.problem import fit
 from repose.fitting.refinement import refine
 from repose.fitting.smoothing import OneEuro
 
-__all__ = ["OneEuro", "RefineConfig", "refine"]
+__all__ = ["FitOptions", "OneEuro", "RefineConfig", "fit", "refine"]

@@ -1,0 +1,32 @@
+"""How a motion is fitted to the picture."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from repose.errors import Within, check_ranges
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """What is thought usual (standard deviations), chosen on motion capture that virtual cameras film.
+
+    `None` leaves a term out.
+    """
+
+    keypoint_deviation: Annotated[float, Within(1e-4, 1)] = 0.012
+    """Of a keypoint in each direction, as a share of the person's height in the picture."""
+    jitter_factor: Annotated[float, Within(0, 100)] = 2.0
+    """Deviation added for each unit by which a joint's keypoints jitter from frame to frame."""
+    keypoint_scale: Annotated[float, Within(0.1, 1000)] = 2.0
+    """From about so many deviations on a keypoint is an outlier (scale of Student's t)."""
+    bone_scale: Annotated[float, Within(0.1, 1000)] = 3.0
+    """The same of a bone's vector, whose deviation the network says."""
+    bone_deviation_m: Annotated[float | None, Within(1e-4, 1)] = 0.012
+    """Of a bone's length in a frame from its one length."""
+    symmetry_deviation_m: Annotated[float | None, Within(1e-4, 1)] = 0.005
+    """Of a left bone's length from the right one's."""
+    acceleration_m_s2: Annotated[float | None, Within(0.01, 1e4)] = 20.0
+    """Of a joint, in each direction."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)

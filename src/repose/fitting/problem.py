@@ -1,0 +1,276 @@
+"""The most probable motion of one body, given its keypoints and what the network makes of them.
+
+Joints and root of every frame and one set of bone lengths are found together, as the maximum of the
+posterior: keypoints are where the joints project to, bones point about where the network says, keep one
+length, and move without jolts (`repose.fitting.terms`).
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from repose.errors import override
+from repose.fitting.bones import hold_lengths, measure_bones
+from repose.fitting.deviation import HIDDEN_FACTOR, SEEN_FACTOR
+from repose.fitting.measures import acceleration, bone_variation
+from repose.fitting.normal_equations import Joints
+from repose.fitting.options import FitOptions
+from repose.fitting.solver import Window, minimise
+from repose.fitting.terms import (
+    ConstantBones,
+    NetworkPrior,
+    Reprojection,
+    RootPrior,
+    Smoothness,
+    Symmetry,
+    Term,
+)
+from repose.geometry.camera import Camera
+from repose.pose import Pose3D
+from repose.sequence import runs
+from repose.skeleton import H36M_17, conversion_matrix, stature
+
+WINDOW, OVERLAP = 240, 40
+"""Frames that are solved together, and how many two windows have in common. What is further away than
+the overlap has no say."""
+WINDOWS_FOR_LENGTHS = 8
+"""Bone lengths are found from so many windows, evenly spread; the others then have these lengths."""
+USUAL_DEVIATION_M = 0.06
+"""Of a joint, for networks that do not say it."""
+LEAST_DEVIATION_M = 0.005
+ROOT_DEVIATION = 0.1
+"""Of the root from where the lifter puts it, as a share of its distance: keypoints tell more."""
+FEWEST_SEEN = 4
+"""Somebody of whom no frame has so many joints that were seen is not fitted."""
+FARTHEST_M, FARTHEST_ROOT = 0.6, 0.35
+"""No joint moves further against the root, and no root by a larger share of its distance: then the frame
+stays as the network has it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A track's observations and priors, ready to be cut into windows."""
+
+    pose: Pose3D
+    options: FitOptions
+    joints_m: Joints
+    rays: Float[np.ndarray, "frames joints 2"]
+    keypoint_deviation: Float[np.ndarray, "frames joints"]
+    """As a tangent."""
+    bone_deviation_m: Float[np.ndarray, "frames bones"]
+
+    @classmethod
+    def of(cls, pose: Pose3D, options: FitOptions) -> "Problem":
+        """The problem of a pose in the camera frame that has its keypoints and intrinsics."""
+        joints = pose.joints_m.astype(np.float64)
+        camera = Camera.from_intrinsics(pose.intrinsics_px)  # type: ignore[arg-type]
+        points_px = pose.points_px.astype(np.float64)  # type: ignore[union-attr]
+        height = apparent_height(pose)
+        noise = jitter(points_px / camera.intrinsics_px[0], pose.seen)
+        deviation = USUAL_DEVIATION_M * np.ones(pose.seen.shape)
+        if pose.deviation_m is not None:
+            deviation = pose.deviation_m.astype(np.float64)
+        children, parents = _ends(pose)
+        return cls(
+            pose,
+            options,
+            joints,
+            camera.rays(points_px),
+            np.hypot(options.keypoint_deviation * height[:, None], options.jitter_factor * noise),
+            np.maximum(np.hypot(deviation[:, children], deviation[:, parents]), LEAST_DEVIATION_M),
+        )
+
+    def window(self, rows: slice, *more: Term) -> Window:
+        """Those frames with all terms."""
+        options, skeleton, joints = self.options, self.pose.skeleton, self.joints_m[rows]
+        children, parents = _ends(self.pose)
+        root = skeleton.parents.index(-1)
+        trust = np.where(self.pose.seen, self.pose.confidence.astype(np.float64) ** 2, 0)[rows]
+        distance = np.linalg.norm(joints[:, root], axis=-1)
+        terms: list[Term] = [
+            Reprojection(self.rays[rows], self.keypoint_deviation[rows], trust, options.keypoint_scale),
+            NetworkPrior(
+                joints[:, children] - joints[:, parents],
+                self.bone_deviation_m[rows],
+                options.bone_scale,
+                skeleton,
+            ),
+            RootPrior(joints[:, root], ROOT_DEVIATION * distance, root),
+            *more,
+        ]
+        if options.bone_deviation_m is not None:
+            terms.append(ConstantBones(options.bone_deviation_m, skeleton))
+        if options.acceleration_m_s2 is not None:
+            terms.append(Smoothness.of(self.pose.times_s[rows], options.acceleration_m_s2))
+        return Window(joints, tuple(terms))
+
+
+def fit(
+    pose: Pose3D,
+    options: FitOptions | None = None,
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+    **overrides: Any,
+) -> Pose3D:
+    """One person's track, fitted to the picture it was lifted from.
+
+    `repose.fit(pose, acceleration_m_s2=10)`: options are the fields of `FitOptions`. The pose is one in the
+    camera frame with its keypoints and intrinsics, as `repose.load().lift(track)` gives it; another comes
+    back as it is. Joints then project to where they were seen, and bones have one length each, the same on
+    both sides. The median stature, `seen` and `confidence` stay; `deviation_m` is that of the fitted joints.
+    Frames that would move by metres stay as they are.
+    `record["fit"]` says what was done, and has measures before and after.
+    `on_progress` is told how many frames are done, of how many.
+
+    Raises UserError for unknown options and options out of range.
+    """
+    options = override(options or FitOptions(), overrides)
+    if why := _hindrance(pose):
+        return replace(pose, record={**pose.record, "fit": {"frames": 0, "left_out": why}})
+    problem = Problem.of(pose, options)
+    joints, steps, converged = _solve(problem, on_progress)
+    body = conversion_matrix(pose.skeleton, H36M_17)
+    if np.isfinite(joints).all():
+        joints *= np.median(stature(body @ problem.joints_m)) / np.median(stature(body @ joints))
+    kept = _plausible(joints, problem.joints_m, pose)
+    joints = np.where(kept[:, None, None], joints, problem.joints_m)
+    deviation = pose.deviation_m
+    if deviation is not None:
+        factor = np.where(pose.seen, SEEN_FACTOR, HIDDEN_FACTOR)
+        deviation = deviation * np.where(kept[:, None], factor, 1.0).astype(deviation.dtype)
+    fitted = replace(pose, joints_m=joints.astype(pose.joints_m.dtype), deviation_m=deviation)
+    record = {
+        "frames": int(kept.sum()),
+        "frames_left": [[int(pose.frames[i]), int(pose.frames[j - 1])] for i, j in runs(~kept)],
+        "converged": converged,
+        "steps": steps,
+        "before": measure_fit(pose),
+        "after": measure_fit(fitted),
+    }
+    return replace(fitted, record={**pose.record, "fit": record})
+
+
+def _hindrance(pose: Pose3D) -> str:
+    """Why a pose cannot be fitted; nothing where it can."""
+    if pose.coordinates != "camera" or pose.intrinsics_px is None:
+        return "where the person stands is not known"
+    if pose.points_px is None:
+        return "the result has no keypoints"
+    if not (pose.seen.sum(axis=1) >= FEWEST_SEEN).any():
+        return f"no frame has {FEWEST_SEEN} joints that were seen"
+    return ""
+
+
+def _solve(problem: Problem, on_progress: Callable[[int, int], None] | None) -> tuple[Joints, int, bool]:
+    """Fitted joints, the most steps that any part of them took, and whether all converged."""
+    pose, options = problem.pose, problem.options
+    children, _ = _ends(pose)
+    lengths_m = measure_bones(problem.joints_m, pose.seen, pose.skeleton)[children]
+    rows = list(window_rows(len(pose)))
+    symmetry: tuple[Term, ...] = ()
+    if options.symmetry_deviation_m is not None:
+        symmetry = (Symmetry(options.symmetry_deviation_m, pose.skeleton),)
+    picked = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), WINDOWS_FOR_LENGTHS)).round().astype(int))
+    windows = [problem.window(rows[number], *(symmetry if number == picked[0] else ())) for number in picked]
+    free = options.bone_deviation_m is not None
+    first = minimise(windows, lengths_m, pose.skeleton, free_lengths=free)
+    steps, converged = first.steps, first.converged
+    lengths_m = first.lengths_m
+    solved = dict(zip(picked.tolist(), first.joints_m, strict=True))
+    total, weight = np.zeros_like(problem.joints_m), np.zeros(len(pose))
+    for number, part in enumerate(rows):
+        if number not in solved:
+            found = minimise([problem.window(part)], lengths_m, pose.skeleton, free_lengths=False)
+            steps, converged = max(steps, found.steps), converged and found.converged
+            solved[number] = found.joints_m[0]
+        share = _blend(part, len(pose))
+        total[part] += share[:, None, None] * solved.pop(number)
+        weight[part] += share
+        if on_progress:
+            on_progress(part.stop, len(pose))
+    joints = total / weight[:, None, None]
+    if free:
+        lengths = np.zeros(len(pose.skeleton))
+        lengths[children] = lengths_m
+        joints = hold_lengths(joints, lengths, pose.skeleton)
+    return joints, steps, converged
+
+
+def window_rows(frames: int) -> Iterator[slice]:
+    """Rows of each window: all of about one length, with `OVERLAP` frames in common with the next."""
+    count = max(1, -(-(frames - OVERLAP) // (WINDOW - OVERLAP)))
+    edges = np.linspace(0, max(frames - OVERLAP, 1), count + 1).round().astype(int)
+    yield from (
+        slice(int(first), min(int(last) + OVERLAP, frames)) for first, last in itertools.pairwise(edges)
+    )
+
+
+def _blend(rows: slice, frames: int) -> Float[np.ndarray, " rows"]:
+    """What a window counts for in each of its frames: it fades over the overlaps."""
+    at = np.arange(rows.start, rows.stop)
+    rise = (at - rows.start + 0.5) / OVERLAP if rows.start > 0 else np.ones(len(at))
+    fall = (rows.stop - at - 0.5) / OVERLAP if rows.stop < frames else np.ones(len(at))
+    return np.clip(np.minimum(rise, fall), 0, 1)
+
+
+def _plausible(joints_m: Joints, before_m: Joints, pose: Pose3D) -> Bool[np.ndarray, " frames"]:
+    """Which frames are in front of the camera, and not far from the network's."""
+    root = pose.skeleton.parents.index(-1)
+    moved = np.linalg.norm(joints_m - before_m, axis=-1)
+    around = np.linalg.norm((joints_m - joints_m[:, [root]]) - (before_m - before_m[:, [root]]), axis=-1).max(
+        axis=1
+    )
+    near = (around < FARTHEST_M) & (
+        moved[:, root] < FARTHEST_ROOT * np.linalg.norm(before_m[:, root], axis=-1)
+    )
+    ahead = (joints_m[..., 2] > 0).all(axis=1)
+    return np.isfinite(joints_m).all(axis=(1, 2)) & near & ahead
+
+
+def apparent_height(pose: Pose3D) -> Float[np.ndarray, " frames"]:
+    """The person's height in the picture, as a tangent."""
+    joints = pose.joints_m.astype(np.float64)
+    height_m = np.median(stature(conversion_matrix(pose.skeleton, H36M_17) @ joints))
+    depth_m = joints[:, pose.skeleton.parents.index(-1), 2]
+    return height_m / np.maximum(depth_m, 0.3)
+
+
+def jitter(
+    points: Float[np.ndarray, "frames joints 2"], seen: Bool[np.ndarray, "frames joints"]
+) -> Float[np.ndarray, " joints"]:
+    """How far each joint's points are off the middle of their neighbours, for noise alone: its deviation."""
+    noise = np.zeros(points.shape[1])
+    if len(points) < 3:
+        return noise
+    off = points[1:-1] - (points[:-2] + points[2:]) / 2
+    three = seen[1:-1] & seen[:-2] & seen[2:]
+    for joint in np.flatnonzero(three.sum(axis=0) > 4):
+        # 1.4826: from the median to a deviation; 3/2: the variance of the point and of two halves.
+        noise[joint] = 1.4826 * np.median(np.abs(off[three[:, joint], joint])) / 1.5**0.5
+    return noise
+
+
+def measure_fit(pose: Pose3D) -> dict[str, float | None]:
+    """What fitting is to better, of a pose in the camera frame."""
+    camera = Camera.from_intrinsics(pose.intrinsics_px)  # type: ignore[arg-type]
+    off = np.linalg.norm(
+        camera.rays(pose.points_px.astype(np.float64))  # type: ignore[union-attr]
+        - pose.joints_m[..., :2].astype(np.float64) / np.maximum(pose.joints_m[..., 2:], 0.1),
+        axis=-1,
+    )
+    shares = (off / apparent_height(pose)[:, None])[pose.seen]
+    return {
+        "reprojection": round(float(np.median(shares)), 5),
+        "bone_variation": bone_variation(pose.joints_m.astype(np.float64), pose.skeleton),
+        "acceleration_m_s2": acceleration(pose.joints_m.astype(np.float64), pose.times_s),
+    }
+
+
+def _ends(pose: Pose3D) -> tuple[list[int], list[int]]:
+    """Children and parents of all bones."""
+    children, parents = zip(*pose.skeleton.bones, strict=True)
+    return list(children), list(parents)

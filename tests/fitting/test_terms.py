@@ -1,0 +1,130 @@
+"""Each term's equations against its cost, and the banded matrix against a dense one."""
+
+import numpy as np
+import pytest
+
+from repose.fitting.normal_equations import NormalEquations
+from repose.fitting.solver import Window, minimise
+from repose.fitting.terms import (
+    ConstantBones,
+    NetworkPrior,
+    Reprojection,
+    RootPrior,
+    Smoothness,
+    Symmetry,
+    Term,
+)
+from repose.pose import Pose3D
+from repose.skeleton import H36M_17
+
+FRAMES, JOINTS, BONES = 6, 17, 16
+RNG = np.random.default_rng(1)
+STEP_M = 1e-6
+
+
+@pytest.fixture(scope="module")
+def joints_m(true_pose: Pose3D) -> np.ndarray:
+    """A few frames of the sample, none like its mirror image."""
+    return true_pose.joints_m[40 : 40 + FRAMES] + 0.02 * RNG.normal(size=(FRAMES, JOINTS, 3))
+
+
+LENGTHS_M = RNG.uniform(0.1, 0.5, BONES)
+TIMES_S = np.array([0.0, 0.03, 0.07, 0.1, 0.14, 0.17])
+LARGE = 1e6
+"""A scale at which Student's t is a normal distribution, whose second derivatives are exact."""
+
+
+def terms(joints: np.ndarray, scale: float) -> dict[str, Term]:
+    rays = joints[..., :2] / joints[..., 2:] + 0.01 * RNG.normal(size=(FRAMES, JOINTS, 2))
+    trust = RNG.uniform(0, 1, (FRAMES, JOINTS))
+    deviation = RNG.uniform(0.005, 0.02, (FRAMES, JOINTS))
+    bones = RNG.normal(size=(FRAMES, BONES, 3)) * 0.3
+    usual = RNG.uniform(0.02, 0.1, (FRAMES, BONES))
+    return {
+        "reprojection": Reprojection(rays, deviation, trust, scale),
+        "network prior": NetworkPrior(bones, usual, scale, H36M_17),
+        "root prior": RootPrior(joints[:, 0] + 0.3, RNG.uniform(0.1, 1, FRAMES), 0),
+        "constant bones": ConstantBones(0.012, H36M_17),
+        "symmetry": Symmetry(0.005, H36M_17),
+        "smoothness": Smoothness.of(TIMES_S, 20.0),
+    }
+
+
+NAMES = ("reprojection", "network prior", "root prior", "constant bones", "symmetry", "smoothness")
+
+
+@pytest.mark.parametrize("scale", [2.0, LARGE])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_gradient_is_the_slope_of_the_cost(joints_m: np.ndarray, name: str, scale: float) -> None:
+    term = terms(joints_m, scale)[name]
+    normal = NormalEquations(FRAMES, H36M_17)
+    term.add(joints_m, LENGTHS_M, normal)
+    for _ in range(5):
+        move, stretch = RNG.normal(size=joints_m.shape), RNG.normal(size=BONES)
+        ahead, back = (
+            term.cost(joints_m + sign * STEP_M * move, LENGTHS_M + sign * STEP_M * stretch)
+            for sign in (1, -1)
+        )
+        slope = (normal.gradient * move).sum() + normal.length_gradient @ stretch
+        assert (ahead - back) / (2 * STEP_M) == pytest.approx(slope, rel=1e-4, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["network prior", "root prior", "symmetry", "smoothness"])
+def test_equations_of_a_quadratic_term_are_exact(joints_m: np.ndarray, name: str) -> None:
+    """One step of Newton's then tells the cost anywhere."""
+    term = terms(joints_m, LARGE)[name]
+    normal = NormalEquations(FRAMES, H36M_17)
+    term.add(joints_m, LENGTHS_M, normal)
+    move, stretch = 0.1 * RNG.normal(size=joints_m.shape), 0.1 * RNG.normal(size=BONES)
+    flat = move.ravel()
+    matrix = dense(normal)
+    expected = (
+        term.cost(joints_m, LENGTHS_M)
+        + normal.gradient.ravel() @ flat
+        + normal.length_gradient @ stretch
+        + 0.5 * flat @ matrix @ flat
+        + 0.5 * stretch @ normal.length @ stretch
+    )
+    assert term.cost(joints_m + move, LENGTHS_M + stretch) == pytest.approx(expected, rel=1e-5)
+
+
+def dense(normal: NormalEquations) -> np.ndarray:
+    band = normal.banded(0.0)
+    size = band.shape[1]
+    matrix = np.zeros((size, size))
+    for offset, row in enumerate(band):
+        columns = np.arange(size - offset)
+        matrix[columns + offset, columns] = row[: size - offset]
+    return matrix + np.tril(matrix, -1).T
+
+
+def test_a_step_solves_the_whole_system(joints_m: np.ndarray) -> None:
+    """Joints and lengths together: bands, Schur complement and all."""
+    everything = tuple(terms(joints_m, LARGE).values())
+    normal = NormalEquations(FRAMES, H36M_17)
+    for term in everything:
+        term.add(joints_m, LENGTHS_M, normal)
+    cross = normal.right_sides()[:, 1:]
+    whole = np.block([[dense(normal), cross], [cross.T, normal.length]])
+    gradient = np.concatenate([normal.gradient.ravel(), normal.length_gradient])
+    assert np.linalg.eigvalsh(whole).min() > 0
+    move = np.linalg.solve(whole, gradient)
+
+    from repose.fitting import solver
+
+    moves, stretch = solver._step(
+        [Window(joints_m, everything)], [joints_m], LENGTHS_M, H36M_17, 0.0, free_lengths=True
+    )
+    np.testing.assert_allclose(moves[0].ravel(), move[:-BONES], rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(stretch, move[-BONES:], rtol=1e-6, atol=1e-9)
+
+
+def test_the_search_ends_where_the_cost_is_least(joints_m: np.ndarray) -> None:
+    window = Window(joints_m, tuple(terms(joints_m, 2.0).values()))
+    found = minimise([window], LENGTHS_M, H36M_17)
+    assert found.converged
+    assert found.cost == pytest.approx(window.cost(found.joints_m[0], found.lengths_m))
+    assert found.cost < window.cost(joints_m, LENGTHS_M) / 2
+    for _ in range(20):
+        aside = found.joints_m[0] + 0.01 * RNG.normal(size=joints_m.shape)
+        assert window.cost(aside, found.lengths_m) > found.cost
