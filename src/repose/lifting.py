@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from itertools import repeat
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from repose.errors import UserError, expected
@@ -26,11 +28,11 @@ from repose.sequence import (
     interpolate,
     interpolate_positive,
     low_pass,
-    missing,
-    stretches,
     to_rate,
 )
 from repose.skeleton import H36M_17, conversion_matrix, get_skeleton, stature
+from repose.streaming import Streaming
+from repose.tracking.segments import LONGEST_GAP_S, Segment, left_empty, split_at_gaps
 
 ASSUMED_HEIGHT_M = 1.70
 CONFIDENCE_EXPONENT = {"mediapipe-33": 4.0}
@@ -38,8 +40,6 @@ CONFIDENCE_EXPONENT = {"mediapipe-33": 4.0}
 MediaPipe guesses joints behind obstacles with a visibility of up to 0.8, and gives most of what it sees more
 than 0.95. Chosen on the project's sample (`make demo`)."""
 HEIGHTS_M = (0.3, 3.0)
-LONGEST_GAP_S = 60.0
-"""No gap is filled that is longer."""
 GUESSES_OUTSIDE = ("mediapipe-33",)
 """Layouts whose detector places joints outside the picture, sure of what no camera has seen."""
 
@@ -76,19 +76,7 @@ def load(
     return Lifter(network, name=name, device=device, precision=precision, flip=flip)
 
 
-@dataclass(frozen=True, eq=False)
-class _Segment:
-    """A run of a track without long gaps, with every frame listed."""
-
-    frames: Int[np.ndarray, " frames"]
-    times_s: Float[np.ndarray, " frames"]
-    points_px: Float[np.ndarray, "frames joints 2"]
-    """Gaps interpolated over time."""
-    confidence: Float[np.ndarray, "frames joints"]
-    """0 where the joint is missing."""
-
-
-class Lifter:
+class Lifter(Streaming):
     """A trained model that lifts 2D tracks of any length and frame rate."""
 
     def __init__(
@@ -148,7 +136,7 @@ class Lifter:
             if intrinsics_px is None
             else Camera.from_intrinsics(intrinsics_px)
         )
-        segments = list(_segments(pose, max_gap_s))
+        segments = list(split_at_gaps(pose, max_gap_s))
         frames = np.concatenate([segment.frames for segment in segments])
         times = np.concatenate([segment.times_s for segment in segments])
         points = np.concatenate([segment.points_px for segment in segments])
@@ -179,7 +167,7 @@ class Lifter:
             "source": pose.source,
             "frames_in": len(pose),
             "frames_filled": int((~np.isin(frames, pose.frames)).sum()),
-            "gaps_left_empty": _left_empty(frames, pose),
+            "gaps_left_empty": left_empty(frames, pose),
             "model_frame_rate_hz": self.spec.frame_rate_hz,
             "flip_averaging": self.flip,
             "confidence_exponent": exponent,
@@ -217,7 +205,7 @@ class Lifter:
 
     def _lift_segment(
         self,
-        segment: _Segment,
+        segment: Segment,
         rays: Float[np.ndarray, "frames joints 2"],
         image_size: tuple[int, int],
         report: Callable[[float], None],
@@ -321,6 +309,12 @@ class Lifter:
             deviation = deviation.cpu()
         return Lifted(joints.cpu(), deviation)
 
+    def _for_windows(self, flip: bool, **options: Any) -> tuple[Callable[[Pose2D], Pose3D], float]:
+        check_scene(options["intrinsics_px"], options["fov_deg"], options["height_m"], options["max_gap_s"])
+        lifter = copy(self)
+        lifter.flip = flip
+        return partial(lifter.lift, **options), self.spec.window_frames / self.spec.frame_rate_hz
+
     def _mirrored(
         self, values: Float[Tensor, "batch frames joints columns"]
     ) -> Float[Tensor, "batch frames joints columns"]:
@@ -355,43 +349,6 @@ def check_scene(
         expected("height_m", f"a person's height, {HEIGHTS_M[0]:g} to {HEIGHTS_M[1]:g} m", height_m)
     if not 0 <= max_gap_s <= LONGEST_GAP_S:
         expected("max_gap_s", f"0 to {LONGEST_GAP_S:g} seconds", max_gap_s, "Nobody knows more about a gap.")
-
-
-def _segments(pose: Pose2D, max_gap_s: float) -> Iterator[_Segment]:
-    """Cut the track at gaps that are too long, and list the missing frames of the others."""
-    # The frame after a gap comes one frame later than the gap is long; a hair more against rounding.
-    longest = max_gap_s + 1.001 / pose.fps
-    steps_s, steps = np.diff(pose.times_s), np.diff(pose.frames)
-    # Times that leave no room for the frames of a gap are wrong: ten times the rate is no variable rate.
-    too_long = (steps_s > longest) | (steps > 10 * longest * pose.fps)
-    # Between neighbouring frames nothing is missing, unless the times say that the source stood still.
-    for rows in stretches(too_long & ((steps > 1) | (steps_s > LONGEST_GAP_S))):
-        if not (pose.confidence[rows] > 0).any():
-            continue
-        known = pose.frames[rows]
-        frames = np.arange(known[0], known[-1] + 1)
-        points = np.zeros((len(frames), *pose.points_px.shape[1:]))
-        confidence = np.zeros(points.shape[:2])
-        points[known - known[0]] = pose.points_px[rows]
-        confidence[known - known[0]] = pose.confidence[rows]
-        times = np.interp(frames, known, pose.times_s[rows])
-        yield _Segment(frames, times, fill_missing(points, confidence > 0), confidence)
-
-
-def fill_missing(
-    points: Float[np.ndarray, "frames joints 2"], seen: Bool[np.ndarray, "frames joints"]
-) -> Float[np.ndarray, "frames joints 2"]:
-    """Interpolate missing joints over time; one never seen is put at the mean of the others."""
-    filled = fill_gaps(points, seen)
-    ever_seen = seen.any(axis=0)
-    filled[:, ~ever_seen] = filled[:, ever_seen].mean(axis=1, keepdims=True)
-    return filled
-
-
-def _left_empty(frames: Int[np.ndarray, " frames"], pose: Pose2D) -> list[list[int]]:
-    """First and last number of every gap in `frames` between the ends of the track."""
-    edges = np.concatenate([pose.frames[:1] - 1, frames, pose.frames[-1:] + 1])
-    return [list(gap) for gap in missing(edges)]
 
 
 def _groups(items: list[int], size: int) -> Iterator[list[int]]:

@@ -14,13 +14,14 @@ from repose.datasets.splits import Split, StoredSequence, Window, stack
 from repose.datasets.store import ClipStore
 from repose.errors import UserError, expected
 from repose.geometry.camera import ASSUMED_FOV_DEG
-from repose.lifting import ASSUMED_HEIGHT_M, Device, Lifter, fill_missing, load
+from repose.lifting import ASSUMED_HEIGHT_M, Device, Lifter, load
 from repose.models import packaged_weights
 from repose.models.checkpoint import read_spec
 from repose.models.windows import OVERLAP
 from repose.pose import Pose2D
 from repose.sequence import interpolate, runs, to_rate
 from repose.skeleton import Skeleton, get_skeleton
+from repose.tracking.segments import fill_missing
 
 Protocol = Literal["published", "full"]
 Average = Literal["actions", "frames"]
