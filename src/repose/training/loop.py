@@ -20,7 +20,7 @@ from repose.datasets.clips import StoreClips, StoreConfig
 from repose.errors import UserError, Within, check_ranges, expected
 from repose.files.output import stage_file
 from repose.losses import LossWeights, projection_2d, total_loss
-from repose.models import ModelSpec, PoseModel, build, find_spec, load_checkpoint, packaged_weights
+from repose.models import Lifted, ModelSpec, PoseModel, build, find_spec, load_checkpoint, packaged_weights
 from repose.models.checkpoint import save_checkpoint
 from repose.models.device import Precision
 from repose.models.recompute import recompute, release_memory
@@ -175,7 +175,7 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False) -> Path:
             if confidence is None:
                 loss, parts = total_loss(predicted, target, config.losses, skeleton)
             else:  # x and y alone are known
-                loss = projection_2d(predicted[..., :3], target, confidence)
+                loss = projection_2d(Lifted.of(predicted).joints, target, confidence)
                 parts = {"projection_2d": loss.detach()}
             optimizer.zero_grad()
             fabric.backward(loss * batch.share)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
@@ -13,7 +12,7 @@ from repose.errors import expected
 from repose.evaluation import evaluate
 from repose.evaluation.scores import Poses, mean, measure
 from repose.losses import WITHIN
-from repose.models import PoseModel
+from repose.models import Lifted, PoseModel
 from repose.skeleton import get_skeleton
 from repose.synthetic.augment import resize_bones, shift_joints
 from repose.synthetic.batch import Batch
@@ -75,18 +74,14 @@ class Validation:
         scores: dict[str, float] = {}
         for name, batch in self.batches.items():
             with torch.inference_mode():
-                output = model(batch.keypoints.to(device)).float().cpu().numpy()
-            output, target, keypoints = (
-                x.reshape(-1, *x.shape[2:]).astype(np.float64)
-                for x in (output, batch.target.numpy(), batch.keypoints.numpy())
-            )
+                joints, deviation = Lifted.of(model(batch.keypoints.to(device)).double().cpu().flatten(0, 1))
             poses = Poses(
-                predicted_mm=1000 * output[..., :3],
-                truth_mm=1000 * target,
-                hidden=keypoints[..., 2] == 0,
+                predicted_mm=1000 * joints.numpy(),
+                truth_mm=1000 * batch.target.double().flatten(0, 1).numpy(),
+                hidden=batch.keypoints[..., 2].flatten(0, 1).numpy() == 0,
                 fps=model.spec.frame_rate_hz,
                 skeleton=get_skeleton(model.spec.skeleton),
-                deviation_mm=1000 * np.exp(output[..., 3]) if output.shape[-1] == 4 else None,
+                deviation_mm=None if deviation is None else 1000 * deviation.numpy(),
             )
             sums = measure(poses, ("mpjpe_mm", "p_mpjpe_mm", *_WITHIN))
             scores |= {f"{name}_{metric}": mean(sums[metric]) for metric in ("mpjpe_mm", "p_mpjpe_mm")}
@@ -107,12 +102,12 @@ class Validation:
         ratios: dict[str, list[Tensor]] = {"seen": [], "hidden": []}
         for batch in self.other_bodies():
             with torch.inference_mode():
-                output = model(batch.keypoints.to(device)).float().cpu()
-            if output.shape[-1] == 3:
+                joints, deviation = Lifted.of(model(batch.keypoints.to(device)).float().cpu())
+            if deviation is None:
                 break
-            error = (output[..., :3] - batch.target).norm(dim=-1)
+            error = (joints - batch.target).norm(dim=-1)
             seen, moving = batch.keypoints[..., 2] > 0, error > 0  # the root is not
-            ratio = error / output[..., 3].exp()
+            ratio = error / deviation
             ratios["seen"].append(ratio[seen & moving])
             ratios["hidden"].append(ratio[~seen & moving])
         model.train()
