@@ -30,7 +30,7 @@ test: $(VENV)/.installed-for-development
 # What rounds differently elsewhere, once more with PyTorch's kernels for older processors.
 test-processors: $(VENV)/.installed-for-development
 	set -e; for kernels in default avx2; do \
-		ATEN_CPU_CAPABILITY=$$kernels OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/models tests/losses tests/test_lifting.py; \
+		ATEN_CPU_CAPABILITY=$$kernels OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/models tests/losses tests/lifting/test_lifter.py; \
 	done
 
 check: $(VENV)/.installed-for-development

@@ -17,9 +17,9 @@ import repose
 from repose.evaluation.conditions import CONDITIONS, Condition
 from repose.evaluation.views import CAMERAS, View, choose, project_clips, read_motion
 from repose.lifting import Lifter
+from repose.lifting.streaming import OneEuro
 from repose.metrics import p_mpjpe
 from repose.pose import Pose2D
-from repose.streaming import OneEuro
 
 Estimate = Callable[[Pose2D], np.ndarray]
 

@@ -193,7 +193,7 @@ def test_the_demo_compares_with_the_truth(
 ) -> None:
     """With the packaged model and detector replaced by small ones."""
     monkeypatch.setitem(detect._factories, "mediapipe", FrameCounter)
-    monkeypatch.setattr("repose.lifting.packaged_weights", lambda: {"default": Path(model)})
+    monkeypatch.setattr("repose.lifting.lifter.packaged_weights", lambda: {"default": Path(model)})
     for _ in range(2):
         assert run("demo", "-o", tmp_path / "demo") == 0
     said = capsys.readouterr().out

@@ -60,6 +60,16 @@ def fill_gaps(
     return np.where(fill, start + share * (end - start), values)
 
 
+def fill_missing(
+    points: Float[np.ndarray, "frames joints 2"], seen: Bool[np.ndarray, "frames joints"]
+) -> Float[np.ndarray, "frames joints 2"]:
+    """Interpolate missing joints over time; one never seen is put at the mean of the others."""
+    filled = fill_gaps(points, seen)
+    ever_seen = seen.any(axis=0)
+    filled[:, ~ever_seen] = filled[:, ever_seen].mean(axis=1, keepdims=True)
+    return filled
+
+
 def interpolate(values: Values, at: Float[np.ndarray, " places"]) -> Float[np.ndarray, "places *axes"]:
     """Interpolate at fractional frames `at` by a cubic through the four frames around (Catmull–Rom).
 

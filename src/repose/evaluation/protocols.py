@@ -19,9 +19,8 @@ from repose.models import packaged_weights
 from repose.models.checkpoint import read_spec
 from repose.models.windows import OVERLAP
 from repose.pose import Pose2D
-from repose.sequence import interpolate, runs, to_rate
+from repose.sequence import fill_missing, interpolate, runs, to_rate
 from repose.skeleton import Skeleton, get_skeleton
-from repose.tracking.segments import fill_missing
 
 Protocol = Literal["published", "full"]
 Average = Literal["actions", "frames"]

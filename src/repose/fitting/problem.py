@@ -15,10 +15,9 @@ from jaxtyping import Bool, Float
 
 from repose.errors import override
 from repose.fitting.bones import hold_lengths, measure_bones
-from repose.fitting.deviation import HIDDEN_FACTOR, SEEN_FACTOR
 from repose.fitting.measures import acceleration, bone_variation
 from repose.fitting.normal_equations import Joints
-from repose.fitting.options import FitOptions
+from repose.fitting.options import HIDDEN_FACTOR, SEEN_FACTOR, FitOptions
 from repose.fitting.solver import Window, minimise
 from repose.fitting.terms import (
     ConstantBones,

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from repose.pose import Pose2D
-from repose.sequence import fill_gaps, missing, stretches
+from repose.sequence import fill_missing, missing, stretches
 
 LONGEST_GAP_S = 60.0
 """No gap is filled that is longer."""
@@ -51,16 +51,6 @@ def split_at_gaps(pose: Pose2D, max_gap_s: float) -> Iterator[Segment]:
         confidence[known - known[0]] = pose.confidence[rows]
         times = np.interp(frames, known, pose.times_s[rows])
         yield Segment(frames, times, fill_missing(points, confidence > 0), confidence)
-
-
-def fill_missing(
-    points: Float[np.ndarray, "frames joints 2"], seen: Bool[np.ndarray, "frames joints"]
-) -> Float[np.ndarray, "frames joints 2"]:
-    """Interpolate missing joints over time; one never seen is put at the mean of the others."""
-    filled = fill_gaps(points, seen)
-    ever_seen = seen.any(axis=0)
-    filled[:, ~ever_seen] = filled[:, ever_seen].mean(axis=1, keepdims=True)
-    return filled
 
 
 def left_empty(frames: Int[np.ndarray, " frames"], pose: Pose2D) -> list[list[int]]:

@@ -19,6 +19,7 @@ from repose.errors import UserError, expected
 from repose.files.numbers import check_numbers
 from repose.geometry.camera import ASSUMED_FOV_DEG, Camera, solve_root
 from repose.geometry.normalisation import normalise
+from repose.lifting.streaming import Streaming
 from repose.models import Lifted, ModelSpec, PoseModel, load_checkpoint, packaged_weights
 from repose.models.device import Device, Precision, pick_device
 from repose.models.windows import OVERLAP, blend, window_starts
@@ -31,7 +32,6 @@ from repose.sequence import (
     to_rate,
 )
 from repose.skeleton import H36M_17, conversion_matrix, get_skeleton, stature
-from repose.streaming import Streaming
 from repose.tracking.segments import LONGEST_GAP_S, Segment, left_empty, split_at_gaps
 
 ASSUMED_HEIGHT_M = 1.70

@@ -14,10 +14,10 @@ import repose
 from repose.errors import UserError
 from repose.geometry.camera import Camera
 from repose.lifting import Lifter
+from repose.lifting.streaming import OneEuro, Stream
 from repose.metrics import mpjpe
 from repose.pose import Pose2D, Pose3D
 from repose.sample import load_sample_truth
-from repose.streaming import OneEuro, Stream
 
 SIZE = (1280, 720)
 

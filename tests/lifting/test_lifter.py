@@ -164,7 +164,7 @@ def test_windows_cover_every_frame_and_overlap(frames: int, window: int, share: 
 
 
 def test_progress_counts_frames_up_to_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("repose.lifting._FRAMES_AT_ONCE", 64)
+    monkeypatch.setattr("repose.lifting.lifter._FRAMES_AT_ONCE", 64)
     frames = np.r_[0:500, 900:1000]
     told: list[tuple[int, int]] = []
     Lifter(Fake(body, window_frames=16)).lift(
