@@ -111,7 +111,9 @@ def make_sample(*, seed: int = 0, seconds: float = 12.0, progress: Progress | No
     def recordings(split: str) -> Iterator[Recording]:
         for subject in subjects[split]:
             for action, (number, p_gait) in _SAMPLE_ACTIONS.items():
-                motion = ProceduralConfig(clips=1, seconds=seconds, fps=FPS, p_gait=p_gait, p_floor=0.0)
+                motion = ProceduralConfig(
+                    clips=1, seconds=seconds, fps=FPS, p_gait=p_gait, p_floor=0.0, p_posture=0.0
+                )
                 name = f"s_{int(subject[1:]):02d}_{number}_subact_01"
                 own_seed = _seed_of(seed, name)
                 joints_m = _stay(next(make_motion(motion, own_seed)))
