@@ -33,7 +33,7 @@ class BenchmarkOcclusion:
     undo_swaps: bool = True
     """Detect and undo swaps of left and right by the detector, as `repose estimate` does."""
     seed: Annotated[int, Within(0, 2**32 - 1)] = 0
-    """Seed of the cameras and of the detector's errors."""
+    """Seed: of the cameras and of the detector's errors."""
     json: Path | None = None
     """File for all numbers (JSON), and the protocol in words."""
     markdown: Path | None = None
@@ -43,7 +43,7 @@ class BenchmarkOcclusion:
     worst: Path | None = None
     """Folder for pictures of the first model's worst clips: at most ten, and two per condition."""
     force: bool = False
-    """Overwrite files that are there."""
+    """Overwrite existing files."""
     device: Device = "auto"
     imports: Modules = ()
     """Modules that register your own models; the current folder is searched, too."""
@@ -99,7 +99,7 @@ class BenchmarkVideo:
     markdown: Path | None = None
     """File for the tables (Markdown)."""
     force: bool = False
-    """Overwrite files that are there."""
+    """Overwrite existing files."""
     device: Device = "auto"
     imports: Modules = ()
     """Modules that register your own models; the current folder is searched, too."""

@@ -75,7 +75,7 @@ class PrepareMocap:
     views: int = 4
     """Virtual cameras for every clip."""
     seed: int = 0
-    """Seed of the cameras and of the detector's errors."""
+    """Seed: of the cameras and of the detector's errors."""
     detector_noise: bool = False
     """Give the 2D joints a detector's errors and confidence."""
     joint_map: Path | None = None
@@ -136,7 +136,7 @@ class PrepareSample:
     out: Folder
     """Folder for the results: the store."""
     seed: int = 0
-    """Seed of the motion."""
+    """Seed: of the motion."""
     force: bool = False
     """Overwrite existing files."""
 
@@ -240,7 +240,7 @@ class Evaluate:
     markdown: Path | None = None
     """File for the tables (Markdown), and the protocol in words."""
     force: bool = False
-    """Overwrite files that are there."""
+    """Overwrite existing files."""
     device: Device = "auto"
     imports: Modules = ()
     """Modules that register your own models; the current folder is searched, too."""

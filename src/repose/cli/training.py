@@ -66,9 +66,9 @@ class Compare:
     json: Path | None = None
     """File for all numbers (JSON)."""
     markdown: Path | None = None
-    """File for the table (Markdown)."""
+    """File for the tables (Markdown)."""
     force: bool = False
-    """Overwrite files that are there."""
+    """Overwrite existing files."""
 
     def run(self) -> None:
         from repose.training.comparison import compare

@@ -95,7 +95,7 @@ class Render:
     count: Annotated[int, Within(1, 100)] = 6
     """Number of frames of the sheet."""
     picture: bool = True
-    """Show the frames of the video under the 2D joints."""
+    """Show the frames of the video, under the 2D joints."""
     force: bool = False
     """Overwrite existing files."""
 
