@@ -236,6 +236,7 @@ def test_what_a_killed_preparation_left(tmp_path: Path) -> None:
         ({"target": np.zeros((3, 17, 3), np.float32)}, "a: target: expected the shape"),
         ({"optional": {"factor": np.ones(5)}}, "a: factor: expected the shape"),
         ({"fps": 0.0}, "a: fps: expected a positive"),
+        ({"action": "Walk\ud800"}, r"action of a recording: expected text in Unicode, found 'Walk"),
     ],
 )
 def test_recordings_that_do_not_fit(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

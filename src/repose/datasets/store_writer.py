@@ -52,6 +52,13 @@ class Recording:
     optional: Mapping[str, np.ndarray] = field(default_factory=dict)
     """`truth_mm`, `factor` (millimetres per pixel), `valid`: the same ones for all recordings of a split."""
 
+    def __post_init__(self) -> None:
+        for what in ("name", "subject", "action", "camera"):
+            text = getattr(self, what)
+            # Pickles hold halves of UTF-16 pairs, which no file of text can.
+            if any("\ud800" <= letter <= "\udfff" for letter in text):
+                expected(f"{what} of a recording", "text in Unicode", ascii(text[:40]))
+
 
 @dataclass(frozen=True)
 class StoreInfo:
