@@ -1,6 +1,6 @@
 """The lifter on a real detector's keypoints of people whose 3D is known: how much is the detector's error?
 
-    python perf/detections.py aist_*.npz [--model default --model mine.safetensors] [--json FILE]
+    python scripts/score_detections.py aist_*.npz [--model default --model mine.safetensors] [--json FILE]
 
 Each FILE has one person seen by several calibrated cameras: `keypoints2d_px` (cameras, frames, 17, 3),
 COCO-17 points and scores, `joints3d_cm` (frames, 17, 3) in a world frame, `fps`, `size`, and for each camera
