@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from repose.fitting.smoothing import stretches
+from repose.sequence import runs
 
 DEPTH_DOUBT = 4.0
 """How many times less certain a place is along the line of sight than across it."""
@@ -51,8 +52,7 @@ def find_contacts(
 
 def episodes(touching: Bool[np.ndarray, " frames"]) -> Iterator[slice]:
     """Rows of each touch of one foot."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], touching.astype(int), [0]])))
-    yield from (slice(first, stop) for first, stop in edges.reshape(-1, 2).tolist())
+    yield from (slice(*run) for run in runs(touching))
 
 
 def speeds(

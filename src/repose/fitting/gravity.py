@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 
 from repose.errors import expected
 from repose.fitting.contacts import AT_REST_M_S, episodes, find_contacts, speeds
+from repose.geometry.rotation import unit
 from repose.skeleton import H36M_17
 
 # Share of the body's mass in each segment, and how far along it the mass lies (Winter, Biomechanics and
@@ -127,7 +128,7 @@ def find_up(
         if not trunk.any():
             return Up(PICTURE_UP, "the picture's own: no trunk was seen", PICTURE_DEVIATION_DEG, assumed=True)
         found = Up(
-            _unit(trunk), "how trunks are held: nobody was seen to stand", TRUNK_DEVIATION_DEG, assumed=True
+            unit(trunk), "how trunks are held: nobody was seen to stand", TRUNK_DEVIATION_DEG, assumed=True
         )
     if found.direction @ PICTURE_UP < np.cos(np.radians(MOST_ASKEW_DEG)):
         return Up(PICTURE_UP, "the picture's own: nobody stands or sits", PICTURE_DEVIATION_DEG, assumed=True)
@@ -189,12 +190,12 @@ def _balanced(
         on_feet_s, on_hands_s = (sum(seconds for _, seconds in leaning) for leaning in (feet, hands))
         if not on_feet_s + on_hands_s:
             return None
-        balance = _unit(np.sum([lean for lean, _ in feet + hands], axis=0))
+        balance = unit(np.sum([lean for lean, _ in feet + hands], axis=0))
         places = [_levels(*one) for one in zip(people, touching, strict=True)]
         spread = np.sum([place.T @ place for place in places], axis=0)
         # Two independent sources: up is near `balance`, and at right angles to the ways between contacts.
         certainty = np.eye(3) / BALANCE_DEVIATION_RAD**2 + spread / LEVEL_DEVIATION_M**2
-        up = _unit(np.linalg.solve(certainty, balance))
+        up = unit(np.linalg.solve(certainty, balance))
     across = np.linalg.svd(np.eye(3) - np.outer(up, up))[0][:, :2]
     variance_rad2 = np.trace(np.linalg.inv(across.T @ certainty @ across))
     touches = sum(map(len, places))
@@ -257,7 +258,3 @@ def _levels(joints: np.ndarray, touching: np.ndarray) -> np.ndarray:
 
 def _between(joints: np.ndarray, start: str, end: str) -> np.ndarray:
     return joints[:, H36M_17.index(end)] - joints[:, H36M_17.index(start)]
-
-
-def _unit(vector: np.ndarray) -> np.ndarray:
-    return vector / np.linalg.norm(vector)
