@@ -80,7 +80,7 @@ class DetectionConfig:
     """Clips in which a limb is missing from beginning to end."""
     p_measured: Annotated[float, Within(0, 1)] = 0.0
     """Clips with the errors that a real detector was measured to make (`measured_errors`) in place of these;
-    what is missing is missing in them, too."""
+    what is missing or in a wrong place is so in them, too."""
     p_unsure: Annotated[float, Within(0, 1)] = 0.8
     """Clips whose confidence goes with the error; in the others it is 1."""
 
@@ -103,14 +103,17 @@ def detect(
     draw = _Draw(config, rays.shape[:3], generator)
     points = _swap_sides(rays, draw)
     error = _noise(draw)
-    missing, wrong = _outages(draw)
-    displacement, wrong = _misplacement(draw, wrong, hidden)
+    missing, guessed = _outages(draw)
+    displacement, wrong = _misplacement(draw, guessed, hidden)
     points = points + height[:, None, None, None] * (error + displacement)
     confidence = _confidence(draw, error, wrong)
     if config.p_measured:
         real = draw.chance(config.p_measured) & draw.messy
         found = measured_errors(rays[real], height[real], generator, None if hidden is None else hidden[real])
-        points[real], confidence[real] = found[..., :2], found[..., 2].clamp(min=1e-3)
+        # A limb behind something is guessed as in other clips: what was measured stood in the open.
+        kept = guessed[real]
+        points[real] = torch.where(kept[..., None], points[real], found[..., :2])
+        confidence[real] = torch.where(kept, confidence[real], found[..., 2].clamp(min=1e-3))
     if config.p_limb_gone:
         gone = draw.chance(config.p_limb_gone) & draw.messy
         drawn = torch.randint(len(LIMBS), (draw.batch,), generator=generator)
