@@ -22,7 +22,7 @@ from cost import best_in_turn
 from torch import Tensor, nn
 
 from repose.models import AGFormer, DSTformer, PoseModel, agformer, build, dstformer
-from repose.models.layers import Attention
+from repose.models.dstformer import Attention
 
 NAMES = ("repose", "motionagformer-xs", "motionagformer-s", "motionagformer-b")
 Form = Callable[[Tensor], Tensor]

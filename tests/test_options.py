@@ -8,8 +8,7 @@ from collections import defaultdict
 import pytest
 from commands import run
 
-from repose.cli import COMMANDS
-from repose.cli.renamed import FORMER_OPTIONS, understand_former_names
+from repose.cli import COMMANDS, FORMER_OPTIONS, understand_former_names
 
 KINDS = {
     "prepare": ("human36m", "mpi-inf-3dhp", "mocap", "keypoints", "sample"),

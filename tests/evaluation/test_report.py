@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.table import Table
 
-from repose.cli.reports import show_report, wanted_files
+from repose.cli.terminal import show_report, wanted_files
 from repose.cli.training import Compare
 from repose.evaluation import Estimate, Report
 from repose.evaluation.figures import draw_confidence

@@ -9,8 +9,8 @@ import pytest
 
 from repose import estimate, read_keypoints
 from repose.errors import UserError
-from repose.keypoints.named_joints import joint_named
 from repose.keypoints.reader import holds_keypoints
+from repose.keypoints.tables import joint_named
 from repose.pose import Pose2D
 from repose.sample import load_sample_truth
 from repose.skeleton import H36M_17, SKELETONS

@@ -15,12 +15,11 @@ from torch import Tensor
 
 import repose
 from repose.errors import UserError
-from repose.geometry.camera import Camera
-from repose.geometry.normalisation import normalise
+from repose.geometry.camera import Camera, normalise
 from repose.keypoints.reader import read_keypoints
 from repose.lifting import Lifter
 from repose.models import ModelSpec, PoseModel, build, find_spec, save_checkpoint
-from repose.models.windows import window_starts
+from repose.models.inference import window_starts
 from repose.pose import Pose2D
 from repose.skeleton import H36M_17, SKELETONS, stature
 

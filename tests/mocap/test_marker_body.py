@@ -10,7 +10,7 @@ from repose.export.c3d import write_c3d
 from repose.export.trc import write_trc
 from repose.export.upright import to_world
 from repose.mocap.c3d import read_c3d
-from repose.mocap.plug_in_gait import MARKERS, joint_centres
+from repose.mocap.markers import MARKERS, joint_centres
 from repose.mocap.recordings import H36M, read_mocap
 from repose.mocap.trc import read_trc
 from repose.pose import Pose3D

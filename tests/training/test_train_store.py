@@ -24,7 +24,7 @@ from repose.datasets.store_writer import Recording, StoreInfo, write_store
 from repose.errors import UserError
 from repose.losses import total_loss
 from repose.models import build, find_spec, load_checkpoint, register, registry
-from repose.synthetic.batch import Batch
+from repose.synthetic.motions import Batch
 from repose.training.loop import TrainConfig, learning_rate, make_model, make_optimizer, train
 from repose.training.presets import PRESETS
 

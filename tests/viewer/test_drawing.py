@@ -10,8 +10,7 @@ from repose.palette import SIDES, rgb
 from repose.pose import Pose3D
 from repose.viewer import make_scene
 from repose.viewer.drawing import PAPER, blank, capsule, disc, draw_overlay, draw_space, write
-from repose.viewer.scene import Scene
-from repose.viewer.viewpoint import view_camera
+from repose.viewer.scene import Scene, view_camera
 
 LEFT, RIGHT, COMPARED = (rgb(colour) for colour in (*SIDES.values(), palette.COMPARED))
 SIDE = 300

@@ -11,12 +11,9 @@ from typing import Any
 import tyro
 from rich.markup import escape
 
-from repose.cli.renamed import understand_former_names
 from repose.cli.terminal import Interrupted, console, error_console, terminal
 from repose.errors import UserError, expected
 from repose.files.output import forget_placed, placed
-
-__all__ = ["COMMANDS", "console", "load_command", "main"]
 
 COMMANDS = {
     "estimate": ("poses.Estimate", "Turn a video, or the 2D keypoints of any detector, into 3D poses."),
@@ -36,6 +33,19 @@ COMMANDS = {
 }
 """Where each command is, and what `repose --help` says of it. It is imported when it is called: the help of
 all commands needs none of them."""
+
+FORMER_OPTIONS = {
+    "evaluate": {"--plot": "--figure"},
+    "export": {"--model": "--osim"},
+    "prepare": {"--cameras": "--views"},
+    "render": {"--height": "--height-px", "--frames": "--sheet-frames"},
+    "train": {
+        "--skeleton": "--target-skeleton",
+        "32-true": "float32",
+        "bf16-mixed": "bfloat16",
+    },
+}
+"""Command -> option or value in version 0.1 -> what it is now. To go in 0.3."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -84,6 +94,26 @@ def _run(arguments: list[str]) -> None:
         description="3D human poses from video that stay accurate where joints are hidden.",
         config=config,
     )
+
+
+def understand_former_names(command: str, arguments: list[str]) -> list[str]:
+    """Return the command's arguments with present names in place of former ones; warn of each."""
+    former = FORMER_OPTIONS.get(command, {})
+    present = []
+    for argument in arguments:
+        parts = argument.split("=", 1)
+        for name in filter(former.__contains__, parts):
+            error_console.print(
+                f"[yellow]Warning:[/] {name} of repose {command} is called {former[name]} now; the former "
+                "name will not be understood from version 0.3 on.",
+                soft_wrap=True,
+                highlight=False,
+            )
+        present.append("=".join(former.get(part, part) for part in parts))
+    return present
+
+
+__all__ = ["COMMANDS", "console", "load_command", "main"]
 
 
 def load_command(name: str) -> type:

@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from repose.cli.reports import show_report, wanted_files
-from repose.cli.terminal import Input, Modules, ProgressBars, echo, import_modules
+from repose.cli.terminal import Input, Modules, ProgressBars, echo, import_modules, show_report, wanted_files
 from repose.errors import Within, check_ranges
 from repose.lifting import Device
 

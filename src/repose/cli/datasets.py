@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from rich.markup import escape
 
-from repose.cli.reports import show_report, wanted_files
 from repose.cli.terminal import (
     Folder,
     Input,
@@ -18,7 +17,9 @@ from repose.cli.terminal import (
     console,
     echo,
     import_modules,
+    show_report,
     table,
+    wanted_files,
 )
 from repose.errors import UserError
 from repose.lifting import Device

@@ -1,16 +1,16 @@
-"""What all commands share: terminal output, tables, progress bars, and types of arguments."""
+"""What all commands share: terminal output, tables, progress bars, reports, and types of arguments."""
 
 import codecs
 import os
 import signal
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import tyro
 from rich.box import SIMPLE_HEAD
@@ -19,6 +19,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from repose.errors import UserError, printable
+from repose.files.output import check_file
+
+if TYPE_CHECKING:
+    from repose.evaluation import Report
+
 
 console = Console()
 error_console = Console(stderr=True)
@@ -192,3 +197,34 @@ class ProgressBars:
         if what not in self._tasks:
             self._tasks[what] = self._progress.add_task(what, total=total)
         self._progress.update(self._tasks[what], completed=done, total=total)
+
+
+_KINDS = ("json", "csv", "latex", "markdown", "figure", "predictions")
+
+
+def wanted_files(command: Any) -> dict[str, Path]:
+    """Return the files that a command is to write, by the options that name them.
+
+    Raises UserError for one that cannot be written, or is there and is not to be overwritten (`--force`).
+    """
+    files = {kind: file for kind in _KINDS if (file := getattr(command, kind, None)) is not None}
+    for file in files.values():
+        check_file(file, force=command.force)
+    if "figure" in files:
+        from repose.evaluation import check_plot
+
+        check_plot()
+    return files
+
+
+def show_report(report: "Report", files: Mapping[str, Path]) -> None:
+    """Print a report, and write it in each form to its file."""
+    if summary := report.summary():
+        echo(summary)
+    for table in report.tables():
+        # As wide as it is, whatever the terminal: a number that is cut off says nothing.
+        natural = Console(width=1000).measure(table).maximum
+        Console(width=max(natural, console.width)).print(table)
+    for kind, file in files.items():
+        getattr(report, f"write_{kind}")(file)
+        echo(f"Written: {file}")

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import tyro
 
-from repose.cli.reports import show_report, wanted_files
 from repose.cli.terminal import (
     Folder,
     Interrupted,
@@ -18,6 +17,8 @@ from repose.cli.terminal import (
     echo,
     error_console,
     import_modules,
+    show_report,
+    wanted_files,
 )
 
 

@@ -20,8 +20,8 @@ from repose.datasets.store import ClipStore
 from repose.errors import UserError, Within, check_ranges, expected
 from repose.models import ModelSpec
 from repose.skeleton import Skeleton, get_skeleton
-from repose.synthetic.batch import Batch
 from repose.synthetic.corruption import displace, hide
+from repose.synthetic.motions import Batch
 
 
 @dataclass(frozen=True)

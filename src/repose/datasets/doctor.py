@@ -12,9 +12,9 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
-from repose.datasets.source import count_progress
 from repose.datasets.splits import Split, StoredSequence
 from repose.datasets.store import ClipStore, Progress, Target
+from repose.datasets.store_writer import count_progress
 from repose.geometry.rotation import unit
 from repose.skeleton import Skeleton
 

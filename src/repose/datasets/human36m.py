@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from repose.datasets.source import Source, count_progress, numeric_array
 from repose.datasets.store import Progress
-from repose.datasets.store_writer import Recording
+from repose.datasets.store_writer import Recording, Source, count_progress, numeric_array
 from repose.errors import expected, reads
 from repose.files.pickles import Mapped, map_pickle
 

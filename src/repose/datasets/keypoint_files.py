@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from repose.datasets.source import Source, count_progress
 from repose.datasets.store import Progress
-from repose.datasets.store_writer import Recording
+from repose.datasets.store_writer import Recording, Source, count_progress
 from repose.keypoints.reader import read_keypoints
 from repose.pose import Pose2D
 from repose.sequence import stretches

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from repose.datasets.source import Source, count_progress, numeric_array
 from repose.datasets.store import Progress
-from repose.datasets.store_writer import Recording
+from repose.datasets.store_writer import Recording, Source, count_progress, numeric_array
 from repose.errors import UserError, expected, reading, reads
 from repose.files.matlab import load_h5, load_mat
 from repose.files.pickles import map_npz

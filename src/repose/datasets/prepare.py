@@ -10,9 +10,8 @@ from repose.datasets.human36m import read_human36m
 from repose.datasets.keypoint_files import read_keypoint_files
 from repose.datasets.mpi_inf_3dhp import read_mpi_inf_3dhp
 from repose.datasets.projected import ProjectionConfig, make_sample, read_projected_mocap
-from repose.datasets.source import Source
 from repose.datasets.store import ClipStore, Progress
-from repose.datasets.store_writer import Recording, StoreInfo, check_place, write_store
+from repose.datasets.store_writer import Recording, Source, StoreInfo, check_place, write_store
 from repose.datasets.videopose import read_videopose
 from repose.errors import reading
 from repose.files.pickles import npz_keys

@@ -16,9 +16,8 @@ from jaxtyping import Float
 from torch import Generator
 
 from repose.datasets.human36m import FPS, TEST_SUBJECTS
-from repose.datasets.source import Source, count_progress
 from repose.datasets.store import Progress
-from repose.datasets.store_writer import Recording
+from repose.datasets.store_writer import Recording, Source, count_progress
 from repose.errors import Within, check_ranges, expected
 from repose.geometry.camera import Camera
 from repose.mocap.recordings import MocapClip, read_split, reading_notes, resample

@@ -1,9 +1,9 @@
-"""Writing a clip store: whole or not at all, one recording after the other."""
+"""Writing a clip store: what a reader of published files gives, stored whole or not at all."""
 
 import json
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from repose.datasets.splits import StoredSequence
-from repose.datasets.store import FORMAT, LAYOUT, MANIFEST, VERSION, ClipStore, Target, array_axes
+from repose.datasets.store import FORMAT, LAYOUT, MANIFEST, VERSION, ClipStore, Progress, Target, array_axes
 from repose.errors import UserError, expected
 from repose.files.numbers import check_numbers
 from repose.files.output import note_placed
@@ -273,3 +273,35 @@ class _ArrayWriter:
             "shape": (self.rows, *self._axes),
         }
         np.lib.format.write_array_header_1_0(self._file, description)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """An opened and checked data set; its recordings are created one by one when they are stored."""
+
+    dataset: str
+    skeleton: str
+    target: Target | None
+    licence: str
+    splits: Mapping[str, Iterator[Recording]]
+    notes: tuple[str, ...] = ()
+
+
+def numeric_array(name: str, array: Any) -> np.ndarray:
+    """Return `array` if it is an array of numbers; raises UserError with `name` if not."""
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuf":
+        expected(name, "an array of numbers", f"a {type(array).__name__}")
+    return array
+
+
+def count_progress(what: str, total: int, progress: Progress | None) -> Callable[[int], None]:
+    """Return a function to call with the number of frames done since the last call."""
+    done = 0
+
+    def count(more: int) -> None:
+        nonlocal done
+        done += more
+        if progress:
+            progress(what, done, total)
+
+    return count

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from repose.datasets.human36m import FPS, IMAGE_SIZES, LICENCE, TEST_SUBJECTS, TRAIN_SUBJECTS
-from repose.datasets.source import Source, count_progress, numeric_array
 from repose.datasets.store import Progress
-from repose.datasets.store_writer import Recording
+from repose.datasets.store_writer import Recording, Source, count_progress, numeric_array
 from repose.errors import expected, reads
 from repose.files.pickles import map_npz, npz_keys
 from repose.geometry.rotation import quaternion_to_matrix

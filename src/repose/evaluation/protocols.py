@@ -17,7 +17,7 @@ from repose.geometry.camera import ASSUMED_FOV_DEG
 from repose.lifting import ASSUMED_HEIGHT_M, Device, Lifter, load
 from repose.models import packaged_weights
 from repose.models.checkpoint import read_spec
-from repose.models.windows import OVERLAP
+from repose.models.inference import OVERLAP
 from repose.pose import Pose2D
 from repose.sequence import fill_missing, interpolate, runs, to_rate
 from repose.skeleton import Skeleton, get_skeleton

@@ -1,4 +1,4 @@
-"""The pinhole camera: projection, rays, assumed intrinsics, and where the root must be; units of the picture.
+"""The pinhole camera: projection, rays, assumed intrinsics, where the root must be, units of 2D points.
 
 Camera frame, OpenCV axes: x right, y down, z forward. World: right-handed, z up. `T_cam_world` takes
 world points to the camera.
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Bool, Float
 
-from repose.errors import expected
+from repose.errors import UserError, expected
 from repose.geometry.rigid import RigidTransform
 
 FIELDS_OF_VIEW_DEG = (1.0, 170.0)
@@ -149,3 +149,38 @@ def solve_root(
     root = np.linalg.solve(safe, right[..., None])[..., 0]
     found = solvable & (root[:, 2] > 0.1) & ((w > 0).sum(axis=1) >= 2)
     return np.where(found[:, None], root, 0.0), found
+
+
+def normalise(
+    points_px: Float[np.ndarray, "frames joints 2"],
+    confidence: Float[np.ndarray, "frames joints"],
+    image_size: tuple[int, int],
+    normalisation: str,
+    rays: Float[np.ndarray, "frames joints 2"],
+) -> Float[np.ndarray, "frames joints 2"]:
+    """Return 2D points in the unit of a model's input (`repose.models.ModelSpec.normalisation`).
+
+    `rays`: x/z, y/z of the camera, as given. `screen`: x from -1 to 1 over the width, y in the same unit
+    (Human3.6M protocol). `pixel-scaled`: the shorter side spans -1 to 1 about the middle. `crop-scaled`: the
+    larger side of the box around all points seen spans -1 to 1, and points beyond are cut (both MotionBERT).
+
+    Raises:
+        UserError: an unknown normalisation.
+    """
+    width, height = image_size
+    match normalisation:
+        case "rays":
+            return rays
+        case "screen":
+            return to_screen(points_px, image_size)
+        case "pixel-scaled":
+            return (points_px * 2 - (width, height)) / min(width, height)
+        case "crop-scaled":
+            seen = points_px[confidence > 0]
+            low, high = seen.min(axis=0), seen.max(axis=0)
+            side = max(float((high - low).max()), 1e-6)
+            return np.clip((points_px - (low + high) / 2) / side * 2, -1, 1)
+    raise UserError(
+        f"normalisation {normalisation!r}: expected rays, screen, pixel-scaled or crop-scaled",
+        "The model's description names one that this version of repose does not know.",
+    )

@@ -7,8 +7,7 @@ import numpy as np
 from repose.errors import expected
 from repose.keypoints.detections import Detections
 from repose.keypoints.json_values import frame_numbers, whole_number
-from repose.keypoints.named_joints import name_joints
-from repose.keypoints.tables import parse_cells, read_table
+from repose.keypoints.tables import name_joints, parse_cells, read_table
 
 _LEVELS = ("scorer", "individuals", "bodyparts", "coords")
 

@@ -8,8 +8,7 @@ from repose.errors import UserError, expected
 from repose.files.matlab import read_dataset
 from repose.keypoints.detections import Detections
 from repose.keypoints.json_values import whole_number
-from repose.keypoints.named_joints import name_joints
-from repose.keypoints.tables import parse_cells, read_table
+from repose.keypoints.tables import name_joints, parse_cells, read_table
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from repose.errors import UserError
 from repose.keypoints.detections import Detections
-from repose.keypoints.named_joints import name_joints
+from repose.keypoints.tables import name_joints
 from repose.mocap.trc import read_trc
 
 _MEANINGS = {"Hip": "pelvis", "Head": "head_top"}

@@ -17,12 +17,10 @@ from torch import Tensor
 
 from repose.errors import UserError, expected
 from repose.files.numbers import check_numbers
-from repose.geometry.camera import ASSUMED_FOV_DEG, Camera, solve_root
-from repose.geometry.normalisation import normalise
+from repose.geometry.camera import ASSUMED_FOV_DEG, Camera, normalise, solve_root
 from repose.lifting.streaming import Streaming
 from repose.models import Lifted, ModelSpec, PoseModel, load_checkpoint, packaged_weights
-from repose.models.device import Device, Precision, pick_device
-from repose.models.windows import OVERLAP, blend, window_starts
+from repose.models.inference import OVERLAP, Device, Precision, blend, pick_device, window_starts
 from repose.pose import SEEN_CONFIDENCE, Coordinates, Pose2D, Pose3D
 from repose.sequence import (
     fill_gaps,

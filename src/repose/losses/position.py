@@ -1,4 +1,4 @@
-"""Losses on positions, their motion, and the bones between them.
+"""Losses on positions, their motion, the bones between them, and a predicted deviation.
 
 All take joints as (batch, frames, joints, 3) in any one unit, any frame of reference, and return a
 scalar. They compute in float32 or better. Losses on motion are 0, with gradient 0, for a single frame.
@@ -8,6 +8,7 @@ ICCV 2023, section 4.2 and its published training program; `n_mpjpe` from Rhodin
 Geometry-Aware Representation for 3D Human Pose Estimation", ECCV 2018.
 """
 
+import math
 from functools import cache
 from itertools import combinations
 
@@ -17,8 +18,28 @@ from jaxtyping import Float
 from torch import Tensor
 
 from repose.errors import expected
-from repose.losses.matching import match, widen
 from repose.skeleton import H36M_17, Skeleton
+
+WITHIN = ((1.0, 0.6827), (2.0, 0.9545))
+"""Share of errors within this many deviations, as of a normal distribution."""
+_LEAST_M = 1e-3
+
+
+def match(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Convert both tensors to float32 or better; raises UserError unless their shapes are equal.
+
+    Half precision is widened because the losses divide small differences by each other and add up
+    thousands of terms; the gradient comes back in the precision of the input. Equal shapes are asked
+    for because broadcasting would give a number, and a wrong one.
+    """
+    if predicted.shape != target.shape:
+        expected("shape of the target", f"the prediction's, {tuple(predicted.shape)}", tuple(target.shape))
+    return widen(predicted), widen(target)
+
+
+def widen(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
 
 Joints = Float[Tensor, "batch frames joints 3"]
 Scalar = Float[Tensor, ""]
@@ -91,6 +112,26 @@ def angle_velocity(predicted: Joints, target: Joints, skeleton: Skeleton = H36M_
     """Return the mean absolute error of the change of those angles, in radians per frame."""
     predicted, target = match(predicted, target)
     return _mean((_angles(predicted, skeleton).diff(dim=1) - _angles(target, skeleton).diff(dim=1)).abs())
+
+
+def deviation(
+    log_deviation: Float[Tensor, "batch frames joints"],
+    predicted: Float[Tensor, "batch frames joints 3"],
+    target: Float[Tensor, "batch frames joints 3"],
+) -> Float[Tensor, ""]:
+    """Fit e^log_deviation so that 68 % of the distances from the truth are below it, and 95 % below twice it.
+
+    The sum of two quantile losses (Koenker and Bassett 1978) of the logarithm of the distance. The joints
+    themselves get no gradient, only their deviation does. Distances below 1 mm count as 1 mm.
+    """
+    predicted, target = match(predicted, target)
+    distance = torch.linalg.vector_norm(predicted - target, dim=-1).detach().clamp_min(_LEAST_M).log()
+    beyond = distance - widen(log_deviation)
+    loss = beyond.new_zeros(())
+    for deviations, share in WITHIN:
+        over = beyond - math.log(deviations)
+        loss = loss + torch.maximum(share * over, (share - 1) * over).mean()
+    return loss
 
 
 def _distance(a: Tensor, b: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from repose.losses.matching import match
+from repose.losses.position import match
 
 Joints = Float[Tensor, "batch frames joints 3"]
 Mask = Bool[Tensor, "batch frames joints"]

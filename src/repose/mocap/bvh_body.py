@@ -9,9 +9,18 @@ from jaxtyping import Float
 
 from repose.errors import expected
 from repose.geometry.rotation import unit
-from repose.mocap.body import check_body, recognise_unit, upright_axis, z_up
 from repose.mocap.bvh import BvhMotion, read_bvh
-from repose.mocap.joint_map import NEEDED, JointMap, Table, match_synonyms, pick
+from repose.mocap.joint_map import (
+    NEEDED,
+    JointMap,
+    Table,
+    check_body,
+    match_synonyms,
+    pick,
+    recognise_unit,
+    upright_axis,
+    z_up,
+)
 from repose.skeleton import H36M_17
 
 _BANDAI = {

@@ -1,5 +1,17 @@
-"""What every reader of marker files returns, and the units that such files name."""
+"""Bodies from marker files: joints by name or map, or joint centres from Vicon's Plug-in-Gait set.
 
+`MarkerMotion` is what every reader of marker files returns.
+
+Sources of the joint centres. Hips: Harrington et al., "Prediction of the hip joint centre in adults,
+children, and patients with cerebral palsy based on magnetic resonance imaging", Journal of Biomechanics 40
+(2007), from pelvic width and depth. Knees and ankles: the chord construction of Davis et al., "A gait
+analysis data collection and reduction technique", Human Movement Science 10 (1991), with typical adult
+widths, since files do not say them. Shoulders: Rab, Petuskey and Bagley, "A method for determination of
+upper extremity kinematics", Gait & Posture 15 (2002): 17 % of the distance of the acromia below them.
+Wrists and the trunk are midpoints of markers; head top and nose lie about the centre of the head band.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +19,10 @@ import numpy as np
 from jaxtyping import Float
 
 from repose.errors import expected
+from repose.geometry.rotation import unit
+from repose.mocap.joint_map import NEEDED, JointMap, centre_pelvis, match_synonyms, pick, upright_axis, z_up
+from repose.sequence import fill_gaps, runs
+from repose.skeleton import H36M_17
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,3 +43,156 @@ def length_of_unit(path: Path, unit: str) -> float:
     if unit.strip().lower() not in units_m:
         expected(str(path), f"a unit among {', '.join(units_m)}", repr(unit[:40]))
     return units_m[unit.strip().lower()]
+
+
+_SIDED = "FHD BHD SHO ELB WRA WRB ASI PSI THI KNE TIB ANK"
+MARKERS = ("C7", "T10", "CLAV", "STRN", *(side + name for side in "LR" for name in _SIDED.split()))
+"""The markers of the Plug-in-Gait set that are used; all must be there."""
+
+_MARKER_RADIUS_M = 0.007
+_HALF_WIDTH_M = {"knee": 0.050, "ankle": 0.035, "elbow": 0.035}
+_SHOULDER_DROP = 0.17
+_CROWN_M = 0.09
+"""From the head band to the top of the head."""
+_NOSE_M = (0.04, -0.04)
+"""Of Human3.6M's neck/nose from the centre of the band: forward, up."""
+
+
+def joint_centres(markers_m: Mapping[str, Float[np.ndarray, "frames 3"]]) -> Float[np.ndarray, "frames 17 3"]:
+    """Estimate joint centres in the frame of the markers, metres; NaN where a needed marker is NaN."""
+    m = {name: markers_m[name].astype(np.float64) for name in MARKERS}
+    places: dict[str, np.ndarray] = {}
+    places |= _hips(m)
+    places["pelvis"] = (places["left_hip"] + places["right_hip"]) / 2
+    places["thorax"] = (m["C7"] + m["CLAV"]) / 2
+    places["spine"] = (m["T10"] + m["STRN"]) / 2
+    down = unit((m["T10"] + m["STRN"]) - (m["C7"] + m["CLAV"]))
+    drop = _SHOULDER_DROP * np.linalg.norm(m["LSHO"] - m["RSHO"], axis=-1, keepdims=True)
+    for side, letter in (("left", "L"), ("right", "R")):
+        hip, wrist = places[f"{side}_hip"], (m[f"{letter}WRA"] + m[f"{letter}WRB"]) / 2
+        knee = _chord(hip, m[f"{letter}KNE"], m[f"{letter}THI"], "knee")
+        places[f"{side}_knee"] = knee
+        places[f"{side}_ankle"] = _chord(knee, m[f"{letter}ANK"], m[f"{letter}TIB"], "ankle")
+        shoulder = m[f"{letter}SHO"] + drop * down
+        places[f"{side}_shoulder"], places[f"{side}_wrist"] = shoulder, wrist
+        places[f"{side}_elbow"] = _elbow(shoulder, m[f"{letter}ELB"], wrist, side)
+    front, back = m["LFHD"] + m["RFHD"], m["LBHD"] + m["RBHD"]
+    forward = unit(front - back)
+    up = unit(np.cross(forward, m["LFHD"] + m["LBHD"] - m["RFHD"] - m["RBHD"]))
+    band = (front + back) / 4
+    places["head_top"] = band + _CROWN_M * up
+    places["nose"] = band + _NOSE_M[0] * forward + _NOSE_M[1] * up
+    return np.stack([places[joint] for joint in H36M_17.joints], axis=1)
+
+
+def _hips(m: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Harrington's regression from the pelvis: x forward, y up, z right, from the middle of the ASIS."""
+    front, back = (m["LASI"] + m["RASI"]) / 2, (m["LPSI"] + m["RPSI"]) / 2
+    width_m = np.linalg.norm(m["RASI"] - m["LASI"], axis=-1, keepdims=True)
+    depth_m = np.linalg.norm(front - back, axis=-1, keepdims=True)
+    z = unit(m["RASI"] - m["LASI"])
+    y = unit(np.cross(z, front - back))
+    x = np.cross(y, z)
+    middle = front + (-0.24 * depth_m - 0.0099) * x + (-0.30 * width_m - 0.0109) * y
+    aside = (0.33 * width_m + 0.0073) * z
+    return {"left_hip": middle - aside, "right_hip": middle + aside}
+
+
+def _chord(
+    above: Float[np.ndarray, "frames 3"],
+    lateral: Float[np.ndarray, "frames 3"],
+    wand: Float[np.ndarray, "frames 3"],
+    joint: str,
+) -> Float[np.ndarray, "frames 3"]:
+    """Find a joint centre in the plane of the joint above, the lateral marker and the wand.
+
+    It is half a width inside the marker, where the line to the joint above is perpendicular to the line to
+    the marker.
+    """
+    along = above - lateral
+    return _inside(along, lateral, -(wand - lateral), joint)
+
+
+def _elbow(shoulder: np.ndarray, lateral: np.ndarray, wrist: np.ndarray, side: str) -> np.ndarray:
+    """Estimate the elbow on the hinge's axis, perpendicular to upper arm and forearm, half a width medially.
+
+    The axis follows from the centre and the centre from the axis: a few rounds settle both.
+    """
+    centre = lateral
+    for _ in range(4):
+        axis = np.cross(centre - shoulder, wrist - centre)
+        centre = _inside(shoulder - lateral, lateral, axis if side == "left" else -axis, "elbow")
+    return centre
+
+
+def _inside(along: np.ndarray, lateral: np.ndarray, medial: np.ndarray, joint: str) -> np.ndarray:
+    offset_m = _HALF_WIDTH_M[joint] + _MARKER_RADIUS_M
+    length_m = np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), offset_m)
+    forth = along / length_m
+    inward = unit(medial - (medial * forth).sum(axis=-1, keepdims=True) * forth)
+    sine = offset_m / length_m
+    return lateral + offset_m * (sine * forth + np.sqrt(1 - sine**2) * inward)
+
+
+_LONGEST_GAP_S = 0.2
+_SHORTEST_S = 0.25
+
+
+def read_marker_body(
+    path: Path, motion: MarkerMotion, joint_map: JointMap | None = None
+) -> tuple[list[tuple[int, Float[np.ndarray, "frames 17 3"]]], tuple[str, ...]]:
+    """Read the joints of a recording, split at gaps, and say what was assumed.
+
+    Each piece comes with its first frame; metres, z up. Gaps of up to 0.2 s are interpolated.
+
+    Raises UserError where joints cannot be told from the names of the markers.
+    """
+    names = tuple(name.rpartition(":")[2] for name in motion.markers)
+    notes: list[str] = []
+    if joint_map is not None and not joint_map.missing(names):
+        given = {j: [words] if isinstance(words, str) else words for j, words in joint_map.joints.items()}
+        joints = _complete(pick(given, names, motion.positions_m), notes)
+        notes.append("joints identified by the joint map")
+    elif set(MARKERS) <= set(names):
+        joints = joint_centres({name: motion.positions_m[:, names.index(name)] for name in MARKERS})
+        notes.append("joint centres estimated from Plug-in-Gait markers")
+    elif (found := match_synonyms(names)) is not None:
+        joints = _complete(pick(found, names, motion.positions_m), notes)
+    else:
+        wanted = "markers of the Plug-in-Gait set, joints by usual names, or a joint map"
+        hint = f"Write a joint map ({', '.join(NEEDED)}; --joint-map FILE, docs/training.md)."
+        expected(str(path), wanted, ", ".join(names[:60]), hint)
+    up = (joint_map.up if joint_map is not None else None) or motion.up
+    if up is None:
+        up = upright_axis(joints) or "y"
+        notes.append(f"{up} is up, by how the person stands")
+    return _pieces(joints if up == "z" else z_up(joints), motion.fps), tuple(notes)
+
+
+def _complete(joints: Float[np.ndarray, "frames 17 3"], notes: list[str]) -> Float[np.ndarray, "frames 17 3"]:
+    """Joints of the trunk and head that no marker gives, from those around."""
+    at, made = H36M_17.index, []
+    shoulders = joints[:, H36M_17.indices("left_shoulder", "right_shoulder")].mean(axis=1)
+    for joint in ("thorax", "spine", "head_top", "nose"):
+        if not np.isnan(joints[:, at(joint)]).all():
+            continue
+        thorax, pelvis = joints[:, at("thorax")], joints[:, at("pelvis")]
+        trunk = thorax - pelvis
+        joints[:, at(joint)] = {
+            "thorax": shoulders,
+            "spine": (thorax + pelvis) / 2,
+            "head_top": thorax + 0.55 * trunk,
+            "nose": (thorax + joints[:, at("head_top")]) / 2,
+        }[joint]
+        made.append(joint)
+    if made:
+        notes.append(f"{', '.join(made)} made of the joints around")
+    return joints
+
+
+def _pieces(joints: np.ndarray, fps: float) -> list[tuple[int, np.ndarray]]:
+    filled = fill_gaps(joints, np.isfinite(joints).all(axis=-1), longest=int(_LONGEST_GAP_S * fps))
+    centre_pelvis(filled)
+    there = np.isfinite(filled).all(axis=(1, 2))
+    shortest = 1 if there.all() else _SHORTEST_S * fps
+    return [(start, filled[start:stop]) for start, stop in runs(there) if stop - start >= shortest]

@@ -19,12 +19,10 @@ from repose.errors import UserError, expected, reads
 from repose.files.arrays import load_arrays
 from repose.files.text import beginning
 from repose.mocap.asf_amc import AsfSkeleton, read_amc, read_asf
-from repose.mocap.body import check_body, z_up
 from repose.mocap.bvh_body import read_bvh_body
 from repose.mocap.c3d import read_c3d
-from repose.mocap.joint_map import JointMap, centre_pelvis, pick, read_joint_map
-from repose.mocap.marker_body import read_marker_body
-from repose.mocap.markers import MarkerMotion
+from repose.mocap.joint_map import JointMap, centre_pelvis, check_body, pick, read_joint_map, z_up
+from repose.mocap.markers import MarkerMotion, read_marker_body
 from repose.mocap.trc import read_trc
 from repose.sequence import stretches
 from repose.skeleton import SKELETONS

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from repose.errors import UserError
-from repose.models.layers import MLP, Attention, Representation
+from repose.models.dstformer import MLP, Attention, Representation
 from repose.models.registry import (
     Frames,
     Layers,

@@ -117,7 +117,7 @@ class PoseModel(nn.Module):
     `forward` maps `(batch, frames, joints, 3)`, where the last axis is the normalised x and y and the
     detector's confidence, to `(batch, frames, joints, 3)`, x right, y down and z away from the camera,
     in the unit that `spec.output` names. A model that knows its own error adds a fourth column, the
-    natural logarithm of its deviation in that unit (`repose.losses.deviation`); `Lifted.of` gives both
+    natural logarithm of its deviation in that unit (`repose.losses.position`); `Lifted.of` gives both
     their names. `build` and `load_checkpoint` set `spec`.
     """
 

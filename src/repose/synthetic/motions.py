@@ -20,11 +20,25 @@ from repose.errors import Within, check_ranges
 from repose.mocap.recordings import MocapClip, read_split, resample
 from repose.skeleton import stature
 from repose.synthetic.augment import exchange_arms, mirror, resize_bones, shift_joints
-from repose.synthetic.batch import Batch
 from repose.synthetic.detector_errors import DetectionConfig, detect
 from repose.synthetic.occlusion import self_occluded
 from repose.synthetic.procedural import ProceduralConfig, make_motion
 from repose.synthetic.virtual_camera import CameraConfig, cut_by_edge, sample_views
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clips for a lifter, as its model's `spec` says: normalisation of the input, unit of the target."""
+
+    keypoints: Float[Tensor, "batch frames joints 3"]
+    """x, y and confidence."""
+    target: Float[Tensor, "batch frames joints 3"]
+    """Joints to learn: x right, y down, z away from the camera."""
+    confidence: Float[Tensor, "batch frames joints"] | None = None
+    """Given where only x and y of the target are known: how much each counts."""
+    share: float = 1.0
+    """Factor of this device's loss, so that the mean over devices is the mean over clips."""
+
 
 STATURE_M = 1.70
 """Targets are scaled to a person of this height, since one camera cannot know it."""

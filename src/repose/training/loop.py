@@ -22,11 +22,10 @@ from repose.files.output import stage_file
 from repose.losses import LossWeights, projection_2d, total_loss
 from repose.models import Lifted, ModelSpec, PoseModel, build, find_spec, load_checkpoint, packaged_weights
 from repose.models.checkpoint import save_checkpoint
-from repose.models.device import Precision
+from repose.models.inference import Precision
 from repose.models.recompute import recompute, release_memory
 from repose.skeleton import get_skeleton
-from repose.synthetic.batch import Batch
-from repose.synthetic.motions import SyntheticClips, SyntheticConfig
+from repose.synthetic.motions import Batch, SyntheticClips, SyntheticConfig
 from repose.training.logging import SHOWN_EVERY, TrainingLog, import_wandb
 from repose.training.run_folder import (
     FABRIC_PRECISION,

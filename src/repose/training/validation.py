@@ -15,9 +15,8 @@ from repose.losses import WITHIN
 from repose.models import Lifted, PoseModel
 from repose.skeleton import get_skeleton
 from repose.synthetic.augment import resize_bones, shift_joints
-from repose.synthetic.batch import Batch
 from repose.synthetic.detector_errors import DetectionConfig
-from repose.synthetic.motions import MotionBank, SyntheticClips, observe
+from repose.synthetic.motions import Batch, MotionBank, SyntheticClips, observe
 from repose.synthetic.procedural import ProceduralConfig, make_motion
 from repose.synthetic.virtual_camera import CameraConfig
 

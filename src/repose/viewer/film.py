@@ -9,8 +9,7 @@ from repose.errors import UserError, expected
 from repose.files.output import check_file
 from repose.video import VideoFrame, open_video, write_video
 from repose.viewer.drawing import Picture, blank, draw_legend, draw_overlay, draw_space, write
-from repose.viewer.scene import Result, Scene, make_scene
-from repose.viewer.viewpoint import view_camera
+from repose.viewer.scene import Result, Scene, make_scene, view_camera
 
 Progress = Callable[[str, int, int | None], None]
 """Told what is being done, how many frames of it are done, and of how many (None where unknown)."""

@@ -19,8 +19,7 @@ from repose.palette import PALE, mixed, rgb
 from repose.video import Seeker, open_video
 from repose.viewer.drawing import blank, draw_overlay
 from repose.viewer.person_meshes import TRAIL_S, PersonMeshes
-from repose.viewer.scene import Result, Scene, make_scene
-from repose.viewer.viewpoint import FOV_DEG, VIEWS_DEG, place_viewpoint
+from repose.viewer.scene import FOV_DEG, VIEWS_DEG, Result, Scene, make_scene, place_viewpoint
 
 _PICTURE_HEIGHT = 480
 _SPEEDS = ("0.1", "0.25", "0.5", "1", "2", "4")

@@ -22,8 +22,7 @@ from repose.files.output import check_file, stage_file
 from repose.sequence import runs
 from repose.video import open_video, write_video
 from repose.viewer.film import Progress
-from repose.viewer.scene import Figure, Result, Scene, make_scene
-from repose.viewer.viewpoint import FOV_DEG, VIEWS_DEG
+from repose.viewer.scene import FOV_DEG, VIEWS_DEG, Figure, Result, Scene, make_scene
 
 _HERE = Path(__file__).parent
 _COLOURS = {

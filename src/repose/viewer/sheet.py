@@ -22,8 +22,7 @@ from repose.viewer.drawing import (
     text_width,
     write,
 )
-from repose.viewer.scene import Result, Scene, make_scene
-from repose.viewer.viewpoint import view_camera
+from repose.viewer.scene import Result, Scene, make_scene, view_camera
 
 _SIDE_PX, _GAP_PX, _TEXT_PX, _ACROSS = 600, 24, 30, 6
 

@@ -1,11 +1,14 @@
-"""Windows over clips that are longer than a model takes at once."""
+"""How models run: the device, the precision, and windows over clips longer than a model takes at once."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from repose.errors import UserError
 
 OVERLAP = 0.25
 """Share of a window that the next one has, too."""
@@ -37,3 +40,20 @@ def blend(
         total[start : start + length] += share * window
         weights[start : start + length] += share
     return total / weights
+
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["float32", "bfloat16"]
+
+
+def pick_device(name: Device) -> torch.device:
+    """Return the device of that name; `auto` is the best available. Raises UserError without it."""
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device(next(device for device in ("cuda", "mps", "cpu") if there[device]))
+    if name not in there or not there[name]:
+        raise UserError(
+            f"device {name!r}: expected one that is available: {', '.join(d for d in there if there[d])}",
+            "Leave --device out to use the best there is.",
+        )
+    return torch.device(name)
