@@ -10,7 +10,7 @@ import json
 import math
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ from repose.video import open_video, write_video
 from repose.viewer.film import Progress
 from repose.viewer.scene import FOV_DEG, VIEWS_DEG, Figure, Result, Scene, make_scene
 
-_HERE = Path(__file__).parent
-_COLOURS = {
+_WEB = Path(__file__).parent / "web"
+COLOURS = {
     **palette.SIDES,
     "middle": palette.MIDDLE,
     "compared": palette.COMPARED,
@@ -78,19 +78,32 @@ def write_page(
     about = _about(scene, motion)
     about["film"] = {"step": step, "rate": scene.fps / step} if film else None
     parts = {
-        "style": _STYLE + (_HERE / "page.css").read_text(encoding="utf-8"),
+        "style": viewer_style(),
+        "viewer": source_text("viewer.html"),
         "scene": json.dumps(about, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
         "motion": base64.b64encode(motion.deflated()).decode("ascii"),
         "picture": base64.b64encode(film).decode("ascii"),
-        "script": (_HERE / "page.js").read_text(encoding="utf-8"),
+        "script": source_text("viewer.js") + source_text("page.js"),
     }
-    template = (_HERE / "page.html").read_text(encoding="utf-8")
-    with stage_file(path) as partial, partial.open("w", encoding="utf-8") as file:
-        # Piece by piece, so that nothing in one part can be taken for the place of another.
-        for piece in template.split("{{"):
-            name, closed, rest = piece.partition("}}")
-            file.write(parts[name] + rest if closed else piece)
+    with stage_file(path) as partial:
+        partial.write_text(fill_in(source_text("page.html"), parts), encoding="utf-8")
     return scene
+
+
+def source_text(name: str) -> str:
+    """Return one of the sources of what runs in a browser."""
+    return (_WEB / name).read_text(encoding="utf-8")
+
+
+def viewer_style() -> str:
+    """Return the style of the viewer, with the colours of the palette."""
+    return _STYLE + source_text("viewer.css")
+
+
+def fill_in(template: str, parts: Mapping[str, str]) -> str:
+    """Put the parts where `template` names them in double braces; nothing in a part is taken for a name."""
+    pieces = (piece.partition("}}") for piece in template.split("{{"))
+    return "".join(parts[name] + rest if closed else name for name, closed, rest in pieces)
 
 
 class _Motion:
@@ -130,7 +143,7 @@ def _about(scene: Scene, motion: _Motion) -> dict[str, Any]:
         "radius": scene.radius_m,
         "fov": FOV_DEG,
         "views": VIEWS_DEG,
-        "colours": _COLOURS,
+        "colours": COLOURS,
         "pale": palette.PALE,
         "camera": camera and {"K": camera.K.tolist(), "T": camera.T_cam_world.matrix.tolist()},
         "times": motion.add(scene.times_s[:, None], 1e-4),

@@ -1,9 +1,8 @@
 "use strict";
 
-// The page shows one scene. Numbers over time lie in typed arrays; `state` says what is shown of them.
+// Draws a scene and lets it be played. The page that shows a result and the app share this. What a scene is:
+// `page.py`, which packs one, `page.js`, which unpacks it, and `scene.js`, which makes one of a pose.
 
-const scene = JSON.parse(document.getElementById("scene").textContent);
-const colours = scene.colours;
 const $ = (selector) => document.querySelector(selector);
 const film = $("#film");
 const flat = $("#flat canvas"), space = $("#space canvas");
@@ -14,40 +13,12 @@ const state = {
   show: { overlay: true, picture: true, deviation: true, trail: true, ground: true, camera: true, names: true,
           compared: true, together: true, follow: true },
 };
-let times, centre, count;
+let scene, colours, times, centre, count = 0;
 
-// Unpacking: differences from row to row, low bytes first, in the order in which `about` names them.
-
-async function unpack() {
-  const bytes = Uint8Array.from(atob($("#motion").textContent), (letter) => letter.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  const packed = new Uint8Array(await new Response(stream).arrayBuffer());
-  let at = 0;
-  const numbers = ({ rows, columns, unit, middle }) => {
-    const size = rows * columns, whole = new Int32Array(size), out = new Float32Array(size);
-    const low = packed.subarray(at, at + size), high = packed.subarray(at + size, at + 2 * size);
-    at += 2 * size;
-    for (let i = 0; i < size; i++) {
-      const step = low[i] | (high[i] << 8);
-      whole[i] = ((i < columns ? 0 : whole[i - columns]) + step) << 16 >> 16;
-      out[i] = whole[i] * unit + middle;
-    }
-    return out;
-  };
-  times = numbers(scene.times);
-  centre = numbers(scene.centre);
+function setScene(next) {
+  scene = next;
+  ({ colours, times, centre } = scene);
   count = times.length;
-  for (const figure of scene.figures) {
-    const { rows, columns } = figure.joints;
-    figure.size = columns / 3;
-    figure.joints = numbers(figure.joints);
-    figure.seen = packed.subarray(at, at += rows * figure.size);
-    figure.points = figure.points && numbers(figure.points);
-    figure.deviation = figure.deviation && numbers(figure.deviation);
-    let row = 0;
-    for (const run of figure.runs) { run.push(row); row += run[1]; }
-    figure.compared = figure.partner !== null;
-  }
 }
 
 /** The row of a figure in a frame, -1 where it is absent: found among its runs of first frame, length, first row. */
@@ -159,6 +130,13 @@ function drawName(pen, figure, places, ratio) {
   pen.fillText(figure.name, x, y);
 }
 
+/** The picture of the frame that is shown, null without: the film's, or one that the scene itself has. */
+function picture() {
+  if (!state.show.picture) return null;
+  if (scene.picture) return scene.picture(state.frame);
+  return state.film && film.readyState >= 2 ? film : null;
+}
+
 function drawFlat() {
   if ($("#flat").hidden) return;
   const { pen, width, height, ratio } = surface(flat);
@@ -167,7 +145,8 @@ function drawFlat() {
   const left = (width - wide * scale) / 2, top = (height - high * scale) / 2;
   pen.fillStyle = colours.ink;
   pen.fillRect(left, top, wide * scale, high * scale);
-  if (state.film && state.show.picture && film.readyState >= 2) pen.drawImage(film, left, top, wide * scale, high * scale);
+  const shown = picture();
+  if (shown) pen.drawImage(shown, left, top, wide * scale, high * scale);
   if (!state.show.overlay) return;
   for (const figure of scene.figures) {
     const row = rowAt(figure, state.frame);
@@ -290,14 +269,15 @@ function drawCamera(pen, see, ratio) {
   const corner = (u, v) => see(cameraPlace([((u * wide - K[0][2]) / K[0][0]) * depth, ((v * high - K[1][2]) / K[1][1]) * depth, depth]));
   const corners = [corner(0, 0), corner(1, 0), corner(1, 1), corner(0, 1)], tip = see(origin);
   if (!tip || !corners.every(Boolean)) return;
-  if (state.film && state.show.picture && film.readyState >= 2) drawPicture(pen, corner);
+  const shown = picture();
+  if (shown) drawPicture(pen, corner, shown);
   for (const place of corners) stroke(pen, colours.frame, 1.5 * ratio, tip, place);
   stroke(pen, colours.frame, 1.5 * ratio, ...corners, corners[0]);
 }
 
-/** The film on a slanted rectangle: small triangles, each of which is slanted evenly. */
-function drawPicture(pen, corner) {
-  const cells = 8, wide = film.videoWidth, high = film.videoHeight;
+/** A picture on a slanted rectangle: small triangles, each of which is slanted evenly. */
+function drawPicture(pen, corner, shown) {
+  const cells = 8, wide = shown.videoWidth || shown.width, high = shown.videoHeight || shown.height;
   const grid = Array.from({ length: cells + 1 }, (_, v) => Array.from({ length: cells + 1 }, (_, u) => corner(u / cells, v / cells)));
   const w = wide / cells, h = high / cells;
   for (let v = 0; v < cells; v++) for (let u = 0; u < cells; u++) for (const upper of [true, false]) {
@@ -315,7 +295,7 @@ function drawPicture(pen, corner) {
     }
     pen.clip();
     pen.transform(along[0] / w, along[1] / w, downward[0] / h, downward[1] / h, p[0], p[1]);
-    pen.drawImage(film, u * w, v * h, w, h, 0, 0, w, h);
+    pen.drawImage(shown, u * w, v * h, w, h, 0, 0, w, h);
     pen.restore();
   }
 }
@@ -340,7 +320,19 @@ function drawStrip() {
 
 // Time. While it plays, the film is the clock where there is one, so that picture and keypoints agree.
 
-const filmTime = (frame) => (Math.floor(frame / scene.film.step) + 0.5) / scene.film.rate;
+/** In the middle of the frame, where rounding cannot reach the one before. */
+const filmTime = (frame) => scene.film.times[frame] + 0.5 / scene.fps;
+
+/** The last frame that is due at a time, -1 before the first. */
+function due(list, time) {
+  let low = 0, high = list.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (list[middle] <= time + 1e-6) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
 
 function show(frame) {
   state.frame = Math.min(Math.max(frame, 0), count - 1);
@@ -372,17 +364,16 @@ function tick() {
   if (state.playing) {
     let frame = state.frame;
     if (state.film) {
-      if (!film.seeking) frame = Math.floor(film.currentTime * scene.film.rate * scene.film.step);
+      if (!film.seeking) frame = Math.max(due(scene.film.times, film.currentTime), 0);
       if (film.ended) frame = count;
     } else {
       const now = state.from + ((performance.now() - state.started) / 1000) * state.speed;
-      while (frame < count && times[frame] <= now) frame++;
-      frame--;
+      frame = due(times, now);
       if (now >= times[count - 1] + 1 / scene.fps) frame = count;
     }
     if (frame >= count) { show(count - 1); play(false); } else if (frame !== state.frame) show(frame);
   }
-  if (state.dirty) { state.dirty = false; drawFlat(); drawSpace(); }
+  if (scene && state.dirty) { state.dirty = false; drawFlat(); drawSpace(); }
   requestAnimationFrame(tick);
 }
 
@@ -432,7 +423,7 @@ function handle(pointers) {
     state.dirty = true;
   });
   space.addEventListener("contextmenu", (event) => event.preventDefault());
-  space.addEventListener("dblclick", () => look("angle"));
+  space.addEventListener("dblclick", () => scene && look("angle"));
   space.addEventListener("wheel", (event) => {
     event.preventDefault();
     zoom(Math.exp(Math.min(Math.max(event.deltaY, -200), 200) * 0.0015));
@@ -447,6 +438,7 @@ function element(tag, text, parent, attributes = {}) {
 }
 
 function build() {
+  for (const filled of ["#legend", "#notes", "#toggles", "#views"]) $(filled).replaceChildren();
   document.title = `${scene.title}: RePOSE`;
   $("#title").textContent = scene.title;
   const people = scene.figures.filter((figure) => !figure.compared);
@@ -467,7 +459,7 @@ function build() {
   $("#flat").hidden = !flatShown;
   if (flatShown) $("#flat").style.flex = Math.min(Math.max(scene.size[0] / scene.size[1], 0.6), 1.6);
   for (const [name, text, there] of [
-    ["picture", "Picture", Boolean(scene.film)], ["overlay", "2D keypoints", flatShown],
+    ["picture", "Picture", Boolean(scene.film || scene.picture)], ["overlay", "2D keypoints", flatShown],
     ["deviation", "Deviation", inferred && deviating], ["trail", "Trail", true], ["ground", "Ground", true],
     ["camera", "Camera", Boolean(scene.camera && scene.size)], ["names", "Names", people.length > 1],
     ["compared", "Compared", compared], ["together", "Compared at the same root", compared], ["follow", "Follow", true],
@@ -484,6 +476,11 @@ function build() {
       .addEventListener("click", () => look(name));
   }
   $("#slider").max = count - 1;
+  drawStrip();
+}
+
+/** Attach everything that reacts, once; `build` fills in what depends on the scene. */
+function listen() {
   $("#slider").addEventListener("input", (event) => {
     const frame = Number(event.target.value);  // to stop shows the frame where it stops
     play(false);
@@ -492,6 +489,7 @@ function build() {
   $("#play").addEventListener("click", () => play(!state.playing));
   $("#speed").addEventListener("change", (event) => { state.speed = Number(event.target.value); play(state.playing); });
   document.addEventListener("keydown", (event) => {
+    if (!scene || scene.live || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.matches("select, input[type=checkbox], button, summary") && event.key === " ") return;
     const to = { ArrowRight: state.frame + 1, ArrowLeft: state.frame - 1, Home: 0, End: count - 1 }[event.key];
     if (event.key === " ") play(!state.playing);
@@ -500,28 +498,16 @@ function build() {
     event.preventDefault();
   });
   handle(new Map());
-  new ResizeObserver(() => { state.dirty = true; drawStrip(); }).observe($("main"));
+  new ResizeObserver(() => {
+    state.dirty = true;
+    if (scene) drawStrip();
+  }).observe($("main"));
 }
 
-function openFilm() {
-  if (!scene.film) return;
-  const bytes = Uint8Array.from(atob($("#picture").textContent), (letter) => letter.charCodeAt(0));
-  film.addEventListener("loadeddata", () => { state.film = true; seek(state.frame); });
-  film.addEventListener("seeked", () => { state.dirty = true; });
-  film.addEventListener("error", () => {
-    state.film = false;
-    element("li", "This browser cannot show the video: no picture.", $("#notes"));
-  });
-  film.src = URL.createObjectURL(new Blob([bytes], { type: "video/mp4" }));
+/** Show a film beside the scene; `failed` is called where the browser cannot. */
+function openFilm(address, failed) {
+  film.onloadeddata = () => { state.film = true; seek(state.frame); };
+  film.onseeked = () => { state.dirty = true; };
+  film.onerror = () => { state.film = false; failed(); };
+  film.src = address;
 }
-
-unpack().then(() => {
-  build();
-  look("angle");
-  seek(0);
-  openFilm();
-  tick();
-}, (error) => {
-  element("p", `This browser cannot open the page (${error}). Any current one can.`, document.body, { id: "failure" });
-  throw error;
-});
