@@ -16,7 +16,7 @@ SCRIPTS = Path(__file__).resolve().parents[1] / "scripts" / "sample"
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> dict:
-    """The names of scripts/sample/render.py."""
+    """The names of scripts/render/sample.py."""
     monkeypatch.syspath_prepend(str(SCRIPTS))
     names = runpy.run_path(str(SCRIPTS / "render.py"))
     for module in ("figure", "motion"):

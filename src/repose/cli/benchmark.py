@@ -121,12 +121,56 @@ class BenchmarkVideo:
 
 
 @dataclass(frozen=True)
+class BenchmarkRendered:
+    """Measure 3D errors on rendered people behind objects, seen by a real detector, beside MediaPipe's 3D."""
+
+    folder: Input
+    """Folder of clips made by scripts/render/clips.py (docs/benchmark.md)."""
+    model: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Model: name of packaged weights (`repose models`) or path of a checkpoint; may be given several
+    times."""
+    lens: Literal["assumed", "given"] = "assumed"
+    """Whether models are told the focal length, which is then known to a tenth."""
+    seed: Annotated[int, Within(0, 2**32 - 1)] = 0
+    """Seed: of the intervals."""
+    json: Path | None = None
+    """File for all numbers (JSON)."""
+    markdown: Path | None = None
+    """File for the tables (Markdown)."""
+    force: bool = False
+    """Overwrite existing files."""
+    device: Device = "auto"
+    imports: Modules = ()
+    """Modules that register your own models; the current folder is searched, too."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+    def run(self) -> None:
+        from repose.evaluation import benchmark_rendered
+
+        import_modules(self.imports)
+        files = wanted_files(self)
+        with ProgressBars() as bars:
+            report = benchmark_rendered(
+                self.folder,
+                self.model or ("default",),
+                lens=self.lens,
+                seed=self.seed,
+                device=self.device,
+                progress=bars.report,
+            )
+        show_report(report, files)
+
+
+@dataclass(frozen=True)
 class Benchmark:
     """Measure models where joints are hidden."""
 
     what: Annotated[
         Annotated[BenchmarkOcclusion, tyro.conf.subcommand("occlusion")]
-        | Annotated[BenchmarkVideo, tyro.conf.subcommand("video")],
+        | Annotated[BenchmarkVideo, tyro.conf.subcommand("video")]
+        | Annotated[BenchmarkRendered, tyro.conf.subcommand("rendered")],
         tyro.conf.arg(name=""),
     ]
 

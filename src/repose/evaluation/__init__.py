@@ -12,6 +12,7 @@ from repose.evaluation.models import Estimator
 from repose.evaluation.occlusion_benchmark import OcclusionBenchmark, benchmark_occlusion
 from repose.evaluation.occlusion_report import OcclusionReport
 from repose.evaluation.protocols import Clip, Predictions, Progress, Protocol, open_model
+from repose.evaluation.rendered_benchmark import RenderedReport, benchmark_rendered
 from repose.evaluation.report import Report
 from repose.evaluation.scores import METRICS, Estimate, TrackScore, score_track
 from repose.evaluation.video_benchmark import VideoReport, benchmark_video
@@ -31,12 +32,14 @@ __all__ = [
     "Predictions",
     "Progress",
     "Protocol",
+    "RenderedReport",
     "Report",
     "Score",
     "Scores",
     "TrackScore",
     "VideoReport",
     "benchmark_occlusion",
+    "benchmark_rendered",
     "benchmark_video",
     "check_plot",
     "draw_figure",

@@ -108,7 +108,7 @@ def find_clips(folder: Path, truth: Truth) -> Iterator[VideoClip]:
                 continue
             hidden = np.zeros(truth.joints_m.shape[:2], dtype=bool)
             if suffix:
-                hidden = _read(folder / f"{name}_occlusion.npz", {"joint_occluded": hidden.shape})[
+                hidden = read_layout(folder / f"{name}_occlusion.npz", {"joint_occluded": hidden.shape})[
                     "joint_occluded"
                 ]
             yield VideoClip(name + suffix, camera, video, mediapipe, hidden.astype(bool))
@@ -134,11 +134,11 @@ def read_stored(path: Path) -> Pose2D:
 
 def read_mediapipe(path: Path) -> dict[str, np.ndarray]:
     """Read MediaPipe's stored results on a video; raises UserError for other arrays."""
-    return _read(path, _MEDIAPIPE)
+    return read_layout(path, _MEDIAPIPE)
 
 
-def _read(path: Path, layout: Layout) -> dict[str, np.ndarray]:
-    """Read the arrays of a file, as `_checked`."""
+def read_layout(path: Path, layout: Layout) -> dict[str, np.ndarray]:
+    """Read the arrays of a file as float64; raises UserError for other axes, types and values."""
     return _checked(path, load_arrays(str(path), path), layout)
 
 

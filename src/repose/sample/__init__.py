@@ -1,6 +1,6 @@
 """The packaged sample: a rendered figure behind a counter, and its true joints.
 
-Made by `scripts/sample/render.py`; the motion is procedural, so the truth is exact.
+Made by `scripts/render/sample.py`; the motion is procedural, so the truth is exact.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Render the sample video of the package, and the truth that belongs to it.
 
-    python scripts/sample/render.py [--out src/repose/sample]
+    python scripts/render/sample.py [--out src/repose/sample]
 
 A distance field is marched in NumPy: the same pictures on every machine, up to rounding. Takes some
 minutes on one core. The figure walks behind a counter, which hides its legs for about half of the time.
@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 from figure import MATERIALS, Body, colour_of, make_body
-from motion import FPS, Motion, make_motion
 from rich.progress import track
+from sample_motion import FPS, Motion, make_motion
 
 from repose.skeleton import H36M_17
 from repose.video import write_video
@@ -262,7 +262,9 @@ def make_truth(motion: Motion) -> dict[str, np.ndarray]:
 def pictures(motion: Motion, frames: range) -> Iterator[np.ndarray]:
     scene = make_scene()
     for frame in track(frames, description="Rendering"):
-        yield to_bytes(draw(scene, make_body(motion, frame)))
+        joint = {name: places[frame] for name, places in motion.joints_m.items()}
+        turn = {name: turns[frame] for name, turns in motion.orientation.items()}
+        yield to_bytes(draw(scene, make_body(joint, turn)))
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
 """The body around the joints: tapered capsules in seven materials, their distance field and their colours."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-from motion import SIDES, Motion
+from sample_motion import SIDES
 
 MATERIALS = ("shirt", "trousers", "skin", "head", "hair", "shoe", "sole")
 # How far capsules of one material melt into each other, in metres.
@@ -20,6 +20,18 @@ COLOURS = np.array(
     ],
     np.float32,
 )
+
+
+@dataclass(frozen=True)
+class Look:
+    """Clothes and build."""
+
+    colours: np.ndarray = field(default_factory=lambda: COLOURS)
+    """Linear RGB of each material."""
+    girth: float = 1.0
+    """Factor of all radii but the head's."""
+    long_sleeves: bool = False
+    shorts: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,20 +72,24 @@ class Body:
 
 
 class _Builder:
-    def __init__(self) -> None:
+    def __init__(self, look: Look) -> None:
+        self.look = look
         self.rows: list[tuple[np.ndarray, np.ndarray, float, float, int]] = []
 
     def add(
         self, material: str, start: np.ndarray, stop: np.ndarray, radius: float, end: float | None = None
     ) -> None:
-        self.rows.append((start, stop, radius, radius if end is None else end, MATERIALS.index(material)))
+        girth = 1.0 if material in ("head", "hair") else self.look.girth
+        end = radius if end is None else end
+        self.rows.append((start, stop, girth * radius, girth * end, MATERIALS.index(material)))
 
 
-def make_body(motion: Motion, frame: int) -> Body:
-    """The body in one frame of the motion."""
-    joint = {name: places[frame] for name, places in motion.joints_m.items()}
-    turn = {name: turns[frame] for name, turns in motion.orientation.items()}
-    make = _Builder()
+def make_body(joint: dict[str, np.ndarray], turn: dict[str, np.ndarray], look: Look | None = None) -> Body:
+    """The body of one frame: places of the joints of H36M-17, and the axes of `sample_motion.Motion`.
+
+    It is made for somebody 1.74 m tall.
+    """
+    make = _Builder(look or Look())
     _trunk(make, joint, turn)
     for side, sign in SIDES.items():
         _leg(make, side, joint, turn[f"{side}_foot"])
@@ -118,11 +134,12 @@ def _trunk(make: _Builder, joint: dict[str, np.ndarray], turn: dict[str, np.ndar
 def _leg(make: _Builder, side: str, joint: dict[str, np.ndarray], foot: np.ndarray) -> None:
     hip, knee, ankle = (joint[f"{side}_{name}"] for name in ("hip", "knee", "ankle"))
     thigh, shank = knee - hip, ankle - knee
+    below = "skin" if make.look.shorts else "trousers"
     make.add("trousers", hip, knee, 0.074, 0.056)
     make.add("trousers", hip + 0.12 * thigh, hip + 0.5 * thigh, 0.074, 0.068)
-    make.add("trousers", knee, ankle - 0.03 * shank, 0.053, 0.042)
+    make.add(below, knee, ankle - 0.03 * shank, 0.053, 0.042)
     back = -foot[:, 0]
-    make.add("trousers", knee + 0.15 * shank + 0.015 * back, knee + 0.5 * shank + 0.012 * back, 0.050, 0.044)
+    make.add(below, knee + 0.15 * shank + 0.015 * back, knee + 0.5 * shank + 0.012 * back, 0.050, 0.044)
     ground = ankle + foot @ np.array([0, 0, -0.045])
     make.add("shoe", ankle, ground - 0.035 * foot[:, 0], 0.040, 0.040)
     make.add("shoe", ankle + 0.02 * foot[:, 0], ground + 0.11 * foot[:, 0] + 0.005 * foot[:, 2], 0.040, 0.036)
@@ -137,10 +154,11 @@ def _leg(make: _Builder, side: str, joint: dict[str, np.ndarray], foot: np.ndarr
 def _arm(make: _Builder, side: str, sign: float, joint: dict[str, np.ndarray], thorax: np.ndarray) -> None:
     shoulder, elbow, wrist = (joint[f"{side}_{name}"] for name in ("shoulder", "elbow", "wrist"))
     upper, fore = elbow - shoulder, wrist - elbow
+    bare = "shirt" if make.look.long_sleeves else "skin"
     make.add("shirt", shoulder, shoulder + 0.62 * upper, 0.058, 0.047)
-    make.add("skin", shoulder + 0.4 * upper, elbow, 0.040, 0.035)
-    make.add("skin", elbow, wrist, 0.036, 0.025)
-    make.add("skin", elbow + 0.1 * fore, elbow + 0.45 * fore, 0.037, 0.035)
+    make.add(bare, shoulder + 0.4 * upper, elbow, 0.040, 0.035)
+    make.add(bare, elbow, wrist, 0.036, 0.025)
+    make.add(bare, elbow + 0.1 * fore, elbow + 0.45 * fore, 0.037, 0.035)
     along = fore / np.linalg.norm(fore)
     # The palm looks inwards with the arm down and forwards with the hand up.
     inward = -sign * thorax[:, 1] + 1.5 * thorax[:, 0] * max(0.0, along[2])
@@ -184,9 +202,11 @@ def _head(make: _Builder, joint: dict[str, np.ndarray], turn: dict[str, np.ndarr
     return skull
 
 
-def colour_of(body: Body, points_m: np.ndarray, material: np.ndarray) -> np.ndarray:
+def colour_of(
+    body: Body, points_m: np.ndarray, material: np.ndarray, palette: np.ndarray = COLOURS
+) -> np.ndarray:
     """Surface colours (linear RGB) of points on the body: plain, except for the face and the clothes."""
-    colours = COLOURS[material].copy()
+    colours = palette[material].copy()
     forward, left, up = ((points_m - body.head_m) @ body.head_turn).T
     face = (material == MATERIALS.index("head")) & (forward > 0.045)
 

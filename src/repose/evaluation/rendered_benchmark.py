@@ -1,0 +1,302 @@
+"""People rendered behind things, a real detector, exact truth: models beside MediaPipe's own 3D.
+
+`scripts/render/clips.py` makes the folder, one file a clip: its name is the kind of object and a number.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from rich.table import Table
+
+from repose.errors import expected
+from repose.evaluation.models import Model, camera_joints_mm, load_models
+from repose.evaluation.occlusion_report import Row
+from repose.evaluation.report import ANGLES_IN_WORDS, Report, add_row, angle_headings, make_table, show
+from repose.evaluation.report import show_angles as angles_of
+from repose.evaluation.scores import BENCHMARKED, Bootstrap, Poses, Sums, measure
+from repose.evaluation.video_benchmark import MEDIAPIPE, Lens
+from repose.evaluation.video_clips import BLAZEPOSE, Layout, read_layout
+from repose.lifting import Device
+from repose.pipeline import Progress
+from repose.pose import Pose2D
+from repose.skeleton import H36M_17, Skeleton
+
+LIMBS = tuple(
+    f"{side}_{joint}"
+    for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+    for side in ("left", "right")
+)
+"""Joints that are scored: those on which detectors and motion capture agree."""
+EVERYTHING = "all clips"
+_SKELETON = Skeleton("limbs", LIMBS, (-1,) * len(LIMBS))
+_LAYOUT: Layout = {
+    "joints_m": ("frames", 17, 3),
+    "covered": ("frames", 17),
+    "up": (3,),
+    "fps": (),
+    "image_size": (2,),
+    "focal_px": (),
+    "focal_told_px": (),
+    "frames": ("found",),
+    "points_px": ("found", 33, 2),
+    "confidence": ("found", 33),
+    "world_m": ("frames", 33, 3),
+    "detected": ("frames",),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class RenderedClip:
+    """A rendered person, and what MediaPipe found."""
+
+    name: str
+    kind: str
+    """What stands before the person."""
+    joints_m: Float[np.ndarray, "frames 17 3"]
+    """H36M-17, camera frame."""
+    covered: Bool[np.ndarray, "frames 17"]
+    up: Float[np.ndarray, "3"]
+    fps: float
+    focal_px: float
+    focal_told_px: float
+    """Of a camera that is known to a tenth."""
+    image_size: tuple[int, int]
+    track: Pose2D | None
+    """None where MediaPipe found nobody."""
+    world_m: Float[np.ndarray, "frames 33 3"]
+    """MediaPipe's own 3D, about the hips."""
+    detected: Bool[np.ndarray, " frames"]
+
+    def intrinsics_px(self, focal_px: float) -> tuple[float, float, float, float]:
+        """Return fx, fy, cx, cy of a lens of this focal length, its axis in the middle of the picture."""
+        width, height = self.image_size
+        return focal_px, focal_px, (width - 1) / 2, (height - 1) / 2
+
+
+def read_rendered(path: Path) -> RenderedClip:
+    """Read a clip; raises UserError for a file with other arrays."""
+    found = read_layout(path, _LAYOUT)
+    frames = found["frames"].astype(np.int64)
+    if len(frames) and not (frames[0] >= 0 and frames[-1] < len(found["joints_m"])):
+        expected(f"{path}: frames", f"0 to {len(found['joints_m']) - 1}", f"{frames[0]} to {frames[-1]}")
+    width, height = found["image_size"].astype(int).tolist()
+    track = None
+    if len(frames):
+        track = Pose2D(
+            points_px=found["points_px"].astype(np.float32),
+            confidence=found["confidence"].astype(np.float32),
+            frames=frames,
+            fps=float(found["fps"]),
+            image_size=(width, height),
+            skeleton=BLAZEPOSE,
+            source=path.name,
+        )
+    return RenderedClip(
+        name=path.stem,
+        kind=path.stem.rpartition("_")[0].replace("-", " "),
+        joints_m=found["joints_m"],
+        covered=found["covered"] > 0,
+        up=found["up"],
+        fps=float(found["fps"]),
+        focal_px=float(found["focal_px"]),
+        focal_told_px=float(found["focal_told_px"]),
+        image_size=(width, height),
+        track=track,
+        world_m=found["world_m"],
+        detected=found["detected"] > 0,
+    )
+
+
+@dataclass(frozen=True)
+class RenderedResult:
+    """One kind of object, or all of them."""
+
+    kind: str
+    clips: int
+    frames: int
+    hidden_share: float
+    """Of the joints of all frames."""
+    lost_share: dict[str, float]
+    """Frames without an answer, by row."""
+    rows: dict[str, Row]
+
+
+@dataclass(frozen=True)
+class RenderedReport(Report):
+    """What the benchmark found."""
+
+    folder: str
+    lens: Lens
+    clips: int
+    seed: int
+    results: tuple[RenderedResult, ...]
+
+    def __getitem__(self, kind: str) -> RenderedResult:
+        """`report["counter"].rows["default"]["p_mpjpe_mm", "hidden"]`."""
+        return next(result for result in self.results if result.kind == kind)
+
+    def summary(self) -> str:
+        frames = self[EVERYTHING].frames
+        return (
+            f"{self.folder}: {self.clips} clips, {frames} frames, 2D by MediaPipe; seed {self.seed}\n"
+            f"{len(LIMBS)} joints (shoulders, elbows, wrists, hips, knees, ankles); the lens is {self.lens}\n"
+            "P-MPJPE in mm of a person 1.70 m tall, ± half of its 95 % interval over clips\n"
+            "hidden: joints that the object covers; visible: the others of the same frames\n"
+            f"no answer: frames in which nobody was found, which are not scored. {MEDIAPIPE}: its own 3D\n"
+            f"{ANGLES_IN_WORDS}"
+        )
+
+    def tables(self) -> list[Table]:
+        """Return a row for each kind and model: places, and angles."""
+        headings = [
+            "clips",
+            "covered",
+            "no answer",
+            "P-MPJPE",
+            "hidden",
+            "visible",
+            "accel.",
+            "in 1σ",
+            "in 2σ",
+        ]
+        places = make_table(["behind", "row"], headings)
+        angles = make_table(["behind", "row"], angle_headings())
+        for result in self.results:
+            kind = result.kind
+            for name, row in result.rows.items():
+                within = [f"within_{n}_deviations_percent" for n in (1, 2)]
+                add_row(
+                    places,
+                    kind,
+                    name,
+                    str(result.clips) if kind else "",
+                    f"{result.hidden_share:.0%}" if kind else "",
+                    f"{result.lost_share[name]:.0%}",
+                    *(show(row["p_mpjpe_mm", which]) for which in ("all", "hidden", "visible")),
+                    show(row["acceleration_error_mm_per_s2", "all"].mean / 1000),
+                    *(show(row[n, "all"].mean, 0) if n in row.metrics else "–" for n in within),
+                )
+                add_row(angles, kind, name, *angles_of(row.means()))
+                kind = ""
+        return [places, angles]
+
+    def content(self) -> dict[str, Any]:
+        return {
+            "benchmark": "rendered",
+            "protocol_in_words": self.summary().splitlines(),
+            **{name: value for name, value in vars(self).items() if name != "results"},
+            "results": [asdict(result) for result in self.results],
+        }
+
+
+def benchmark_rendered(
+    folder: str | Path,
+    models: Sequence[Model] = ("default",),
+    *,
+    lens: Lens = "assumed",
+    seed: int = 0,
+    device: Device = "auto",
+    progress: Progress | None = None,
+) -> RenderedReport:
+    """Score models, and MediaPipe's own 3D, on rendered clips.
+
+    Args:
+        folder: files that `scripts/render/clips.py` made.
+        models: names of packaged weights, checkpoints, or lifters.
+        lens: "assumed" tells models nothing about the camera, "given" its focal length, known to a tenth.
+        seed: of the draws of clips that give intervals.
+        device: where to lift.
+        progress: called with what is done, how much of it, and of how much.
+
+    Raises:
+        UserError: a folder without such files, files with other arrays, models that cannot be loaded.
+    """
+    folder = Path(folder)
+    files = sorted(folder.glob("*_*.npz")) if folder.is_dir() else []
+    if not files:
+        expected(str(folder), "a folder of rendered clips (KIND_NUMBER.npz)", "none")
+    estimators = load_models(models, device)
+    clips, scored = [], []
+    for number, file in enumerate(files):
+        if progress:
+            progress("clips", number, len(files))
+        clip = read_rendered(file)
+        rows = {}
+        for name, estimator in estimators.items():
+            if clip.track is not None:
+                scene = {"intrinsics_px": clip.intrinsics_px(clip.focal_told_px)} if lens == "given" else {}
+                pose = estimator(clip.track, **scene)
+                joints = pose.skeleton.indices(*LIMBS)
+                deviation = None if pose.deviation_m is None else 1000 * pose.deviation_m[:, joints]
+                rows[name] = _score(clip, pose.frames, camera_joints_mm(pose)[:, joints], deviation)
+        found = np.flatnonzero(clip.detected)
+        if len(found):
+            world_mm = 1000 * clip.world_m[found][:, BLAZEPOSE.indices(*LIMBS)]
+            rows[MEDIAPIPE] = _score(clip, found, world_mm)
+        clips.append(clip)
+        scored.append(rows)
+    kinds = sorted({clip.kind for clip in clips})
+    names = [*estimators, MEDIAPIPE]
+    results = [
+        _summarise(kind, names, clips, scored, Bootstrap(len(clips), seed)) for kind in (*kinds, EVERYTHING)
+    ]
+    return RenderedReport(folder.resolve().name, lens, len(clips), seed, tuple(results))
+
+
+def _score(
+    clip: RenderedClip,
+    frames: Int[np.ndarray, " frames"],
+    joints_mm: Float[np.ndarray, "frames 12 3"],
+    deviation_mm: Float[np.ndarray, "frames 12"] | None = None,
+) -> tuple[int, dict[str, Sums]]:
+    """How many frames there are, and their sums. Both poses are about the middle of the hips."""
+    joints = H36M_17.indices(*LIMBS)
+    hips = _SKELETON.indices("left_hip", "right_hip")
+    predicted, truth = (
+        x - x[:, hips].mean(axis=1, keepdims=True)
+        for x in (joints_mm.astype(np.float64), 1000 * clip.joints_m[frames][:, joints])
+    )
+    poses = Poses(
+        predicted_mm=predicted,
+        truth_mm=truth,
+        hidden=clip.covered[frames][:, joints],
+        fps=clip.fps,
+        skeleton=_SKELETON,
+        clip=np.cumsum(np.diff(frames, prepend=frames[0]) != 1),
+        deviation_mm=None if deviation_mm is None else deviation_mm.astype(np.float64),
+        up=clip.up,
+    )
+    return len(frames), measure(poses, BENCHMARKED)
+
+
+def _summarise(
+    kind: str,
+    names: Sequence[str],
+    clips: Sequence[RenderedClip],
+    scored: Sequence[dict[str, tuple[int, dict[str, Sums]]]],
+    bootstrap: Bootstrap,
+) -> RenderedResult:
+    chosen = [kind in (clip.kind, EVERYTHING) for clip in clips]
+    frames = sum(len(clip.joints_m) for clip, one in zip(clips, chosen, strict=True) if one)
+    joints = H36M_17.indices(*LIMBS)
+    covered = sum(clip.covered[:, joints].sum() for clip, one in zip(clips, chosen, strict=True) if one)
+    rows, lost = {}, {}
+    for name in names:
+        answers = [row.get(name) if one else None for row, one in zip(scored, chosen, strict=True)]
+        found = [answer[1] for answer in answers if answer]
+        lost[name] = 1 - sum(answer[0] for answer in answers if answer) / frames
+        if found:
+            metrics = dict.fromkeys(metric for sums in found for metric in sums)
+            empty = {
+                metric: np.zeros_like(next(s[metric] for s in found if metric in s)) for metric in metrics
+            }
+            pooled = {
+                metric: np.stack([(a[1] if a else empty).get(metric, empty[metric]) for a in answers])
+                for metric in metrics
+            }
+            rows[name] = Row.of(pooled, bootstrap, None)
+    return RenderedResult(kind, sum(chosen), frames, float(covered / (frames * len(joints))), lost, rows)
