@@ -11,15 +11,15 @@ from repose.sample import load_sample_truth, sample_video
 from repose.skeleton import H36M_17
 from repose.video import open_video
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "scripts" / "sample"
+SCRIPTS = Path(__file__).resolve().parents[1] / "scripts" / "render"
 
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> dict:
     """The names of scripts/render/sample.py."""
     monkeypatch.syspath_prepend(str(SCRIPTS))
-    names = runpy.run_path(str(SCRIPTS / "render.py"))
-    for module in ("figure", "motion"):
+    names = runpy.run_path(str(SCRIPTS / "sample.py"))
+    for module in ("figure", "sample_motion"):
         sys.modules.pop(module)
     return names
 
