@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,11 +11,20 @@ import tyro
 
 from repose.detectors import Follower, get_detector
 from repose.errors import UserError, Within, check_ranges, expected, override
-from repose.files.numbers import LARGEST
 from repose.fitting import fit
-from repose.geometry.camera import FIELDS_OF_VIEW_DEG
+from repose.geometry.calibration import read_calibration
 from repose.keypoints.reader import holds_keypoints, read_keypoints
-from repose.lifting import HEIGHTS_M, LONGEST_GAP_S, Device, Lifter, Precision, check_scene, load
+from repose.lifting import (
+    HEIGHTS_M,
+    LONGEST_GAP_S,
+    Device,
+    LensOptions,
+    Lifter,
+    Precision,
+    check_scene,
+    find_lens,
+    load,
+)
 from repose.pose import LARGEST_SIDE_PX, RATES_HZ, Pose2D, Pose3D
 from repose.tracking.people import (
     by_prominence,
@@ -28,12 +38,16 @@ from repose.tracking.swaps import undo_swaps
 from repose.video import CameraWatch, Video, VideoFrame, open_video
 from repose.video.origin import note_video
 
+COMPARED_FOVS_DEG = (50.0, 80.0)
+"""Between these lie the lenses of most cameras that film people."""
+COMPARED_FRAMES = 240
+
 Progress = Callable[[str, int, int | None], None]
 """Told what is being done, how many frames of it are done, and of how many (None where unknown)."""
 
 
 @dataclass(frozen=True)
-class EstimateOptions:
+class EstimateOptions(LensOptions):
     """Options of estimation; the defaults are those of the command line."""
 
     model: str = "default"
@@ -63,14 +77,6 @@ class EstimateOptions:
     """Longest gap in a track, in seconds, that is filled with inferred frames; longer ones stay empty."""
     height_m: Annotated[float | None, Within(*HEIGHTS_M), tyro.conf.arg(name="height")] = None
     """The person's height in metres; 1.70 is assumed."""
-    fov_deg: Annotated[float | None, Within(*FIELDS_OF_VIEW_DEG), tyro.conf.arg(name="fov")] = None
-    """The camera's field of view across the diagonal, in degrees; 65 is assumed."""
-    intrinsics_px: Annotated[
-        tuple[float, float, float, float] | None,
-        Within(-LARGEST, LARGEST),
-        tyro.conf.arg(name="intrinsics"),
-    ] = None
-    """The camera's fx fy cx cy in pixels, instead of a field of view."""
     root: bool = True
     """Solve for the person's position; otherwise joints are relative to the pelvis."""
     fit: bool = False
@@ -119,6 +125,9 @@ def estimate(
     if options.person is not None:
         parse_person(options.person)
     facts: dict[str, Any] = {}
+    name = Path(input).stem if isinstance(input, str | Path) else ""
+    if options.calibration is not None:
+        read_calibration(options.calibration, options.calibration_camera, name)
     if isinstance(input, str | Path):
         tracks, facts = find_tracks(Path(input), options, progress)
     else:
@@ -132,7 +141,31 @@ def estimate(
         if dropped:
             facts = {**facts, "not_people": [vars(ghost) for ghost in dropped]}
     tracks = by_prominence(tracks) if options.person is None else [choose(tracks, options.person)]
-    return [_lift(track, lifter, options, facts, progress) for track in tracks]
+    return _lift_all(tracks, lifter, options, facts, name, progress) if tracks else []
+
+
+def _lift_all(
+    tracks: list[Pose2D],
+    lifter: Lifter,
+    options: EstimateOptions,
+    facts: dict[str, Any],
+    name: str,
+    progress: Progress | None,
+) -> list[Pose3D]:
+    """Lift the tracks of one camera; `name` is that of its video or file, without the suffix."""
+    lens = find_lens(
+        options,
+        tracks[0].image_size,
+        name=name,
+        focal_length_mm=facts.pop("focal_length_mm", None),
+        size_known="image_size" not in tracks[0].assumed,
+    )
+    lift = partial(_lift, lifter=lifter, options=options)
+    poses = [lift(track, lens.scene, progress=progress) for track in tracks]
+    facts["lens"] = lens.record
+    if lens.source == "assumed":
+        facts["lens"] |= compare_lenses(tracks[0], lift)
+    return [replace(pose, record={**pose.record, **facts}) for pose in poses]
 
 
 def at_capture_rate(track: Pose2D, capture_fps: float) -> Pose2D:
@@ -163,7 +196,12 @@ def find_tracks(
     detector = get_detector(options.detector, **options.detector_options)
     video = open_video(path)
     frames, info = _counted(video, video.info.frames, progress), video.info
-    facts: dict[str, Any] = {**note_video(path), "detector": options.detector}
+    find_lens(options, (info.width, info.height), name=path.stem)
+    facts: dict[str, Any] = {
+        **note_video(path),
+        "detector": options.detector,
+        "focal_length_mm": info.focal_length_mm,
+    }
     if options.capture_fps is not None:
         slow_motion = options.capture_fps / info.fps
         frames = (replace(frame, time_s=frame.time_s / slow_motion) for frame in frames)
@@ -231,37 +269,68 @@ def _counted(
 
 
 def _lift(
-    track: Pose2D, lifter: Lifter, options: EstimateOptions, facts: dict[str, Any], progress: Progress | None
+    track: Pose2D,
+    scene: dict[str, Any],
+    *,
+    lifter: Lifter,
+    options: EstimateOptions,
+    progress: Progress | None = None,
 ) -> Pose3D:
+    """Lift a track; `scene` says of the lens what `Lifter.lift` is to know."""
     swaps: dict[str, list[tuple[int, int]]] = {}
     if options.undo_swaps:
         track, swaps = undo_swaps(track)
 
-    def report(done: int, total: int) -> None:
+    def report(what: str, done: int, total: int) -> None:
         if progress:
-            progress(f"lifting person {track.track_id}", done, total)
+            progress(f"{what} person {track.track_id}", done, total)
 
     pose = lifter.lift(
         track,
-        intrinsics_px=options.intrinsics_px,
-        fov_deg=options.fov_deg,
+        **scene,
         height_m=options.height_m,
         root=options.root or options.fit,  # only who stands somewhere is seen somewhere
         max_gap_s=options.max_gap_s,
-        on_progress=report,
+        on_progress=partial(report, "lifting"),
     )
     if options.fit:
-
-        def report_fit(done: int, total: int) -> None:
-            if progress:
-                progress(f"fitting person {track.track_id}", done, total)
-
-        pose = fit(pose, on_progress=report_fit)
+        pose = fit(pose, on_progress=partial(report, "fitting"))
         if not options.root:
             pose = replace(
                 pose,
                 joints_m=pose.root_relative_m(),
                 coordinates="camera-root-relative",
                 intrinsics_px=None,
+                distortion=None,
             )
-    return replace(pose, record={**pose.record, **facts, "swaps_undone": swaps})
+    return replace(pose, record={**pose.record, "swaps_undone": swaps})
+
+
+def compare_lenses(track: Pose2D, lift: Callable[[Pose2D, dict[str, Any]], Pose3D]) -> dict[str, Any]:
+    """Measure how much the result of an assumed lens hangs on it, on an excerpt of a track.
+
+    Returns `distance_m`, the root's median distance from the camera (None where it is not known), and
+    `joints_mm`, the mean distance between the two results' joints relative to the root, for the narrowest
+    and the widest lens of `COMPARED_FOVS_DEG`.
+    """
+    start = max(0, (len(track) - COMPARED_FRAMES) // 2)
+    rows = slice(start, start + COMPARED_FRAMES)
+    excerpt = replace(
+        track,
+        points_px=track.points_px[rows],
+        confidence=track.confidence[rows],
+        frames=track.frames[rows],
+        times_s=track.times_s[rows],
+    )
+    if not (excerpt.confidence > 0).any():
+        return {}
+    narrow, wide = (lift(excerpt, {"fov_deg": fov_deg}) for fov_deg in COMPARED_FOVS_DEG)
+    apart_m = np.linalg.norm(narrow.root_relative_m() - wide.root_relative_m(), axis=-1)
+    distance_m = None
+    if narrow.coordinates == wide.coordinates == "camera":
+        root = narrow.skeleton.parents.index(-1)
+        distance_m = [
+            round(float(np.median(np.linalg.norm(pose.joints_m[:, root], axis=-1))), 2)
+            for pose in (narrow, wide)
+        ]
+    return {"distance_m": distance_m, "joints_mm": round(1000 * float(apart_m.mean()), 1)}

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from repose.errors import expected
 from repose.files.numbers import LARGEST, LARGEST_M, check_numbers
+from repose.geometry.camera import Camera
 from repose.geometry.rigid import RigidTransform
 from repose.skeleton import Skeleton, convert, get_skeleton
 
@@ -144,6 +145,8 @@ class Pose3D:
     """Width and height of the source in pixels."""
     intrinsics_px: tuple[float, float, float, float] | None = None
     """fx, fy, cx, cy that the root was solved with."""
+    distortion: tuple[float, ...] | None = None
+    """k1, k2, p1, p2, k3 of the lens (OpenCV), which `points_px` have and rays lack; None without any."""
     deviation_m: Float[np.ndarray, "frames joints"] | None = None
     """Standard deviation of each joint's distance from the truth, relative to the root: a joint's error is
     below one deviation in 68 % and below two in 95 % of the cases. None where the model gives none."""
@@ -166,9 +169,7 @@ class Pose3D:
         if self.coordinates not in get_args(Coordinates):
             expected("coordinates", " or ".join(get_args(Coordinates)), repr(self.coordinates))
         if self.intrinsics_px is not None:
-            numbers = np.asarray(self.intrinsics_px, dtype=np.float64)
-            if numbers.shape != (4,) or not np.isfinite(numbers).all() or not (numbers[:2] > 0).all():
-                expected("intrinsics", "fx, fy, cx, cy in pixels with positive fx and fy", self.intrinsics_px)
+            Camera.from_intrinsics(self.intrinsics_px, self.distortion)
         points, deviation, T_cam_world = self.points_px, self.deviation_m, self.T_cam_world
         if deviation is not None:
             deviation = _floats("deviation_m", deviation, shape, skeleton)
@@ -199,6 +200,12 @@ class Pose3D:
 
     def __repr__(self) -> str:
         return f"Pose3D({_span(self)}, {self.coordinates} frame)"
+
+    def camera(self) -> Camera:
+        """Return the lens that filmed, in the camera frame; raises UserError where it is not known."""
+        if self.intrinsics_px is None:
+            expected("intrinsics", "a result that says where people stand before the camera", None)
+        return Camera.from_intrinsics(self.intrinsics_px, self.distortion)
 
     def world_to_camera(self) -> RigidTransform:
         """`T_cam_world` as a transform; raises UserError where it is not known."""

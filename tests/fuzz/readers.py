@@ -11,7 +11,7 @@ import numpy as np
 from repose.datasets.prepare import prepare_human36m
 
 from . import containers, mutation, planted, uses
-from .seeds import datasets, keypoints, mocap, models, packing, results, videos
+from .seeds import calibrations, datasets, keypoints, mocap, models, packing, results, videos
 
 Seed = tuple[mutation.Mutator, Callable[[], bytes]]
 
@@ -160,6 +160,11 @@ READERS: dict[str, Reader] = {
             lambda: results.result(results.refined()),
         ),
         uses.use_result,
+    ),
+    "calibration": Reader(
+        "calibration.yml",
+        _seeds(mutation.of_text, *(partial(calibrations.file, kind) for kind in calibrations.FILES)),
+        uses.use_calibration,
     ),
     "bvh": Reader("walk.bvh", _seeds(mutation.of_text, mocap.bvh, mocap.own_bvh), uses.use_bvh),
     "asf": Reader(

@@ -24,6 +24,8 @@ from repose.export.angles import joint_angles, write_angles
 from repose.export.formats import export_opensim, export_poses
 from repose.export.results import read_poses, write_poses
 from repose.fitting import refine
+from repose.geometry.calibration import check_picture, read_calibration
+from repose.geometry.camera import Camera
 from repose.keypoints.reader import holds_keypoints, read_keypoints
 from repose.lifting import Lifter
 from repose.mocap.bvh import read_bvh
@@ -52,6 +54,14 @@ def lift_keypoints(path: Path) -> None:
 
 def lift_keypoint_folder(path: Path) -> None:
     lift_keypoints(path.parent)
+
+
+def use_calibration(path: Path) -> None:
+    found = read_calibration(path)
+    size = found.image_size or (1280, 720)
+    camera = Camera.from_intrinsics(found.scaled(size).intrinsics_px, found.distortion)
+    check_picture(camera.intrinsics_px, size)
+    camera.check_distortion(size)
 
 
 def lift_labels(path: Path) -> None:

@@ -8,7 +8,7 @@ import tyro
 
 from repose.cli.refine import summarise_refined
 from repose.cli.terminal import Folder, Input, ProgressBars, abbreviate, console, echo, table
-from repose.export.about import camera_note
+from repose.export.about import camera_note, lens_note
 from repose.export.results import FILES, write_poses
 from repose.files.output import check_output
 from repose.fitting import refine
@@ -172,6 +172,8 @@ def notes(poses: list[Pose3D]) -> list[str]:
         lines.append(f"Times are real time, filmed at {rate:g} frames per second (--capture-fps).")
     if assumed := [options.get(what, what) for what in record["assumed"]]:
         lines.append(f"Assumed, since not given: {', '.join(assumed)}.")
+    if lens := lens_note(record):
+        lines.append(lens)
     lines += fit_notes(poses)
     for key, what in (
         ("frames_lost_in_file", "could not be decoded"),

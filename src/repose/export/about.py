@@ -50,6 +50,7 @@ class About(Struct):
     record: dict[str, Any]
     dtypes: Dtypes
     T_cam_world: tuple[Row, Row, Row, Row] | None = None
+    distortion: tuple[Number, Number, Number, Number, Number] | None = None
 
 
 class UpRecord(Struct):
@@ -60,6 +61,20 @@ class UpRecord(Struct):
     """Root mean square of its error; None where up was given."""
     assumed: bool = False
     """Whether nothing that was seen supports it."""
+
+
+class LensRecord(Struct):
+    """Which lens filmed, and how it is known."""
+
+    source: Literal["given", "calibration", "video", "estimated", "assumed"]
+    fov_deg: Annotated[float, Meta(gt=0, lt=180)]
+    """Field of view across the diagonal."""
+    words: Text = ""
+    """The file that says it, or what it says."""
+    distance_m: tuple[Number, Number] | None = None
+    """Median distance of the main person from the camera, if the field of view were 50 and 80 degrees."""
+    joints_mm: Annotated[float, Meta(ge=0, le=LARGEST)] | None = None
+    """Mean distance between joints, relative to the root, of these two results."""
 
 
 class FitMeasures(Struct, frozen=True):
@@ -109,10 +124,37 @@ class Record(Struct):
     world: Text = ""
     up: UpRecord | None = None
     fit: FitRecord | None = None
+    lens: LensRecord | None = None
     refined: dict[str, Any] = {}
     capture_fps: Factor | None = None
     slow_motion: Factor = 1.0
     repose: Text = ""
+
+
+def lens_note(record: Mapping[str, Any]) -> str:
+    """Say how the lens is known, and what hangs on it where it is assumed; "" for a given one."""
+    lens = record.get("lens")
+    if lens is None:
+        return ""
+    lens = convert("lens", lens, LensRecord)
+    field_of_view = f"a field of view of {lens.fov_deg:.0f}° across the diagonal"
+    if lens.source == "calibration":
+        return f"The lens is from {lens.words}: {field_of_view}."
+    if lens.source == "video":
+        return (
+            f"The lens is the one that the video names, {lens.words} on 35 mm film: {field_of_view}. "
+            "Stabilisation may have cropped it (--fov)."
+        )
+    if lens.source != "assumed" or lens.joints_mm is None:
+        return ""
+    place = ""
+    if lens.distance_m is not None:
+        near, far = sorted(lens.distance_m)
+        place = f"the person's distance from the camera goes from {far:.1f} to {near:.1f} m, and "
+    return (
+        f"The lens is assumed, {field_of_view}. Between 50° and 80° {place}joints relative to the pelvis "
+        f"change by {lens.joints_mm:.0f} mm (MPJPE)."
+    )
 
 
 def camera_note(record: Mapping[str, Any]) -> str:

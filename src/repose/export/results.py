@@ -135,6 +135,7 @@ def describe(pose: Pose3D) -> dict[str, Any]:
         "model": pose.model,
         "image_size": None if pose.image_size is None else [int(side) for side in pose.image_size],
         "intrinsics_px": None if intrinsics is None else [float(number) for number in intrinsics],
+        "distortion": None if pose.distortion is None else [float(number) for number in pose.distortion],
         "T_cam_world": None if pose.T_cam_world is None else pose.T_cam_world.tolist(),
         "record": _plain(pose.record),
     }
@@ -279,6 +280,7 @@ def _take(about: About, arrays: dict[str, np.ndarray], rows: slice) -> Pose3D:
         times_s=arrays["times_s"][rows],
         image_size=about.image_size,
         intrinsics_px=about.intrinsics_px,
+        distortion=about.distortion,
         model=about.model,
         record=about.record,
     )

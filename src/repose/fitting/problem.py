@@ -28,7 +28,6 @@ from repose.fitting.terms import (
     Symmetry,
     Term,
 )
-from repose.geometry.camera import Camera
 from repose.pose import Pose3D
 from repose.sequence import runs
 from repose.skeleton import H36M_17, conversion_matrix, stature
@@ -66,7 +65,7 @@ class Problem:
     def of(cls, pose: Pose3D, options: FitOptions) -> "Problem":
         """The problem of a pose in the camera frame that has its keypoints and intrinsics."""
         joints = pose.joints_m.astype(np.float64)
-        camera = Camera.from_intrinsics(pose.intrinsics_px)  # type: ignore[arg-type]
+        camera = pose.camera()
         points_px = pose.points_px.astype(np.float64)  # type: ignore[union-attr]
         height = apparent_height(pose)
         noise = jitter(points_px / camera.intrinsics_px[0], pose.seen)
@@ -255,7 +254,7 @@ def jitter(
 
 def measure_fit(pose: Pose3D) -> dict[str, float | None]:
     """What fitting is to better, of a pose in the camera frame."""
-    camera = Camera.from_intrinsics(pose.intrinsics_px)  # type: ignore[arg-type]
+    camera = pose.camera()
     off = np.linalg.norm(
         camera.rays(pose.points_px.astype(np.float64))  # type: ignore[union-attr]
         - pose.joints_m[..., :2].astype(np.float64) / np.maximum(pose.joints_m[..., 2:], 0.1),

@@ -4,7 +4,9 @@ Camera frame, OpenCV axes: x right, y down, z forward. World: right-handed, z up
 world points to the camera.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -16,7 +18,12 @@ FIELDS_OF_VIEW_DEG = (1.0, 170.0)
 """Across the picture's diagonal, narrowest and widest."""
 ASSUMED_FOV_DEG = 65.0
 """Diagonal field of view of a camera that nothing is known of: a telephone's main camera when it films."""
+FILM_WIDTH_MM = 34.6
+"""Of a picture of 4:3 on 35 mm film: its diagonal is that of the film, which equivalent focal lengths have in
+common. Videos are as wide as the photographs of their camera, and cropped above and below."""
 _NEAREST_M = 1e-3
+_PASSES = 20
+"""Steps of Newton's method that undo a distortion: few suffice, where it can be undone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +31,8 @@ class Camera:
     """Intrinsics in pixels, OpenCV distortion, and the pose of the camera in the world."""
 
     K: Float[np.ndarray, "3 3"]
-    distortion: Float[np.ndarray, "4"] = field(default_factory=lambda: np.zeros(4))
-    """k1, k2 (radial), p1, p2 (tangential)."""
+    distortion: Float[np.ndarray, " _"] = field(default_factory=lambda: np.zeros(5))
+    """k1, k2 (radial), p1, p2 (tangential), and perhaps k3 (radial)."""
     T_cam_world: RigidTransform = field(default_factory=RigidTransform)
 
     @classmethod
@@ -43,17 +50,48 @@ class Camera:
         return cls(np.array([[focal_px, 0, width / 2], [0, focal_px, height / 2], [0, 0, 1]]))
 
     @classmethod
-    def from_intrinsics(cls, intrinsics_px: tuple[float, float, float, float]) -> "Camera":
-        """Create a camera from (fx, fy, cx, cy); raises UserError for impossible ones."""
-        fx, fy, cx, cy = intrinsics_px
-        if not (np.isfinite(intrinsics_px).all() and fx > 0 and fy > 0):
+    def from_focal_length(cls, image_size: tuple[int, int], focal_length_mm: float) -> "Camera":
+        """Create a camera from the equivalent on 35 mm film of its focal length, with a centred axis."""
+        width, height = image_size
+        focal_px = max(width, height) * focal_length_mm / FILM_WIDTH_MM
+        return cls.from_intrinsics((focal_px, focal_px, width / 2, height / 2))
+
+    @classmethod
+    def from_intrinsics(
+        cls, intrinsics_px: tuple[float, float, float, float], distortion: Sequence[float] | None = None
+    ) -> "Camera":
+        """Create a camera from (fx, fy, cx, cy) and (k1, k2, p1, p2, k3).
+
+        Raises UserError for impossible ones.
+        """
+        numbers = np.asarray(intrinsics_px, dtype=np.float64)
+        if numbers.shape != (4,) or not np.isfinite(numbers).all() or not (numbers[:2] > 0).all():
             expected("intrinsics", "fx, fy, cx, cy in pixels with positive fx and fy", intrinsics_px)
-        return cls(np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], dtype=np.float64))
+        fx, fy, cx, cy = numbers
+        K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], dtype=np.float64)
+        coefficients = np.zeros(5) if distortion is None else np.array(distortion, dtype=np.float64)
+        if coefficients.shape not in ((4,), (5,)) or not np.isfinite(coefficients).all():
+            expected("distortion", "k1 k2 p1 p2 k3, as OpenCV has them", distortion)
+        return cls(K, coefficients)
 
     @property
     def intrinsics_px(self) -> tuple[float, float, float, float]:
         """fx, fy, cx, cy."""
         return float(self.K[0, 0]), float(self.K[1, 1]), float(self.K[0, 2]), float(self.K[1, 2])
+
+    def fov_deg(self, image_size: tuple[int, int]) -> float:
+        """Return the field of view across the diagonal of a picture, without distortion."""
+        half = np.hypot(image_size[0] / self.K[0, 0], image_size[1] / self.K[1, 1]) / 2
+        return float(2 * np.degrees(np.arctan(half)))
+
+    def check_distortion(self, image_size: tuple[int, int]) -> None:
+        """Raise UserError for a distortion that shows two directions in one place of the picture."""
+        sides = [np.linspace(0, side, 17) for side in image_size]
+        _, sound = self._undistort(np.stack(np.meshgrid(*sides), axis=-1))
+        if not sound.all():
+            found = ", ".join(f"{value:g}" for value in self.distortion)
+            wanted = "one that shows each direction in one place of the picture"
+            expected("distortion", wanted, found, "It is damaged, or of another lens or size of picture.")
 
     @property
     def position_m(self) -> Float[np.ndarray, "3"]:
@@ -78,27 +116,50 @@ class Camera:
 
     def rays(self, points_px: Float[np.ndarray, "*batch 2"]) -> Float[np.ndarray, "*batch 2"]:
         """Return x/z and y/z in the camera frame of the rays through `points_px`."""
+        return self._undistort(points_px)[0]
+
+    def undistort(self, points_px: Float[np.ndarray, "*batch 2"]) -> Float[np.ndarray, "*batch 2"]:
+        """Return where a lens of the same `K` without distortion would show what is seen at `points_px`."""
+        return self.rays(points_px) @ self.K[:2, :2].T + self.K[:2, 2] if self.distortion.any() else points_px
+
+    def _undistort(self, points_px: np.ndarray) -> tuple[np.ndarray, Any]:
+        """Rays, and which of them are distorted to these points; the others are as without distortion."""
         seen = (points_px - self.K[:2, 2]) @ np.linalg.inv(self.K[:2, :2]).T
-        rays = seen
-        # The distortion has no closed inverse; where it is mild, as in any usable lens, this converges.
-        for _ in range(20 if self.distortion.any() else 0):
-            rays = rays - (self._distort(rays) - seen)
-        return rays
+        rays, sound = seen, np.ones(seen.shape[:-1], dtype=bool)
+        if not self.distortion.any():
+            return rays, sound
+        with np.errstate(all="ignore"):  # what is too far outside the picture is sorted out at the end
+            for _ in range(_PASSES):  # the distortion has no closed inverse: Newton's method
+                distorted, (along_x, across, along_y) = self._distort_with_slopes(rays)
+                off_x, off_y = np.moveaxis(distorted - seen, -1, 0)
+                determinant = along_x * along_y - across**2
+                step = np.stack([along_y * off_x - across * off_y, along_x * off_y - across * off_x], axis=-1)
+                rays = rays - step / determinant[..., None]
+            distorted, (along_x, across, along_y) = self._distort_with_slopes(rays)
+            sound = (along_x * along_y > across**2) & (along_x > 0)
+            sound &= (np.abs(distorted - seen) < 1e-9 * (1 + np.abs(seen))).all(axis=-1)
+        return np.where(sound[..., None], rays, seen), sound
 
     def _distort(self, rays: np.ndarray) -> np.ndarray:
-        if not self.distortion.any():
-            return rays
-        k1, k2, p1, p2 = self.distortion
+        return self._distort_with_slopes(rays)[0] if self.distortion.any() else rays
+
+    def _distort_with_slopes(self, rays: np.ndarray) -> tuple[np.ndarray, tuple[Any, Any, Any]]:
+        """Distorted rays; and ∂x'/∂x, ∂x'/∂y (which is ∂y'/∂x) and ∂y'/∂y."""
+        k1, k2, p1, p2, k3 = (*self.distortion, 0.0)[:5]
         x, y = rays[..., 0], rays[..., 1]
         r2 = x * x + y * y
-        radial = 1 + k1 * r2 + k2 * r2 * r2
-        return np.stack(
+        radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
+        slope = 2 * (k1 + r2 * (2 * k2 + r2 * 3 * k3))
+        distorted = np.stack(
             [
                 x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x),
                 y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y,
             ],
             axis=-1,
         )
+        along_x = radial + slope * x * x + 2 * p1 * y + 6 * p2 * x
+        along_y = radial + slope * y * y + 6 * p1 * y + 2 * p2 * x
+        return distorted, (along_x, slope * x * y + 2 * p1 * x + 2 * p2 * y, along_y)
 
 
 def to_screen(

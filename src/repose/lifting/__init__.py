@@ -1,5 +1,6 @@
 """From a 2D track to a 3D track, whole or while it is filmed."""
 
+from repose.lifting.lens import Lens, LensOptions, find_lens
 from repose.lifting.lifter import (
     ASSUMED_HEIGHT_M,
     HEIGHTS_M,
@@ -17,10 +18,13 @@ __all__ = [
     "HEIGHTS_M",
     "LONGEST_GAP_S",
     "Device",
+    "Lens",
+    "LensOptions",
     "Lifter",
     "OneEuro",
     "Precision",
     "Stream",
     "check_scene",
+    "find_lens",
     "load",
 ]

@@ -101,6 +101,7 @@ class Lifter(Streaming):
         pose: Pose2D,
         *,
         intrinsics_px: tuple[float, float, float, float] | None = None,
+        distortion: tuple[float, ...] | None = None,
         fov_deg: float | None = None,
         height_m: float | None = None,
         root: bool = True,
@@ -113,7 +114,8 @@ class Lifter(Streaming):
         them, as inferred; longer gaps stay empty. Missing joints (confidence 0) are interpolated over
         time, and marked for the model and in `Pose3D.seen`. Joints come in the camera frame, metres: the
         person is `height_m` tall (assumed 1.70 m unless given), and stands where intrinsics put them: given
-        (fx, fy, cx, cy), or a diagonal field of view in degrees (assumed 65 unless given). With
+        (fx, fy, cx, cy), perhaps with OpenCV's `distortion` (k1, k2, p1, p2, k3), or a diagonal field of
+        view in degrees (assumed 65 unless given). With
         `root=False`, or where no frame determines it, joints are relative to the pelvis. What was assumed
         is in `Pose3D.scale` and `Pose3D.record`. `on_progress` is told how many frames are done, of how many.
 
@@ -132,14 +134,14 @@ class Lifter(Streaming):
         camera = (
             Camera.assumed(pose.image_size, fov_deg or ASSUMED_FOV_DEG)
             if intrinsics_px is None
-            else Camera.from_intrinsics(intrinsics_px)
+            else Camera.from_intrinsics(intrinsics_px, distortion)
         )
         segments = list(split_at_gaps(pose, max_gap_s))
         frames = np.concatenate([segment.frames for segment in segments])
         times = np.concatenate([segment.times_s for segment in segments])
         points = np.concatenate([segment.points_px for segment in segments])
         confidence = np.concatenate([segment.confidence for segment in segments])
-        rays = camera.rays(points)
+        rays, straight_px = camera.rays(points), camera.undistort(points)
         joints = np.empty((*points.shape[:2], 3))
         deviation: np.ndarray | None = None
         done = 0
@@ -150,7 +152,8 @@ class Lifter(Streaming):
                 if on_progress:
                     on_progress(here.start + round(share * (here.stop - here.start)), len(frames))
 
-            joints[here], part = self._lift_segment(segment, rays[here], pose.image_size, report)
+            undistorted = replace(segment, points_px=straight_px[here])
+            joints[here], part = self._lift_segment(undistorted, rays[here], pose.image_size, report)
             if part is not None:
                 deviation = np.empty(points.shape[:2]) if deviation is None else deviation
                 deviation[here] = part
@@ -197,6 +200,7 @@ class Lifter(Streaming):
             times_s=times,
             image_size=pose.image_size,
             intrinsics_px=camera.intrinsics_px if coordinates == "camera" else None,
+            distortion=distortion if coordinates == "camera" else None,
             model=self.name,
             record=record,
         )

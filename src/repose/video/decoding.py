@@ -23,6 +23,7 @@ from av.stream import Disposition
 from jaxtyping import UInt8
 
 from repose.errors import UserError, reading, reads
+from repose.video.focal_length import find_focal_length_mm
 
 # Decoders whose packets may hold a picture that is never shown (VP8's alternate reference frames).
 _CODECS_WITH_HIDDEN_PICTURES = frozenset({"vp8"})
@@ -69,6 +70,8 @@ class VideoInfo:
     """Degrees by which stored pictures are turned clockwise to stand upright: 0, 90, 180 or 270."""
     codec: str
     has_audio: bool
+    focal_length_mm: float | None = None
+    """35 mm equivalent of the lens, where the camera wrote it into the file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,6 +238,7 @@ def open_video(path: str | os.PathLike[str]) -> Video:
             rotation=_rotation(_display_matrix(first)),
             codec=stream.codec_context.name,
             has_audio=bool(container.streams.audio),
+            focal_length_mm=find_focal_length_mm(path, stream.metadata, container.metadata),
         )
     return Video(path, info)
 
@@ -257,7 +261,7 @@ def open_container(path: Path) -> Any:
         raise UserError(f"{path}: expected a video, found a device or pipe", "Give one video file.")
     if path.stat().st_size == 0:
         raise UserError(f"{path}: the file is empty (0 bytes)", "Copy or download it again.")
-    bounds = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
+    bounds = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file", "export_xmp": "1"}
     try:
         return av.open(str(path.absolute()), container_options=bounds)
     except PermissionError:

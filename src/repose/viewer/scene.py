@@ -202,10 +202,10 @@ def make_scene(result: Result, compare: Result | None = None, *, source: str | P
     check_span(poses)
     first, last = min(pose.frames[0] for pose in poses), max(pose.frames[-1] for pose in poses)
     frames = np.arange(first, last + 1)
-    intrinsics = next((pose.intrinsics_px for pose in poses if pose.intrinsics_px is not None), None)
+    filmed = next((pose for pose in poses if pose.intrinsics_px is not None), None)
     camera = None
-    if placed and intrinsics is not None:
-        camera = replace(Camera.from_intrinsics(intrinsics), T_cam_world=T_cam_scene)
+    if placed and filmed is not None:
+        camera = replace(filmed.camera(), T_cam_world=T_cam_scene)
     figures: list[Figure] = []
     for number, (pose, people) in enumerate(zip(poses, joints, strict=True)):
         people[..., 2] -= ground
