@@ -38,6 +38,7 @@ READS = {
 """Commands by what they read."""
 WRITES = {
     "estimate": "estimate {keypoints} -o {out}",
+    "batch": "batch {keypoints} -o {out}",
     "refine": "refine {result} -o {out}",
     "angles": "angles {result} -o {out} --no-plot",
     "view": "view {result} --html {out}.html --no-picture",

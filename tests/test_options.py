@@ -17,6 +17,8 @@ KINDS = {
 }
 """Commands of several kinds; of training presets, one for motion and one for a store."""
 CALLS = [f"{name} {kind}".split() for name in COMMANDS for kind in KINDS.get(name, [""])]
+TWO_MEANINGS = {"--video"}
+"""A file to write for `render`, a video of a batch for `view`: neither takes the other for its own."""
 ROW = re.compile(r"(?:-\w(?: [^-,]+)?, )?(--[a-z][\w.-]+)(?:, --no-\S+)?(?: (\S.*?))?(?:  +(.*))?$")
 """Perhaps a letter, the name, perhaps its negation, perhaps the type, perhaps help."""
 
@@ -67,7 +69,7 @@ def test_one_name_has_one_type_and_one_meaning(
     described: dict[str, dict[tuple[str, str], list[str]]],
 ) -> None:
     assert {"--model", "--height", "--out", "--seed", "--data.store"} <= described.keys()
-    assert not {name: dict(uses) for name, uses in described.items() if len(uses) > 1}
+    assert {name: dict(uses) for name, uses in described.items() if len(uses) > 1}.keys() <= TWO_MEANINGS
 
 
 @pytest.mark.parametrize("command", FORMER_OPTIONS)

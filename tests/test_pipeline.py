@@ -1,5 +1,6 @@
 """The whole path from keypoints or a video to 3D tracks."""
 
+import pickle
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
@@ -261,3 +262,41 @@ def test_slow_motion_has_the_times_of_life(
 def test_no_such_capture_rate(two_people: Path, lifter: Lifter, capture_fps: float) -> None:
     with pytest.raises(UserError, match=r"capture_fps: expected 0\.1 to 10,000, found"):
         repose.estimate(two_people, lifter=lifter, capture_fps=capture_fps)
+
+
+def test_an_estimator_is_loaded_once_and_travels_by_its_options(two_people: Path) -> None:
+    estimator = repose.Estimator(height_m=1.82)
+    there = pickle.loads(pickle.dumps(estimator))
+    assert there.options == estimator.options
+    assert len(pickle.dumps(estimator)) < 2000
+    tracks = repose.read_keypoints(two_people)
+    for poses in (estimator(two_people), there(tracks), there(str(two_people))):
+        expected = repose.estimate(two_people, height_m=1.82)
+        for pose, same in zip(poses, expected, strict=True):
+            np.testing.assert_allclose(pose.joints_m, same.joints_m, atol=1e-6)
+            assert pose.scale == "given height 1.82 m"
+    (second,) = estimator(two_people, person=2, height_m=1.5)
+    assert (second.track_id, second.scale) == (2, "given height 1.5 m")
+    with pytest.raises(UserError, match="model: is loaded already"):
+        estimator(two_people, model="other")
+    with pytest.raises(UserError, match="unknown option hight_m"):
+        estimator(two_people, hight_m=1.5)
+    with pytest.raises(UserError, match=r"height_m: expected 0\.3 to 3"):
+        repose.Estimator(height_m=18.2)
+
+
+def test_an_estimator_loads_its_detector_once(
+    truth_detector: None, lifter: Lifter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[TruthDetector] = []
+
+    def make() -> TruthDetector:
+        made.append(TruthDetector())
+        return made[-1]
+
+    monkeypatch.setitem(detect._factories, "truth", make)
+    estimator = repose.Estimator(detector="truth", lifter=lifter)
+    assert made == []
+    first, second = (estimator(sample_video()) for _ in range(2))
+    assert len(made) == 1
+    np.testing.assert_array_equal(first[0].frames, second[0].frames)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     __version__: str
 
     from repose import losses, metrics, models
+    from repose.batch import Batch, read_batch, run_batch
     from repose.errors import UserError
     from repose.export.angles import joint_angles, write_angles
     from repose.export.formats import export_opensim, export_poses
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from repose.fitting import FitOptions, RefineConfig, fit, refine
     from repose.keypoints.reader import read_keypoints
     from repose.lifting import Lifter, load
-    from repose.pipeline import EstimateOptions, estimate
+    from repose.pipeline import EstimateOptions, Estimator, estimate
     from repose.pose import Pose2D, Pose3D
     from repose.skeleton import SKELETONS, Skeleton
     from repose.viewer import render_sheet, render_video, view, write_page
@@ -28,6 +29,7 @@ else:
     # Imported when first used, as PEP 562 has it: PyTorch and the rest take seconds, which `repose --help`
     # and who uses one function alone need not wait for.
     _HOMES = {
+        "repose.batch": ("Batch", "read_batch", "run_batch"),
         "repose.errors": ("UserError",),
         "repose.export.angles": ("joint_angles", "write_angles"),
         "repose.export.formats": ("export_opensim", "export_poses"),
@@ -35,7 +37,7 @@ else:
         "repose.fitting": ("FitOptions", "RefineConfig", "fit", "refine"),
         "repose.keypoints.reader": ("read_keypoints",),
         "repose.lifting": ("Lifter", "load"),
-        "repose.pipeline": ("EstimateOptions", "estimate"),
+        "repose.pipeline": ("EstimateOptions", "Estimator", "estimate"),
         "repose.pose": ("Pose2D", "Pose3D"),
         "repose.skeleton": ("SKELETONS", "Skeleton"),
         "repose.viewer": ("render_sheet", "render_video", "view", "write_page"),
@@ -66,7 +68,9 @@ else:
 
 __all__ = [
     "SKELETONS",
+    "Batch",
     "EstimateOptions",
+    "Estimator",
     "FitOptions",
     "Lifter",
     "Pose2D",
@@ -83,11 +87,13 @@ __all__ = [
     "losses",
     "metrics",
     "models",
+    "read_batch",
     "read_keypoints",
     "read_poses",
     "refine",
     "render_sheet",
     "render_video",
+    "run_batch",
     "view",
     "write_angles",
     "write_page",

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
 
-from repose.detectors import Follower, get_detector
+from repose.detectors import Detector, Follower, get_detector
 from repose.errors import UserError, Within, check_ranges, expected, override
 from repose.fitting import fit
 from repose.geometry.calibration import read_calibration
@@ -93,6 +93,83 @@ class EstimateOptions(LensOptions):
         check_ranges(self)
 
 
+class Estimator:
+    """Estimation with its model loaded once, for many videos, processes and machines.
+
+    `Estimator(height_m=1.82)("walk.mp4")`: options are the fields of `EstimateOptions`. It is called with
+    whatever `estimate` takes. It can be pickled: only its options travel, and the model is loaded there.
+    """
+
+    def __init__(
+        self, options: EstimateOptions | None = None, *, lifter: Lifter | None = None, **overrides: Any
+    ) -> None:
+        """Load the model, unless a `lifter` has it; raises UserError as `estimate`."""
+        self.options = options = override(options or EstimateOptions(), overrides)
+        # Scene and model first: a wrong number or name should not be found after minutes of detection.
+        _check(options)
+        self.lifter = lifter or load(
+            options.model,
+            architecture=options.architecture,
+            device=options.device,
+            precision=options.precision,
+            flip=options.flip,
+        )
+
+    def __reduce__(self) -> tuple[type["Estimator"], tuple[EstimateOptions]]:
+        return Estimator, (self.options,)
+
+    @cached_property
+    def detector(self) -> Detector:
+        """The detector for videos, loaded when it is first used; raises UserError where it cannot be."""
+        return get_detector(self.options.detector, **self.options.detector_options)
+
+    def __call__(
+        self,
+        input: str | Path | Pose2D | Iterable[Pose2D],
+        *,
+        progress: Progress | None = None,
+        **overrides: Any,
+    ) -> list[Pose3D]:
+        """Estimate as `estimate`, with `overrides` of options that do not choose detector or model.
+
+        Raises UserError as `estimate`.
+        """
+        if loaded := _LOADED & overrides.keys():
+            raise UserError(
+                f"{', '.join(sorted(loaded))}: is loaded already", "Give it to Estimator(…) or estimate(…)."
+            )
+        options = override(self.options, overrides)
+        _check(options)
+        facts: dict[str, Any] = {}
+        name = Path(input).stem if isinstance(input, str | Path) else ""
+        if options.calibration is not None:
+            read_calibration(options.calibration, options.calibration_camera, name)
+        if isinstance(input, str | Path):
+            detector = self.detector if is_video(input) else None
+            tracks, facts = find_tracks(Path(input), options, progress, detector)
+        else:
+            tracks = [input] if isinstance(input, Pose2D) else list(input)
+            if options.capture_fps is not None:
+                tracks = [at_capture_rate(track, options.capture_fps) for track in tracks]
+        if options.capture_fps is not None:
+            facts = {**facts, "capture_fps": options.capture_fps}
+        if not options.keep_all:
+            tracks, dropped = drop_ghosts([doubt_upper_body(leave_out_flips(track)) for track in tracks])
+            if dropped:
+                facts = {**facts, "not_people": [vars(ghost) for ghost in dropped]}
+        tracks = by_prominence(tracks) if options.person is None else [choose(tracks, options.person)]
+        return _lift_all(tracks, self.lifter, options, facts, name, progress) if tracks else []
+
+
+_LOADED = {"model", "architecture", "device", "precision", "flip", "detector", "detector_options"}
+
+
+def _check(options: EstimateOptions) -> None:
+    check_scene(options.intrinsics_px, options.fov_deg, options.height_m, options.max_gap_s)
+    if options.person is not None:
+        parse_person(options.person)
+
+
 def estimate(
     input: str | Path | Pose2D | Iterable[Pose2D],
     options: EstimateOptions | None = None,
@@ -106,42 +183,13 @@ def estimate(
     The most prominent person comes first (`repose.tracking.people.prominence`).
 
     `repose.estimate("walk.mp4", height_m=1.82)`: options are the fields of `EstimateOptions`. A `lifter`
-    that is loaded already saves loading the model. See `repose.lifting.Lifter.lift` for what comes out, and
-    `repose.fit` for what fitting makes of it.
+    that is loaded already saves loading the model; so does `Estimator`, for many videos. See
+    `repose.lifting.Lifter.lift` for what comes out, and `repose.fit` for what fitting makes of it.
 
     Raises UserError for input that cannot be read or holds nobody, unknown options, and whatever the
     detector, the model and the options find wrong.
     """
-    options = override(options or EstimateOptions(), overrides)
-    # Scene and model first: a wrong number or name should not be found after minutes of detection.
-    check_scene(options.intrinsics_px, options.fov_deg, options.height_m, options.max_gap_s)
-    lifter = lifter or load(
-        options.model,
-        architecture=options.architecture,
-        device=options.device,
-        precision=options.precision,
-        flip=options.flip,
-    )
-    if options.person is not None:
-        parse_person(options.person)
-    facts: dict[str, Any] = {}
-    name = Path(input).stem if isinstance(input, str | Path) else ""
-    if options.calibration is not None:
-        read_calibration(options.calibration, options.calibration_camera, name)
-    if isinstance(input, str | Path):
-        tracks, facts = find_tracks(Path(input), options, progress)
-    else:
-        tracks = [input] if isinstance(input, Pose2D) else list(input)
-        if options.capture_fps is not None:
-            tracks = [at_capture_rate(track, options.capture_fps) for track in tracks]
-    if options.capture_fps is not None:
-        facts = {**facts, "capture_fps": options.capture_fps}
-    if not options.keep_all:
-        tracks, dropped = drop_ghosts([doubt_upper_body(leave_out_flips(track)) for track in tracks])
-        if dropped:
-            facts = {**facts, "not_people": [vars(ghost) for ghost in dropped]}
-    tracks = by_prominence(tracks) if options.person is None else [choose(tracks, options.person)]
-    return _lift_all(tracks, lifter, options, facts, name, progress) if tracks else []
+    return Estimator(options, lifter=lifter, **overrides)(input, progress=progress)
 
 
 def _lift_all(
@@ -174,11 +222,22 @@ def at_capture_rate(track: Pose2D, capture_fps: float) -> Pose2D:
     return replace(track, fps=capture_fps, times_s=track.times_s / slow_motion)
 
 
+def is_video(path: str | Path) -> bool:
+    """Whether the file at `path` is to be read as a video, and not as keypoints."""
+    return Path(path).exists() and not holds_keypoints(path)
+
+
 def find_tracks(
-    path: Path, options: EstimateOptions, progress: Progress | None = None
+    path: Path,
+    options: EstimateOptions,
+    progress: Progress | None = None,
+    detector: Detector | None = None,
 ) -> tuple[list[Pose2D], dict[str, Any]]:
-    """Find the 2D tracks of a video or keypoint file, and facts about it for the record."""
-    if holds_keypoints(path) or not path.exists():
+    """Find the 2D tracks of a video or keypoint file, and facts about it for the record.
+
+    A `detector` that is loaded already is taken in place of the one that the options name.
+    """
+    if not is_video(path):
         read = read_keypoints(
             path,
             fps=options.capture_fps or options.fps,
@@ -187,13 +246,8 @@ def find_tracks(
             track=options.track,
         )
         return read, {}
-    for name, value in (("fps", options.fps), ("size", options.size), ("skeleton", options.skeleton)):
-        if value is not None:
-            raise UserError(
-                f"{path.name} is a video, which states its own {name}",
-                f"Leave --{name} out; it is for keypoint files.",
-            )
-    detector = get_detector(options.detector, **options.detector_options)
+    _check_video_options(path, options)
+    detector = detector or get_detector(options.detector, **options.detector_options)
     video = open_video(path)
     frames, info = _counted(video, video.info.frames, progress), video.info
     find_lens(options, (info.width, info.height), name=path.stem)
@@ -229,6 +283,15 @@ def find_tracks(
     if video.damaged:
         facts["frames_damaged_in_file"] = list(video.damaged)
     return tracks, facts
+
+
+def _check_video_options(path: Path, options: EstimateOptions) -> None:
+    for name, value in (("fps", options.fps), ("size", options.size), ("skeleton", options.skeleton)):
+        if value is not None:
+            raise UserError(
+                f"{path.name} is a video, which states its own {name}",
+                f"Leave --{name} out; it is for keypoint files.",
+            )
 
 
 def _boxes_px(tracks: list[Pose2D]) -> dict[int, list[tuple[float, float, float, float]]]:

@@ -51,6 +51,17 @@ def _labels(folder: Path) -> None:
         (folder / "labels" / f"clip_{frame}.txt").write_bytes(keypoints.label(frame))
 
 
+def _batch(folder: Path) -> None:
+    (folder / "batch.json").write_bytes(results.batch_about())
+    (folder / ".running").mkdir()
+
+
+def _batch_row(folder: Path) -> None:
+    _batch(folder)
+    (folder / "videos").mkdir()
+    (folder / "videos" / "walk-1.json").write_bytes(results.batch_row())
+
+
 def _covered(folder: Path) -> None:
     (folder / "gt_one.npz").write_bytes(datasets.benchmark_truth())
     (folder / "mediapipe_a_occluded.npz").write_bytes(datasets.mediapipe_arrays())
@@ -165,6 +176,19 @@ READERS: dict[str, Reader] = {
         "calibration.yml",
         _seeds(mutation.of_text, *(partial(calibrations.file, kind) for kind in calibrations.FILES)),
         uses.use_calibration,
+    ),
+    "batch-poses": Reader("walk-1.parquet", ((mutation.of_bytes, results.batch_poses),), uses.use_result),
+    "batch-row": Reader(
+        "videos/walk-1.json", _seeds(mutation.of_json, results.batch_row), uses.use_batch, _batch
+    ),
+    "batch-about": Reader(
+        "batch.json", _seeds(mutation.of_json, results.batch_about), uses.use_batch, _batch_row
+    ),
+    "video-table": Reader(
+        "videos.csv", _seeds(mutation.of_table(","), results.video_table), uses.use_video_table
+    ),
+    "video-table-parquet": Reader(
+        "videos.parquet", ((mutation.of_bytes, results.video_table_parquet),), uses.use_video_table
     ),
     "bvh": Reader("walk.bvh", _seeds(mutation.of_text, mocap.bvh, mocap.own_bvh), uses.use_bvh),
     "asf": Reader(

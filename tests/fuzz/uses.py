@@ -14,6 +14,8 @@ from zlib import crc32
 
 import torch
 
+from repose.batch import find_items, read_batch
+from repose.batch.dataset import write_table
 from repose.cli.poses import summarise
 from repose.cli.refine import summarise_refined
 from repose.datasets.doctor import examine
@@ -77,6 +79,18 @@ def use_result(path: Path) -> None:
     ways = (_refined, _angles, _page, _opensim, *(partial(_exported, suffix) for suffix in _SUFFIXES))
     with tempfile.TemporaryDirectory() as out:
         ways[crc32(path.read_bytes()) % len(ways)](poses, Path(out))
+
+
+def use_batch(path: Path) -> None:
+    folder = path.parent if path.name == "batch.json" else path.parents[1]
+    batch = read_batch(folder)
+    write_table(batch)
+    list(batch)
+
+
+def use_video_table(path: Path) -> None:
+    for item in find_items([str(path)]):
+        assert Path(item.name).name == item.name
 
 
 _SUFFIXES = (".bvh", ".glb", ".trc", ".csv", ".json", ".c3d", ".usda", ".parquet")

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from repose.cli.poses import notes
 from repose.cli.refine import refine_notes
 from repose.errors import UserError
 from repose.export.about import camera_note
+from repose.export.notes import notes
 from repose.sample import load_sample_truth, sample_video
 from repose.video import CameraMotion, CameraWatch, VideoFrame, open_video
 from repose.video.camera_motion import Box

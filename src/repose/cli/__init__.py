@@ -17,6 +17,10 @@ from repose.files.output import forget_placed, placed
 
 COMMANDS = {
     "estimate": ("poses.Estimate", "Turn a video, or the 2D keypoints of any detector, into 3D poses."),
+    "batch": (
+        "batch.BatchCommand",
+        "Turn many videos into 3D poses, here or on a cluster; goes on where it stopped.",
+    ),
     "demo": ("poses.Demo", "Lift the packaged sample video and compare with its ground truth."),
     "refine": ("refine.Refine", "Clean the motion of a result: no jitter, constant bones, upright."),
     "angles": ("refine.Angles", "Write the joint angles of a result: a table, and a plot for each person."),

@@ -13,7 +13,6 @@ from repose.cli.terminal import (
     Input,
     Modules,
     ProgressBars,
-    abbreviate,
     console,
     echo,
     import_modules,
@@ -22,6 +21,7 @@ from repose.cli.terminal import (
     wanted_files,
 )
 from repose.errors import UserError
+from repose.export.notes import abbreviate
 from repose.lifting import Device
 
 if TYPE_CHECKING:

@@ -154,13 +154,6 @@ def echo(text: str) -> None:
     console.print(printable(text), soft_wrap=True, highlight=False, markup=False)
 
 
-def abbreviate(words: list[str]) -> str:
-    """Join up to four of them, and say how many more there are."""
-    if not words:
-        return "–"
-    return ", ".join(words[:4]) + (f" and {len(words) - 4} more" if len(words) > 4 else "")
-
-
 def import_modules(names: tuple[str, ...]) -> None:
     """Import modules by name, also from the current folder; raises UserError for one that is not there."""
     sys.path.insert(0, str(Path.cwd()))

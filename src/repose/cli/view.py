@@ -1,6 +1,7 @@
 """`repose view` and `repose render`."""
 
 import time
+import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ from repose.cli.terminal import ProgressBars, echo
 from repose.errors import UserError, Within, check_ranges
 
 if TYPE_CHECKING:
+    from repose.pose import Pose3D
     from repose.viewer.live import Viewer
     from repose.viewer.scene import Scene
 
@@ -23,7 +25,9 @@ class View:
     """View a result in the browser, or write it as a single page to share."""
 
     result: Result
-    """Folder of a result, or its poses.npz."""
+    """Folder of a result, or its poses.npz; or the folder of a batch, whose videos are listed then."""
+    video: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """The video of a batch to view, by its name or its file's."""
     compare: Compared = None
     """A second result of the same video, or the ground truth, to show with the first."""
     html: Path | None = None
@@ -45,11 +49,22 @@ class View:
         check_ranges(self)
 
     def run(self) -> None:
+        from repose.batch import is_batch
+
+        result: Path | list["Pose3D"] = self.result
+        if self.video is not None:
+            from repose.batch import read_batch
+
+            batch = read_batch(self.result)
+            result = batch[batch.find(self.video).name]
+        elif is_batch(self.result):
+            self._list()
+            return
         if self.html is None:
             from repose.viewer import view
 
             view(
-                self.result,
+                result,
                 compare=self.compare,
                 source=self.source,
                 host=self.host,
@@ -62,7 +77,7 @@ class View:
 
         with ProgressBars() as bars:
             scene = write_page(
-                self.result,
+                result,
                 self.html,
                 compare=self.compare,
                 source=self.source,
@@ -72,6 +87,18 @@ class View:
             )
         _explain(scene)
         echo(f"Written: {self.html} ({self.html.stat().st_size / 1e6:.1f} MB). Open it in any browser.")
+
+    def _list(self) -> None:
+        """Write a page with the videos of a batch, and open it."""
+        from repose.batch import read_batch, write_overview
+
+        page = self.html or self.result / "overview.html"
+        force = self.force or self.html is None
+        with ProgressBars() as bars:
+            count = write_overview(read_batch(self.result), page, force=force, progress=bars.report)
+        echo(f"Written: {page} ({count} videos). Open it in any browser.")
+        if self.browser and self.html is None:
+            webbrowser.open(page.resolve().as_uri())
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def write_poses(poses: Sequence[Pose3D], folder: str | Path, *, force: bool = Fa
 
 @reads("3D poses that RePOSE wrote", "Make them again.")
 def read_poses(path: str | Path) -> list[Pose3D]:
-    """Read the tracks of a result folder or of its `poses.npz`, exactly as they were written.
+    """Read the tracks of a result folder, of its `poses.npz`, or of a batch's `poses/NAME.parquet`, exactly.
 
     Raises:
         UserError: a file that is absent, damaged or something else, and a format version that this
@@ -75,6 +75,10 @@ def read_poses(path: str | Path) -> list[Pose3D]:
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror})", "Check that you may read it.") from None
     name = file.name
+    if data.startswith(b"PAR1"):  # a video of a batch
+        from repose.export.parquet import read_frames
+
+        return read_frames(file)
     if not data.startswith(NUMPY_STARTS):
         hint = "Give a folder that repose estimate wrote."
         expected(name, "a result folder, or its poses.npz", "another file", hint)
@@ -106,7 +110,7 @@ def read_poses(path: str | Path) -> list[Pose3D]:
         header: About = decode(where, text, About)
         convert(f"{where}: record", header.record, Record)
         try:
-            poses.append(_take(header, arrays, slice(*bounds)))
+            poses.append(take_track(header, arrays, slice(*bounds)))
         except (UserError, ValueError) as error:
             raise UserError(f"{where}: {str(error).partition(chr(10))[0]}", "Make it again.") from None
     return poses
@@ -254,7 +258,7 @@ def _or_nan(values: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
     return np.full(shape, np.nan, dtype=np.float32) if values is None else values
 
 
-def _take(about: About, arrays: dict[str, np.ndarray], rows: slice) -> Pose3D:
+def take_track(about: About, arrays: dict[str, np.ndarray], rows: slice) -> Pose3D:
     """Return the track that `about` and these rows describe; ValueError for joints that are no skeleton."""
     joints, dtypes = tuple(about.joints), about.dtypes
     parents = tuple(-1 if parent is None else joints.index(parent) for parent in about.parents)

@@ -4,6 +4,6 @@ from repose.viewer.film import render_video
 from repose.viewer.live import view
 from repose.viewer.page import write_page
 from repose.viewer.scene import Scene, make_scene
-from repose.viewer.sheet import render_sheet
+from repose.viewer.sheet import draw_moment, render_sheet
 
-__all__ = ["Scene", "make_scene", "render_sheet", "render_video", "view", "write_page"]
+__all__ = ["Scene", "draw_moment", "make_scene", "render_sheet", "render_video", "view", "write_page"]

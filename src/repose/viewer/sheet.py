@@ -78,6 +78,11 @@ def render_sheet(
     return scene
 
 
+def draw_moment(scene: Scene) -> Picture:
+    """Draw the moment in the middle of a scene as a sheet does: the picture, if any, and the pose."""
+    return _cells(scene, _moments(scene, (), 1), scene.video is not None)[0]
+
+
 def _moments(scene: Scene, frames: Sequence[int], count: int) -> list[int]:
     """Numbers in the timeline of what is drawn."""
     somebody = np.isfinite(scene.boxes_m[0][:, 0])
