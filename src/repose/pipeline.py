@@ -1,6 +1,7 @@
 """The whole path: a video or a keypoint file in, 3D tracks out."""
 
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import tyro
 
-from repose.detectors import Detector, Follower, get_detector
-from repose.errors import UserError, Within, check_ranges, expected, override
+from repose.detectors import Detector, get_detector
+from repose.detectors.detection import Detection, detect
+from repose.errors import UserError, Within, check_ranges, override
+from repose.export.parquet import frame_columns
 from repose.fitting import fit
 from repose.geometry.calibration import read_calibration
 from repose.keypoints.reader import holds_keypoints, read_keypoints
@@ -35,7 +38,7 @@ from repose.tracking.people import (
     parse_person,
 )
 from repose.tracking.swaps import undo_swaps
-from repose.video import CameraWatch, Video, VideoFrame, open_video
+from repose.video import open_video
 from repose.video.origin import note_video
 
 COMPARED_FOVS_DEG = (50.0, 80.0)
@@ -58,6 +61,10 @@ class EstimateOptions(LensOptions):
     """Detector for videos: mediapipe, rtmpose, or a registered one."""
     detector_options: dict[str, str] = field(default_factory=dict)
     """Options of the detector, such as `pose_model rtmpose.onnx` for rtmpose."""
+    detect_fps: Annotated[float | None, Within(*RATES_HZ)] = None
+    """Detect in so many frames of a video's second at least, such as 30 of 60, and infer those between."""
+    workers: Annotated[int | None, Within(1, 10_000)] = None
+    """Processes that work at once; default: one for each core."""
     skeleton: str | None = None
     """Joint layout of a keypoint file that does not state it."""
     fps: Annotated[float | None, Within(*RATES_HZ)] = None
@@ -125,15 +132,29 @@ class Estimator:
 
     def __call__(
         self,
-        input: str | Path | Pose2D | Iterable[Pose2D],
+        input: str | Path | Pose2D | Iterable[Pose2D] | Mapping[str, Any],
         *,
         progress: Progress | None = None,
         **overrides: Any,
-    ) -> list[Pose3D]:
+    ) -> Any:
         """Estimate as `estimate`, with `overrides` of options that do not choose detector or model.
+
+        A mapping is a batch of a table, as Ray Data has it: of the videos in its column `path` come the
+        columns `path` and those of `repose.export.parquet.frame_columns`.
 
         Raises UserError as `estimate`.
         """
+        if isinstance(input, Mapping):
+            return self._table([str(path) for path in input["path"]])
+        return self._estimate(input, progress, overrides)
+
+    def _table(self, paths: list[str]) -> dict[str, np.ndarray]:
+        found = [(path, self._estimate(path, None, {})) for path in paths]
+        columns = frame_columns([pose for _, poses in found for pose in poses])
+        counts = [sum(map(len, poses)) for _, poses in found]
+        return {"path": np.repeat(paths, counts), **columns}
+
+    def _estimate(self, input: Any, progress: Progress | None, overrides: dict[str, Any]) -> list[Pose3D]:
         if loaded := _LOADED & overrides.keys():
             raise UserError(
                 f"{', '.join(sorted(loaded))}: is loaded already", "Give it to Estimator(…) or estimate(…)."
@@ -189,7 +210,8 @@ def estimate(
     Raises UserError for input that cannot be read or holds nobody, unknown options, and whatever the
     detector, the model and the options find wrong.
     """
-    return Estimator(options, lifter=lifter, **overrides)(input, progress=progress)
+    poses: list[Pose3D] = Estimator(options, lifter=lifter, **overrides)(input, progress=progress)
+    return poses
 
 
 def _lift_all(
@@ -247,42 +269,40 @@ def find_tracks(
         )
         return read, {}
     _check_video_options(path, options)
-    detector = detector or get_detector(options.detector, **options.detector_options)
     video = open_video(path)
-    frames, info = _counted(video, video.info.frames, progress), video.info
-    find_lens(options, (info.width, info.height), name=path.stem)
+    find_lens(options, (video.info.width, video.info.height), name=path.stem)
+    how = Detection(
+        options.detector,
+        options.detector_options,
+        None if options.person is None else str(options.person),
+        options.capture_fps,
+        options.detect_fps,
+    )
     facts: dict[str, Any] = {
         **note_video(path),
         "detector": options.detector,
-        "focal_length_mm": info.focal_length_mm,
+        "focal_length_mm": video.info.focal_length_mm,
     }
     if options.capture_fps is not None:
-        slow_motion = options.capture_fps / info.fps
-        frames = (replace(frame, time_s=frame.time_s / slow_motion) for frame in frames)
-        info = replace(info, fps=options.capture_fps)
-        facts["slow_motion"] = slow_motion
-    camera = CameraWatch()
-    frames = camera.watch(frames)
-    if (
-        isinstance(detector, Follower)
-        and options.person is not None
-        and not isinstance(parse_person(options.person), int)
-    ):
-        tracks = detector.follow(frames, info, str(options.person))
-    else:
-        tracks = detector.detect(frames, info)
-    _check_end(video)
-    if not tracks:
+        facts["slow_motion"] = options.capture_fps / video.info.fps
+    found = detect(
+        video,
+        how,
+        detector=detector,
+        workers=options.workers or os.cpu_count() or 1,
+        progress=progress and partial(progress, "finding people"),
+    )
+    if not found.tracks:
         raise UserError(
             f"{path.name}: the detector {options.detector} found nobody in this video",
             "Try another detector (--detector), or a part of the video in which a whole person can be seen.",
         )
-    facts["camera_motion"] = asdict(camera.motion(_boxes_px(tracks)))
-    if video.lost:
-        facts["frames_lost_in_file"] = list(video.lost)
-    if video.damaged:
-        facts["frames_damaged_in_file"] = list(video.damaged)
-    return tracks, facts
+    facts["camera_motion"] = asdict(found.camera_motion())
+    if found.lost:
+        facts["frames_lost_in_file"] = found.lost
+    if found.damaged:
+        facts["frames_damaged_in_file"] = found.damaged
+    return found.tracks, facts
 
 
 def _check_video_options(path: Path, options: EstimateOptions) -> None:
@@ -292,43 +312,6 @@ def _check_video_options(path: Path, options: EstimateOptions) -> None:
                 f"{path.name} is a video, which states its own {name}",
                 f"Leave --{name} out; it is for keypoint files.",
             )
-
-
-def _boxes_px(tracks: list[Pose2D]) -> dict[int, list[tuple[float, float, float, float]]]:
-    """Left, top, right and bottom of everybody that was seen, by frame."""
-    boxes: dict[int, list[tuple[float, float, float, float]]] = {}
-    for track in tracks:
-        found = track.confidence[..., None] > 0
-        low = np.where(found, track.points_px, np.inf).min(axis=1)
-        high = np.where(found, track.points_px, -np.inf).max(axis=1)
-        for frame, box in zip(track.frames, np.hstack([low, high]).tolist(), strict=True):
-            boxes.setdefault(int(frame), []).append(tuple(box))
-    return boxes
-
-
-def _check_end(video: Video) -> None:
-    """Refuse a file that was cut off: single broken frames are reported, a lost end is another matter."""
-    frames, lost = video.info.frames or 0, set(video.lost)
-    if not lost:
-        return
-    end = max(lost) + 1
-    there = next(count for count in range(end, -1, -1) if count - 1 not in lost)
-    if end >= frames - 1 and there < 0.9 * frames:
-        expected(
-            f"{video.path.name}: the file is cut off",
-            f"{frames} frames",
-            there,
-            "Copy or download it again; or keep what is there: ffmpeg -i FILE whole.mp4.",
-        )
-
-
-def _counted(
-    frames: Iterable[VideoFrame], total: int | None, progress: Progress | None
-) -> Iterator[VideoFrame]:
-    for done, frame in enumerate(frames, start=1):
-        yield frame
-        if progress:
-            progress("finding people", done, max(done, total) if total else None)
 
 
 def _lift(
@@ -366,7 +349,9 @@ def _lift(
                 intrinsics_px=None,
                 distortion=None,
             )
-    return replace(pose, record={**pose.record, "swaps_undone": swaps})
+    detected = pose.frames % track.record.get("detected_every", 1) == 0
+    seen = pose.seen & detected[:, None]
+    return replace(pose, seen=seen, record={**pose.record, "swaps_undone": swaps})
 
 
 def compare_lenses(track: Pose2D, lift: Callable[[Pose2D, dict[str, Any]], Pose3D]) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,11 @@ def clips(tmp_path: Path) -> Path:
 def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Work in this process, with the simulated estimator."""
 
-    def work(job: Job, items: Iterable[Item], workers: int) -> Iterator[VideoRow]:
-        object.__setattr__(job, "make", Simulated)
-        worker = Worker(job)
-        yield from map(worker, items)
+    def work(make: Callable[[], Worker], items: Iterable[Item], count: int) -> Iterator[VideoRow]:
+        yield from map(make(), items)
 
-    monkeypatch.setattr(batch_run, "work_in_processes", work)
+    def simulated(job: Job) -> Worker:
+        return Worker(replace(job, make=Simulated))
+
+    monkeypatch.setattr(batch_run, "share_out", work)
+    monkeypatch.setattr(batch_run, "Worker", simulated)

@@ -15,6 +15,16 @@ from repose.pipeline import EstimateOptions
 from repose.pose import Pose3D
 from repose.skeleton import H36M_17
 
+HERE = Path(__file__).parent
+SIMULATED = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])}
+"""Environment of a process that is to find this module."""
+
+
+def calls(clips: Path) -> list[str]:
+    """Names of the videos that were begun, each time that they were."""
+    log = [file.read_text().split() for file in (clips / "log", clips / "sub" / "log") if file.exists()]
+    return sorted(name for names in log for name in names)
+
 
 class Simulated:
     def __init__(self, options: EstimateOptions) -> None:

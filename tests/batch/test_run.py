@@ -10,19 +10,12 @@ from pathlib import Path
 
 import pytest
 from commands import run
-from simulated import Simulated
+from simulated import HERE, Simulated, calls
 
 import repose
 from repose.batch.dataset import alone, write_table
 from repose.errors import UserError
 from repose.pose import Pose3D
-
-SIMULATED = Path(__file__).parent / "simulated.py"
-
-
-def calls(clips: Path) -> list[str]:
-    log = [file.read_text().split() for file in (clips / "log", clips / "sub" / "log") if file.exists()]
-    return sorted(name for names in log for name in names)
 
 
 def statuses(out: Path) -> dict[str, str]:
@@ -140,7 +133,7 @@ def test_a_run_that_is_killed_loses_nothing(clips: Path, tmp_path: Path) -> None
     for name in ("walk.mp4", "sub/jump.mp4"):
         (clips / name).write_text("sleep 600")
     out = tmp_path / "out"
-    driver = subprocess.Popen([sys.executable, SIMULATED, clips, out])
+    driver = subprocess.Popen([sys.executable, HERE / "simulated.py", clips, out])
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline and len(calls(clips)) < 3:
         time.sleep(0.1)

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,7 @@ _LARGEST_BLOCK = 16
 """Videos that an actor is given at once; if it dies, those of them that are done are passed over."""
 
 
-def work_in_cluster(
-    job: Job, items: Iterable[Item], address: str, workers: int | None, gpus: float | None
-) -> Iterator[VideoRow]:
+def work_in_cluster(job: Job, items: Iterable[Item], address: str, gpus: float | None) -> Iterator[VideoRow]:
     """Let the actors of a cluster do the videos; yields what became of each, a few at a time.
 
     Ray starts actors again that die, and gives their videos to others. Raises UserError without Ray, where
@@ -37,7 +36,8 @@ def work_in_cluster(
     ray, pyarrow = import_ray(), import_pyarrow()
     listed = job.folder / RUNNING / f"todo-{job.run}"
     total = _list(items, listed)
-    ours = not ray.is_initialized()
+    workers, ours = job.options.workers, not ray.is_initialized()
+    job = replace(job, options=replace(job.options, workers=1))
     if ours:
         _connect(ray, address, workers)
     try:

@@ -36,7 +36,7 @@ from repose.pipeline import EstimateOptions
 from repose.pose import Pose3D
 
 FORMAT, VERSION = "repose-batch", 1
-_NOT_OF_THE_RESULT = ("device",)
+_NOT_OF_THE_RESULT = ("device", "workers")
 """Options that results do not depend on, so that a batch may go on with others."""
 _AT_ONCE = 4096
 RUNNING = ".running"

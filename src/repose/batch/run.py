@@ -2,15 +2,17 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from repose.batch.dataset import Summary, VideoRow, alone, open_output, write_table
 from repose.batch.inputs import Item, find_items, parse_shard
-from repose.batch.workers import Job, work_in_processes
+from repose.batch.workers import Job, Worker
 from repose.errors import UserError, Within, check_ranges, override
 from repose.pipeline import EstimateOptions, Estimator
+from repose.processes import share_out
 
 Told = Callable[[VideoRow | None, int, int], None]
 """Told what became of a video (None at the start), how many are done, and of how many."""
@@ -26,8 +28,6 @@ class BatchOptions:
     """Also write a folder for each video, as `repose estimate` does."""
     retry_failed: bool = False
     """Try again what failed in an earlier run."""
-    workers: Annotated[int | None, Within(1, 10_000)] = None
-    """Processes that work at once; default: one for each core."""
     shard: str | None = None
     """Only part i of n, as i/n: for job arrays, whose jobs may share the folder."""
     address: str | None = None
@@ -61,7 +61,7 @@ def run_batch(
         told: is told what has been done.
         left_out: is filled with what was found and not taken, in words.
         estimator: makes what estimates, by default `Estimator`; processes import it by its name.
-        overrides: fields of `BatchOptions`.
+        overrides: fields of either options.
 
     Returns:
         The summary of all that is in the folder, and how many videos of this run have failed, whenever.
@@ -70,7 +70,9 @@ def run_batch(
         UserError: inputs that are not there, a folder of other options or at which another run works, a
             model or detector that cannot be loaded, and results that cannot be written.
     """
-    options, how = options or EstimateOptions(), override(batch_options or BatchOptions(), overrides)
+    ours = {field.name for field in fields(BatchOptions)} & overrides.keys()
+    how = override(batch_options or BatchOptions(), {name: overrides.pop(name) for name in ours})
+    options = override(options or EstimateOptions(), overrides)
     folder, shard = Path(folder).resolve(), parse_shard(how.shard)
     if next(find_items(inputs, folder), None) is None:
         raise UserError("no inputs", "Name videos, folders of videos, or a table of them.")
@@ -100,8 +102,11 @@ def run_batch(
 def _work(job: Job, items: Iterator[Item], total: int, how: BatchOptions) -> Iterator[VideoRow]:
     if not total:
         return iter(())
-    if how.address is None:
-        return work_in_processes(job, items, min(how.workers or os.cpu_count() or 1, total))
-    from repose.batch.cluster import work_in_cluster
+    workers = job.options.workers or os.cpu_count() or 1
+    if how.address is not None:
+        from repose.batch.cluster import work_in_cluster
 
-    return work_in_cluster(job, items, how.address, how.workers, how.gpus)
+        return work_in_cluster(job, items, how.address, how.gpus)
+    # Who would have nothing to do helps with the pieces of long videos.
+    job = replace(job, options=replace(job.options, workers=max(1, workers // total)))
+    return share_out(partial(Worker, job), items, min(workers, total))

@@ -4,18 +4,12 @@ A worker loads the model once, and writes what it finds itself (`Worker`). Whoev
 that says which video it was at, so that the video is tried once more and then given up.
 """
 
-import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
-from multiprocessing import connection, get_context, parent_process
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from secrets import token_hex
-from threading import Thread
 from typing import Any
 
 from repose.batch.dataset import Batch, VideoRow, note_try, write_video
@@ -28,8 +22,6 @@ from repose.pose import Pose3D
 
 TRIES = 2
 """A video that has killed so many workers in one run is given up."""
-_FALSE_STARTS = 3
-"""So many workers in a row that die before they are ready end the run."""
 
 
 @dataclass(frozen=True)
@@ -131,118 +123,3 @@ class _Unusable(Exception):
 
 def _from(record: dict[str, Any], source: str) -> dict[str, Any]:
     return {key: value for key, value in record.items() if key != "video_signature"} | {"video": source}
-
-
-@dataclass(eq=False)
-class _Seat:
-    """A worker process, and the video that it is at."""
-
-    process: BaseProcess
-    pipe: Any
-    item: Item | None = None
-    ready: bool = False
-
-
-def work_in_processes(job: Job, items: Iterable[Item], workers: int) -> Iterator[VideoRow]:
-    """Let processes of this machine do the videos; yields what became of each as it is done.
-
-    A process that dies is replaced, and its video tried again. Raises UserError of a worker that cannot
-    begin or go on.
-    """
-    coming, again = iter(items), deque[Item]()
-    seats: list[_Seat] = []
-    false_starts = 0
-
-    def next_item() -> Item | None:
-        return again.popleft() if again else next(coming, None)
-
-    try:
-        while True:
-            while len(seats) < workers and (item := next_item()):
-                seats.append(_seat(job))
-                _give(seats[-1], item)
-            if not seats:
-                return
-            for pipe in connection.wait([seat.pipe for seat in seats]):
-                seat = next(seat for seat in seats if seat.pipe is pipe)
-                try:
-                    answer = seat.pipe.recv()
-                except (EOFError, OSError):
-                    seat.process.join()
-                    seats.remove(seat)
-                    if seat.item:
-                        again.append(seat.item)
-                    false_starts = 0 if seat.ready else false_starts + 1
-                    if false_starts >= _FALSE_STARTS:
-                        raise _dying(seat.process.exitcode) from None
-                    continue
-                if isinstance(answer, BaseException):
-                    raise answer
-                if answer is None:
-                    seat.ready = True
-                    continue
-                false_starts, seat.item = 0, None
-                yield answer
-                if item := next_item():
-                    _give(seat, item)
-                else:
-                    _dismiss(seat)
-                    seats.remove(seat)
-    finally:
-        for seat in seats:
-            seat.process.terminate()
-        for seat in seats:
-            _dismiss(seat)
-
-
-def _dying(exitcode: int | None) -> UserError:
-    how = f"signal {-exitcode}" if exitcode is not None and exitcode < 0 else f"exit code {exitcode}"
-    return UserError(
-        f"workers end before they have loaded the model ({how})",
-        "If the system ends them for want of memory, take fewer: --workers.",
-    )
-
-
-def _seat(job: Job) -> _Seat:
-    context = get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(job, theirs), daemon=False)
-    process.start()
-    theirs.close()
-    return _Seat(process, ours)
-
-
-def _give(seat: _Seat, item: Item) -> None:
-    seat.item = item
-    with suppress(OSError):  # it has died: the loop will see that
-        seat.pipe.send(item)
-
-
-def _dismiss(seat: _Seat) -> None:
-    seat.pipe.close()
-    seat.process.join()
-
-
-def _serve(job: Job, pipe: Any) -> None:
-    """Do what comes through the pipe until it is closed: the life of a worker process."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends its workers
-    Thread(target=_end_with_parent, daemon=True).start()
-    try:
-        worker = Worker(job)
-        pipe.send(None)
-        while True:
-            pipe.send(worker(pipe.recv()))
-    except (EOFError, BrokenPipeError):
-        return
-    except UserError as error:
-        pipe.send(error)
-
-
-def _end_with_parent() -> None:
-    """End this process with its parent, however that ends: nobody is left who works for nobody."""
-    parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)

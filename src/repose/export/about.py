@@ -118,6 +118,8 @@ class Record(Struct):
     not_people: list[dict[str, Any]] = []
     upside_down_left_out: Runs = []
     detector: Text = ""
+    detected_every: Annotated[int, Meta(ge=1, le=10_000)] = 1
+    """Of so many frames one was looked at."""
     video: Text | None = None
     video_signature: Text = ""
     camera_motion: CameraMotion = CameraMotion(None)

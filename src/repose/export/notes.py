@@ -40,6 +40,10 @@ def notes(poses: list[Pose3D]) -> list[str]:
         lines.append(f"Assumed, since not given: {', '.join(assumed)}.")
     if lens := lens_note(record):
         lines.append(lens)
+    if (every := record.get("detected_every", 1)) > 1:
+        lines.append(
+            f"One of {every} frames was looked at (--detect-fps); joints are inferred in the others."
+        )
     lines += fit_notes(poses)
     for key, what in (
         ("frames_lost_in_file", "could not be decoded"),

@@ -100,7 +100,7 @@ class TrainConfig:
     recompute: bool = False
     """Take less memory by computing some of the forward pass again (DSTformer alone; same results)."""
     workers: Annotated[int, Within(0, 256)] = 1
-    """Processes that make batches ahead; 0 makes them in the loop."""
+    """Processes that work at once, making batches ahead; 0 makes them in the loop."""
     wandb: str | None = None
     """Project at Weights & Biases that receives the curves, too."""
 

@@ -6,7 +6,7 @@ where most others follow one shift, turn and zoom together. Where they lack text
 is said of the camera.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Annotated
@@ -115,6 +115,22 @@ class CameraWatch:
             if moved_px is not None and moved_px < _MOVED_PX and seconds < _REFERENCE_S:
                 return
         self._reference = picture
+
+    def after(self, frame: int) -> "CameraWatch":
+        """Keep only what was seen from this frame on."""
+        kept = CameraWatch()
+        kept._scale, kept._shape = self._scale, self._shape
+        kept._looks = [look for look in self._looks if look[0] >= frame]
+        return kept
+
+    @classmethod
+    def joined(cls, parts: Sequence["CameraWatch"]) -> "CameraWatch":
+        """Put together what was seen of successive parts of a video."""
+        whole = cls()
+        for part in parts:
+            whole._scale, whole._shape = part._scale, max(whole._shape, part._shape)
+            whole._looks += part._looks
+        return whole
 
     def motion(self, people_px: Mapping[int, list[Box]] = MappingProxyType({})) -> CameraMotion:
         """Conclude from the background so far; `people_px` says where people are, by frame."""

@@ -26,7 +26,7 @@ from repose.errors import UserError, reading, reads
 from repose.video.focal_length import find_focal_length_mm
 
 # Decoders whose packets may hold a picture that is never shown (VP8's alternate reference frames).
-_CODECS_WITH_HIDDEN_PICTURES = frozenset({"vp8"})
+CODECS_WITH_HIDDEN_PICTURES = frozenset({"vp8"})
 # The containers that are read, by FFmpeg's names. None of them leads to other files: playlists (HLS, DASH,
 # concat scripts, SDP) and text that is rendered as a film are absent. The pages in docs list them.
 _CONTAINERS = (
@@ -103,7 +103,7 @@ class Video:
         """Frames in order of time; raises UserError if the file cannot be opened or holds no frame."""
         self.lost, self.damaged = [], []
         with reading(self.path, "a video"), open_container(self.path) as container:
-            stream = _video_stream(container, self.path)
+            stream = video_stream(container, self.path)
             yield from self._walk(container, stream)
 
     def scaled(self, height: int) -> "Video":
@@ -113,14 +113,15 @@ class Video:
         width = max(1, round(self.info.width * height / self.info.height))
         return Video(self.path, replace(self.info, width=width, height=height))
 
-    def _upright(self, frame: Any) -> UInt8[np.ndarray, "height width 3"]:
+    def upright(self, frame: Any) -> UInt8[np.ndarray, "height width 3"]:
+        """Return a decoded frame's picture as it stands upright."""
         return _upright(frame, self.info.width, self.info.height)
 
     def _walk(self, container: Any, stream: Any) -> Iterator[VideoFrame]:
         awaited: list[int] = []  # presentation times of packets whose frame has not come out yet
         index, latest_s = 0, -np.inf
-        for packet, frames, failed in _decode(container, stream):
-            announces = stream.codec_context.name not in _CODECS_WITH_HIDDEN_PICTURES or failed
+        for packet, frames, failed in decode(container, stream):
+            announces = stream.codec_context.name not in CODECS_WITH_HIDDEN_PICTURES or failed
             if packet.size and not packet.is_discard and announces:
                 if packet.pts is not None:
                     heapq.heappush(awaited, packet.pts)
@@ -136,10 +137,10 @@ class Video:
                     heapq.heappop(awaited)
                 if frame.is_corrupt:
                     self.damaged.append(index)
-                time_s = _time_s(frame, stream)
+                time_s = frame_time_s(frame, stream)
                 if time_s is None or time_s <= latest_s:
                     time_s = max(index / self.info.fps, latest_s + 1e-6)
-                yield VideoFrame(index, time_s, self._upright(frame))
+                yield VideoFrame(index, time_s, self.upright(frame))
                 index, latest_s = index + 1, time_s
         missing = max(len(awaited), self._cut_off(index, latest_s))
         self.lost.extend(range(index, index + missing))
@@ -167,7 +168,7 @@ class Seeker:
         """Raise UserError as `open_video`. Call `close` at the end."""
         self._video = video
         self._container = open_container(video.path)
-        self._stream = _video_stream(self._container, video.path)
+        self._stream = video_stream(self._container, video.path)
         self._coming: Iterator[Any] = iter(())
         self._frame: Any = None
         self._time_s = np.inf
@@ -177,30 +178,30 @@ class Seeker:
         if not self._time_s <= time_s + _TIE_S < self._time_s + _PATIENCE_S:
             start = self._stream.start_time or 0
             # Frames are counted from the start where the file does not say when each is shown.
-            begin_s = 0.0 if _in_decoding_order(self._container, self._stream) else max(time_s, 0.0)
+            begin_s = 0.0 if in_decoding_order(self._container, self._stream) else max(time_s, 0.0)
             offset = start + int(begin_s / self._stream.time_base)
             with reading(self._video.path, "a video whose frames can be looked up", _TRY_PLAYER):
                 self._container.seek(offset, stream=self._stream, backward=True)
             self._coming = (
-                frame for _, frames, _ in _decode(self._container, self._stream) for frame in frames
+                frame for _, frames, _ in decode(self._container, self._stream) for frame in frames
             )
             self._take(next(self._coming, None))
         while self._frame is not None:
             following = next(self._coming, None)
             if following is None:
                 break
-            if (_time_s(following, self._stream) or 0.0) > time_s + _TIE_S:
+            if (frame_time_s(following, self._stream) or 0.0) > time_s + _TIE_S:
                 self._coming = chain((following,), self._coming)
                 break
             self._take(following)
-        return None if self._frame is None else self._video._upright(self._frame)
+        return None if self._frame is None else self._video.upright(self._frame)
 
     def close(self) -> None:
         self._container.close()
 
     def _take(self, frame: Any) -> None:
         self._frame = frame
-        self._time_s = np.inf if frame is None else _time_s(frame, self._stream) or 0.0
+        self._time_s = np.inf if frame is None else frame_time_s(frame, self._stream) or 0.0
 
 
 # Times of frames are equal up to rounding; a jump ahead of so many seconds is worth a search.
@@ -219,8 +220,8 @@ def open_video(path: str | os.PathLike[str]) -> Video:
     """
     path = Path(path)
     with open_container(path) as container:
-        stream = _video_stream(container, path)
-        first = next((frame for _, frames, _ in _decode(container, stream) for frame in frames), None)
+        stream = video_stream(container, path)
+        first = next((frame for _, frames, _ in decode(container, stream) for frame in frames), None)
         if first is None:
             raise UserError(f"{path}: no frame can be decoded ({stream.codec_context.name})", _TRY_PLAYER)
         width, height = _size(first, stream)
@@ -279,7 +280,7 @@ def open_container(path: Path) -> Any:
         ) from error
 
 
-def _video_stream(container: Any, path: Path) -> Any:
+def video_stream(container: Any, path: Path) -> Any:
     for stream in container.streams.video:
         if stream.disposition & Disposition.attached_pic:  # the cover of a record
             continue
@@ -295,18 +296,18 @@ def _video_stream(container: Any, path: Path) -> Any:
     raise UserError(f"{path}: expected a video stream, found {found}", "Give a file with pictures.")
 
 
-def _in_decoding_order(container: Any, stream: Any) -> bool:
+def in_decoding_order(container: Any, stream: Any) -> bool:
     """Whether the file does not say when each frame is shown."""
     return container.format.name in _CONTAINERS_IN_DECODING_ORDER and bool(stream.codec_context.has_b_frames)
 
 
-def _decode(container: Any, stream: Any) -> Iterator[tuple[Any, list[Any], bool]]:
+def decode(container: Any, stream: Any) -> Iterator[tuple[Any, list[Any], bool]]:
     """Packets of the stream with the frames that came out, and whether decoding failed there.
 
     Frames come out in the order in which they are shown. Where the container knows no more than when each
     packet is to be decoded, the earliest of these times that is still free is the time of the next frame.
     """
-    reorder = _in_decoding_order(container, stream)
+    reorder = in_decoding_order(container, stream)
     free: list[int] = []
     packets = container.demux(stream)
     while True:
@@ -338,7 +339,7 @@ def _rate(container: Any, stream: Any) -> Fraction:
     return average or guessed or stream.base_rate or Fraction(30)
 
 
-def _time_s(frame: Any, stream: Any) -> float | None:
+def frame_time_s(frame: Any, stream: Any) -> float | None:
     if frame.pts is None:
         return None
     return float((frame.pts - (stream.start_time or 0)) * (frame.time_base or stream.time_base))
