@@ -21,7 +21,8 @@ from repose.losses import LossWeights
 from repose.models import PoseModel, build, find_spec, load_checkpoint, packaged_weights, register, registry
 from repose.synthetic.motions import Batch, SyntheticClips, SyntheticConfig
 from repose.synthetic.procedural import ProceduralConfig, make_motion
-from repose.training.loop import TrainConfig, Validation, learning_rate, make_model, schedule, train
+from repose.training.loop import TrainConfig, Validation, make_model, train
+from repose.training.schedules import learning_rate, schedule
 
 pytest.importorskip("lightning_fabric")
 tensorboard = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
@@ -223,6 +224,39 @@ def test_resuming_a_finished_run_changes_nothing(run: Path) -> None:
     assert before == ((run / "model.safetensors").read_bytes(), (run / "validation.jsonl").read_bytes())
 
 
+def test_a_finished_run_goes_on_for_longer(run: Path, tmp_path: Path) -> None:
+    constant = replace(CONFIG, schedule="trapezoid", cooldown=0.01)  # a rate that does not depend on the end
+    short, whole = tmp_path / "short", tmp_path / "whole"
+    train(constant, short)
+    named = (short / "config.json").stat().st_mtime_ns
+    train(replace(constant, steps=20), short, resume=True)
+    train(replace(constant, steps=20), whole)
+    assert_same_run(whole, short)
+    assert json.loads((short / "config.json").read_text())["config"]["steps"] == 20
+    assert (short / "config.json").stat().st_mtime_ns == named
+    with pytest.raises(UserError, match="steps: expected 20, found 12"):
+        train(constant, short, resume=True)
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_clips_one_after_the_other_give_the_same_step(run: Path, tmp_path: Path, parts: int) -> None:
+    train(replace(CONFIG, accumulate=parts), tmp_path / "run")
+    left, right = weights(run), weights(tmp_path / "run")
+    for name in left:
+        torch.testing.assert_close(left[name], right[name], rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_a_compiled_model_has_the_same_weights(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What compiles is PyTorch's: here it gets the model, and the run goes on with what it gives back."""
+    compiled: list[torch.nn.Module] = []
+    monkeypatch.setattr(torch, "compile", lambda model, **_: compiled.append(model) or model)
+    train(replace(CONFIG, compile=True), tmp_path / "run")
+    assert len(compiled) == 1
+    assert_same_run(run, tmp_path / "run")
+
+
 def test_a_seed_decides_the_run(run: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     train(replace(CONFIG, seed=1), other)
@@ -360,6 +394,7 @@ def test_what_cannot_be_trained_is_said_before_anything_is_written(
     [
         ({"steps": 0}, "steps: expected 1 to 1,000,000,000, found 0"),
         ({"save_every": 0}, "save_every: expected 1 to 1,000,000,000, found 0"),
+        ({"accumulate": 3}, "accumulate: expected a divisor of a device's 4 clips, found 3"),
         ({"batch": 5, "devices": 2}, "batch: expected a multiple of the 2 devices, found 5"),
     ],
 )

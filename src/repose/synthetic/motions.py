@@ -39,6 +39,11 @@ class Batch:
     share: float = 1.0
     """Factor of this device's loss, so that the mean over devices is the mean over clips."""
 
+    def pin_memory(self) -> "Batch":
+        """Return the batch in memory that a GPU copies from by itself; `DataLoader` asks for it."""
+        confidence = None if self.confidence is None else self.confidence.pin_memory()
+        return Batch(self.keypoints.pin_memory(), self.target.pin_memory(), confidence, self.share)
+
 
 STATURE_M = 1.70
 """Targets are scaled to a person of this height, since one camera cannot know it."""

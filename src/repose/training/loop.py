@@ -38,6 +38,7 @@ from repose.training.run_folder import (
     save_tensors,
     versions,
 )
+from repose.training.schedules import cooldown_begins, learning_rate
 from repose.training.validation import StoreValidation, Validation
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class TrainConfig:
     """Passes over a store, in place of steps."""
     batch: Annotated[int, Within(1, 100_000)] = 32
     """Clips a step, over all devices."""
+    accumulate: Annotated[int, Within(1, 100_000)] = 1
+    """Parts that a device computes its clips in, one after the other: less memory, the same step."""
     optimizer: Literal["adamw", "adam-amsgrad"] = "adamw"
     """Adam with decoupled weight decay, or the AMSGrad form of Adam without any."""
     learning_rate: Annotated[float, Within(0, 10)] = 1e-3
@@ -97,6 +100,10 @@ class TrainConfig:
     nodes: Annotated[int, Within(1, 1024)] = 1
     precision: Precision = "float32"
     """Precision of the computation; sums and weights stay float32 with bfloat16."""
+    tf32: bool = False
+    """Let GPUs multiply float32 numbers of 10 bits (TensorFloat-32): faster, and a little less exact."""
+    compile: bool = False
+    """Compile the model (`torch.compile`): minutes once, then faster steps."""
     recompute: bool = False
     """Take less memory by computing some of the forward pass again (DSTformer alone; same results)."""
     workers: Annotated[int, Within(0, 256)] = 1
@@ -108,6 +115,9 @@ class TrainConfig:
         check_ranges(self)
         if self.batch % (self.devices * self.nodes):
             expected("batch", f"a multiple of the {self.devices * self.nodes} devices", self.batch)
+        own = self.batch // (self.devices * self.nodes)
+        if own % self.accumulate:
+            expected("accumulate", f"a divisor of a device's {own} clips", self.accumulate)
         if isinstance(self.data, SyntheticConfig) and self.epochs is not None:
             expected("epochs", "a store, which is finite", "motion, which is endless", "Use --steps.")
         if self.epochs is None and self.schedule == "exponential":
@@ -155,13 +165,15 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False) -> Path:
 
     skeleton = get_skeleton(model.spec.skeleton)
     optimizer = make_optimizer(model, config)
-    model_on_device, optimizer = fabric.setup(model, optimizer)
+    compiled = cast(torch.nn.Module, torch.compile(model)) if config.compile else model
+    model_on_device, optimizer = fabric.setup(compiled, optimizer)
     first, best = restore(folder / STATE, model, optimizer) if resume else (0, math.inf)
 
     with TrainingLog(folder, first, steps, active=fabric.is_global_zero, wandb=config.wandb) as log:
-        for step, batch in zip(
-            range(first, steps), batches(data, first, steps, config.workers), strict=False
-        ):
+        loader = batches(data, first, steps, config.workers, pinned=fabric.device.type == "cuda")
+        finite = FiniteCheck(folder, fabric.global_rank)
+        for step, batch in zip(range(first, steps), loader, strict=False):
+            finite.check()  # of the step before: to look at once would let a GPU wait for every batch
             torch.manual_seed(config.seed * 1_000_003 + step)
             rate = learning_rate(config, step, steps, period(step))
             for group in optimizer.param_groups:
@@ -170,40 +182,45 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False) -> Path:
             keypoints, target, confidence = fabric.to_device(
                 (batch.keypoints, batch.target, batch.confidence)
             )
-            predicted = model_on_device(keypoints)
-            if confidence is None:
-                loss, parts = total_loss(predicted, target, config.losses, skeleton)
-            else:  # x and y alone are known
-                loss = projection_2d(Lifted.of(predicted).joints, target, confidence)
-                parts = {"projection_2d": loss.detach()}
             optimizer.zero_grad()
-            fabric.backward(loss * batch.share)
+            loss = torch.zeros((), device=fabric.device)
+            parts: dict[str, Tensor] = {}
+            for part in range(config.accumulate):
+                rows = slice(part, None, config.accumulate)
+                weight = len(target[rows]) / len(target)  # the last batch of a store may not divide evenly
+                if not weight:
+                    break
+                more = min(config.accumulate, len(target)) - 1 > part
+                with fabric.no_backward_sync(model_on_device, enabled=more):
+                    predicted = model_on_device(keypoints[rows])
+                    if confidence is None:
+                        part_loss, part_values = total_loss(predicted, target[rows], config.losses, skeleton)
+                    else:  # x and y alone are known
+                        joints = Lifted.of(predicted).joints
+                        part_loss = projection_2d(joints, target[rows], confidence[rows])
+                        part_values = {"projection_2d": part_loss.detach()}
+                    fabric.backward(part_loss * (batch.share * weight))
+                loss += part_loss.detach() * weight
+                for name, value in part_values.items():
+                    parts[name] = parts.get(name, torch.zeros_like(value)) + value * weight
             # The norm is of all devices' gradients together, so all of them stop at the same step.
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm or math.inf)
-            if not torch.isfinite(norm):
-                bad = folder / f"bad-batch-step{step}-rank{fabric.global_rank}.pt"
-                with stage_file(bad) as partial:
-                    save_tensors(
-                        partial, {name: value for name, value in vars(batch).items() if value is not None}
-                    )
-                raise UserError(
-                    f"step {step}: expected a finite loss and gradient, found loss {loss.item()}, "
-                    f"gradient norm {norm.item()}",
-                    f"The batch is kept in {bad}. Start a new run with a lower --learning-rate.",
-                )
+            finite.next = step, batch, loss, norm
             optimizer.step()
             if config.recompute and fabric.device.type == "cpu":
                 release_memory()
             log.advance()
             if step % SHOWN_EVERY == 0:
                 # The mean over all devices, as the gradient is.
-                own = {name: value * batch.share for name, value in {"loss": loss.detach(), **parts}.items()}
+                own = {name: value * batch.share for name, value in {"loss": loss, **parts}.items()}
                 shown = cast(dict[str, Tensor], fabric.all_reduce(own, reduce_op="mean"))
                 log.curves(step, {**shown, "rate": rate, "gradient": norm})
 
             done = step + 1
             last = done == steps
             ended = period(done) > period(step)
+            if last or ended or done % config.save_every == 0:
+                finite.check()  # nothing is saved or scored of a step that failed
             if fabric.is_global_zero and (last or (ended and period(done) % config.validate_every == 0)):
                 scores = validation.score(model, fabric.device)
                 log.scores(done, scores)
@@ -239,6 +256,7 @@ def choose_devices(config: TrainConfig) -> "Fabric":
     # It announces every process it starts.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:
+        torch.set_float32_matmul_precision("high" if config.tf32 else "highest")
         return Fabric(
             accelerator=config.accelerator,
             devices=config.devices,
@@ -318,35 +336,40 @@ def make_optimizer(model: PoseModel, config: TrainConfig) -> torch.optim.Optimiz
     )
 
 
-def learning_rate(config: TrainConfig, step: int, steps: int, epoch: int) -> float:
-    if config.schedule == "exponential":
-        return config.learning_rate * config.epoch_decay**epoch
-    if config.schedule == "trapezoid":
-        rise = (step + 1) / max(1, config.warmup_steps)
-        return config.learning_rate * min(1.0, rise, (steps - step) / (config.cooldown * steps))
-    return config.learning_rate * schedule(step, config.warmup_steps, steps)
-
-
-def cooldown_begins(config: TrainConfig, done: int, steps: int) -> bool:
-    return config.schedule == "trapezoid" and done == steps - round(config.cooldown * steps)
-
-
-def schedule(step: int, warmup: int, steps: int) -> float:
-    """Compute the share of the learning rate at a step: linear warm-up, then a cosine down to 0."""
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
-
-
-def batches(data: SyntheticClips | StoreClips, first: int, steps: int, workers: int) -> Iterator[Batch]:
+def batches(
+    data: SyntheticClips | StoreClips, first: int, steps: int, workers: int, *, pinned: bool
+) -> Iterator[Batch]:
     loader: DataLoader[Batch] = DataLoader(
         data,
         batch_size=None,
         sampler=range(first, steps),
         num_workers=workers,
         prefetch_factor=4 if workers else None,
+        pin_memory=pinned,
     )
     return iter(loader)
+
+
+class FiniteCheck:
+    """Stops the run at a loss or gradient that is not finite, and keeps the batch."""
+
+    def __init__(self, folder: Path, rank: int) -> None:
+        self.folder, self.rank = folder, rank
+        self.next: tuple[int, Batch, Tensor, Tensor] | None = None
+        """Step, batch, loss and norm of the gradient that have not been looked at."""
+
+    def check(self) -> None:
+        if self.next is None or torch.isfinite(self.next[3]):
+            return
+        step, batch, loss, norm = self.next
+        bad = self.folder / f"bad-batch-step{step}-rank{self.rank}.pt"
+        with stage_file(bad) as partial:
+            save_tensors(partial, {name: value for name, value in vars(batch).items() if value is not None})
+        raise UserError(
+            f"step {step}: expected a finite loss and gradient, found loss {loss.item()}, "
+            f"gradient norm {norm.item()}",
+            f"The batch is kept in {bad}. Start a new run with a lower --learning-rate.",
+        )
 
 
 def trained(model: PoseModel, config: TrainConfig, step: int, scores: dict[str, float]) -> ModelSpec:

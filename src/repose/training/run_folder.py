@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import platform
 import subprocess
 import sys
@@ -36,8 +37,10 @@ FABRIC_PRECISION: dict[str, Literal["32-true", "bf16-mixed"]] = {
 SCORES = "validation.jsonl"
 _GO_ON = "Delete it to begin again, or put the run's own back."
 
-FREE = {"accelerator", "devices", "nodes", "workers", "save_every", "wandb"}
+FREE = {"accelerator", "devices", "nodes", "workers", "accumulate", "compile", "save_every", "wandb"}
 """Settings that may change between sessions: they do not change what is computed."""
+EXTENDS = {"steps", "epochs"}
+"""Settings that may grow between sessions: the run goes on for longer."""
 
 
 def check_folder(
@@ -45,7 +48,8 @@ def check_folder(
 ) -> None:
     """Refuse a folder that holds another run, or one to resume that holds none.
 
-    A setting that was unknown when the run began counts as having had its default.
+    A setting that was unknown when the run began counts as having had its default. With `resume` the run's
+    length may grow.
     """
     if not (folder / CONFIG).exists():
         if resume:
@@ -55,11 +59,13 @@ def check_folder(
         raise UserError(f"{folder} holds a run already", "Continue it with --resume, or name another folder.")
     found, wanted, defaults = read_config(folder), flatten(as_json(config)), flatten(as_json(default))
     for name in sorted((found.keys() | wanted.keys()) - FREE):
-        if found.get(name, defaults.get(name)) != wanted.get(name):
+        before, now = found.get(name, defaults.get(name)), wanted.get(name)
+        longer = name in EXTENDS and isinstance(before, int) and isinstance(now, int) and now > before
+        if before != now and not longer:
             expected(
                 f"{folder} holds a run with another configuration: {name}",
-                found.get(name, defaults.get(name)),
-                wanted.get(name),
+                before,
+                now,
                 f"Resume with the run's own settings ({CONFIG}), or name another folder.",
             )
 
@@ -127,17 +133,24 @@ def _scores(name: str, line: bytes) -> Scores:
 
 
 def describe_run(folder: Path, config: "DataclassInstance") -> None:
-    """Write down what the run is, unless it was written when the run began."""
-    description = folder / CONFIG
+    """Write down what the run is, and for how long it goes on where it was written when the run began."""
+    description, wanted = folder / CONFIG, as_json(config)
     if description.exists():
-        return
-    record = {"config": as_json(config), "versions": versions(), "command": sys.argv}
+        record, times = json.loads(description.read_bytes()), description.stat()
+        longer = {name: wanted[name] for name in EXTENDS if record["config"].get(name) != wanted[name]}
+        if not longer:
+            return
+        record["config"] |= longer
+    else:
+        record, times = {"config": wanted, "versions": versions(), "command": sys.argv}, None
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: cannot be written: {error.strerror}", "Name another folder.") from None
     with stage_file(description) as partial:
         partial.write_text(json.dumps(record, indent=1))
+    if times:  # its time is the run's name at Weights & Biases
+        os.utime(description, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 def save_state(path: Path, model: PoseModel, optimizer: Any, step: int, best: float) -> None:
