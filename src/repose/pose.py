@@ -312,6 +312,19 @@ def _times(times_s: object, frames: np.ndarray, fps: float) -> np.ndarray:
     return _readonly(times)
 
 
+PER_FRAME = ("joints_m", "seen", "frames", "confidence", "deviation_m", "points_px", "times_s")
+"""The fields of a `Pose3D` that have a row for each frame."""
+
+
+def concatenate(pieces: Sequence[Pose3D]) -> Pose3D:
+    """Put pieces of one person's track together, in order; all else is the last one's."""
+    there = [name for name in PER_FRAME if getattr(pieces[-1], name) is not None]
+    joined: dict[str, Any] = {
+        name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in there
+    }
+    return replace(pieces[-1], **joined)
+
+
 def check_span(poses: Sequence[Pose3D]) -> None:
     """Refuse tracks of few frames over a long time, for what has a row or a picture for every frame between.
 

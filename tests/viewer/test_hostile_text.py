@@ -15,7 +15,7 @@ from repose.pose import Pose3D
 from repose.sample import sample_video
 from repose.skeleton import Skeleton
 from repose.viewer import make_scene, write_page
-from repose.viewer.live import Viewer
+from repose.viewer.player import Viewer
 
 ELSEWHERE = "http://127.0.0.1:9/"
 PAYLOADS = {

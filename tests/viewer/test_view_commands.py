@@ -146,6 +146,6 @@ def test_the_viewer_says_where_it_is(
     def interrupted(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sys.modules["repose.viewer.live"].Viewer, "wait", interrupted)
+    monkeypatch.setattr(sys.modules["repose.viewer.player"].Viewer, "wait", interrupted)
     assert run("view", result, "--no-browser", "--port", 8240) == 0
     assert capsys.readouterr().out.endswith("\nViewer: http://localhost:8240 (Ctrl-C stops it).\n")

@@ -21,6 +21,7 @@ COMMANDS = {
         "batch.BatchCommand",
         "Turn many videos into 3D poses, here or on a cluster; goes on where it stopped.",
     ),
+    "live": ("live.Live", "Estimate 3D poses from a camera while it films, and show or record them."),
     "demo": ("poses.Demo", "Lift the packaged sample video and compare with its ground truth."),
     "refine": ("refine.Refine", "Clean the motion of a result: no jitter, constant bones, upright."),
     "angles": ("refine.Angles", "Write the joint angles of a result: a table, and a plot for each person."),

@@ -13,7 +13,7 @@ from repose.errors import UserError, Within, check_ranges
 
 if TYPE_CHECKING:
     from repose.pose import Pose3D
-    from repose.viewer.live import Viewer
+    from repose.viewer.player import Viewer
     from repose.viewer.scene import Scene
 
 Result = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]

@@ -8,17 +8,28 @@ A detector of your own is any object with the members of `Detector`. Give it a n
 
 import inspect
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, runtime_checkable
 
 from repose.detectors.mediapipe import MediaPipeDetector
-from repose.detectors.recorder import TrackRecorder
+from repose.detectors.recorder import Finder, FrameTracks, TrackRecorder
 from repose.detectors.rtmpose import RTMPoseDetector
 from repose.errors import UserError
 from repose.pose import Pose2D
 from repose.skeleton import Skeleton
 from repose.video import VideoFrame, VideoInfo
 
-__all__ = ["Detector", "Follower", "TrackRecorder", "detector_names", "get_detector", "register"]
+__all__ = [
+    "Detector",
+    "Finder",
+    "Follower",
+    "FrameDetector",
+    "FrameTracks",
+    "TrackRecorder",
+    "detector_names",
+    "get_detector",
+    "register",
+]
 
 
 @runtime_checkable
@@ -47,6 +58,19 @@ class Follower(Detector, Protocol):
         """Detect only the person meant by "largest", "central" or "x,y".
 
         See `repose.tracking.people.choose`. Raises UserError where nobody is at the point.
+        """
+        ...
+
+
+@runtime_checkable
+class FrameDetector(Detector, Protocol):
+    """A detector that finds people in one frame after the other, as `repose live` needs it."""
+
+    def finder(self) -> AbstractContextManager[Finder]:
+        """Return a context with a function that finds the people in the next frame, an upright RGB picture.
+
+        It returns their points in pixels (people, joints, 2) and confidence (people, joints), nobody
+        included, and is called by one thread.
         """
         ...
 

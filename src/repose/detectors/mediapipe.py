@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from repose.detectors.recorder import TrackRecorder
+from repose.detectors.recorder import Finder, TrackRecorder
 from repose.errors import UserError
 from repose.pose import Pose2D
 from repose.skeleton import get_skeleton
@@ -56,12 +56,18 @@ class MediaPipeDetector:
     def detect(self, frames: Iterable[VideoFrame], info: VideoInfo) -> list[Pose2D]:
         """Track the people that MediaPipe follows; see `repose.detectors.Detector`."""
         recorder = TrackRecorder(info, self.skeleton, self._source)
+        with self.finder() as find:
+            for frame in frames:
+                recorder.add(frame, *find(frame.rgb))
+        return recorder.tracks()
+
+    @contextlib.contextmanager
+    def finder(self) -> Iterator[Finder]:
+        """Find the person whom MediaPipe follows; see `repose.detectors.FrameDetector`."""
+        nobody = np.zeros((0, 33, 2)), np.zeros((0, 33))
         with contextlib.ExitStack() as stack:
             find = self._finder(stack)
-            for frame in frames:
-                if (found := find(frame.rgb)) is not None:
-                    recorder.add(frame, *found)
-        return recorder.tracks()
+            yield lambda rgb: find(rgb) or nobody
 
     def follow(self, frames: Iterable[VideoFrame], info: VideoInfo, person: str) -> list[Pose2D]:
         """Track one person, chosen as by `repose.tracking.people.choose`; see `repose.detectors.Follower`.

@@ -1,5 +1,6 @@
 """From the detections of single frames to the tracks of people."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +11,9 @@ from repose.skeleton import Skeleton
 from repose.tracking.people import number_by_prominence
 from repose.tracking.tracker import AWAY_S, NOBODY, Tracker
 from repose.video import VideoFrame, VideoInfo
+
+Finder = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""From an upright RGB picture to the people in it: points in pixels and confidence."""
 
 
 @dataclass
@@ -76,3 +80,39 @@ class TrackRecorder:
             for track_id, rows in sorted(self._rows.items())
         ]
         return number_by_prominence(tracks)
+
+
+class FrameTracks:
+    """Tells people apart while they are filmed: as `TrackRecorder`, but it keeps no frame."""
+
+    def __init__(self, fps: float, image_size: tuple[int, int], skeleton: Skeleton, source: str) -> None:
+        self._fps, self._image_size, self._skeleton, self._source = fps, image_size, skeleton, source
+        self._tracker = Tracker(skeleton.mirror, max(AWAY_S, 2 / fps))
+        self.left_out = 0
+        """Second detections of the same person."""
+
+    def add(
+        self,
+        frame: int,
+        time_s: float,
+        points_px: Float[np.ndarray, "people joints 2"],
+        confidence: Float[np.ndarray, "people joints"],
+    ) -> list[Pose2D]:
+        """Return one track of a single frame for each person found; frames come in increasing order."""
+        ids = self._tracker.update(time_s, points_px, confidence)
+        self.left_out += ids.count(NOBODY)
+        return [
+            Pose2D(
+                points_px=points_px[row : row + 1].astype(np.float32),
+                confidence=confidence[row : row + 1].astype(np.float32),
+                frames=np.array([frame]),
+                fps=self._fps,
+                image_size=self._image_size,
+                skeleton=self._skeleton,
+                track_id=track_id,
+                times_s=np.array([time_s]),
+                source=self._source,
+            )
+            for row, track_id in enumerate(ids)
+            if track_id != NOBODY
+        ]

@@ -2,13 +2,13 @@
 
 import contextlib
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from repose.detectors.recorder import TrackRecorder
+from repose.detectors.recorder import Finder, TrackRecorder
 from repose.errors import UserError
 from repose.pose import Pose2D
 from repose.skeleton import get_skeleton
@@ -65,20 +65,30 @@ class RTMPoseDetector:
     def detect(self, frames: Iterable[VideoFrame], info: VideoInfo) -> list[Pose2D]:
         """Track everybody in the video; see `repose.detectors.Detector`."""
         recorder = TrackRecorder(info, self.skeleton, self._source)
-        for frame in frames:
-            # YOLOX was trained on BGR, RTMPose on RGB (`bgr_to_rgb` in its configuration).
-            boxes = self._find_people(np.ascontiguousarray(frame.rgb[..., ::-1]))
-            if len(boxes) == 0:  # RTMPose would take the whole picture for a person
-                continue
-            points_px, peaks = self._find_joints(frame.rgb, bboxes=boxes)
-            if points_px.shape[1] != len(self.skeleton):
-                raise UserError(
-                    f"detector 'rtmpose': expected a pose_model with {len(self.skeleton)} joints "
-                    f"(Halpe-26), found {points_px.shape[1]}",
-                    "Use a body model of RTMPose that was trained on Halpe-26.",
-                )
-            recorder.add(frame, points_px, peaks.clip(0, 1))
+        with self.finder() as find:
+            for frame in frames:
+                recorder.add(frame, *find(frame.rgb))
         return recorder.tracks()
+
+    @contextlib.contextmanager
+    def finder(self) -> Iterator[Finder]:
+        """Find everybody in each frame by itself; see `repose.detectors.FrameDetector`."""
+        yield self._find
+
+    def _find(self, rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        joints = len(self.skeleton)
+        # YOLOX was trained on BGR, RTMPose on RGB (`bgr_to_rgb` in its configuration).
+        boxes = self._find_people(np.ascontiguousarray(rgb[..., ::-1]))
+        if len(boxes) == 0:  # RTMPose would take the whole picture for a person
+            return np.zeros((0, joints, 2)), np.zeros((0, joints))
+        points_px, peaks = self._find_joints(rgb, bboxes=boxes)
+        if points_px.shape[1] != joints:
+            raise UserError(
+                f"detector 'rtmpose': expected a pose_model with {joints} joints "
+                f"(Halpe-26), found {points_px.shape[1]}",
+                "Use a body model of RTMPose that was trained on Halpe-26.",
+            )
+        return points_px, peaks.clip(0, 1)
 
 
 def _input_size(onnxruntime: Any, path: Path) -> tuple[int, int]:

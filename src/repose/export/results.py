@@ -21,7 +21,7 @@ from repose.errors import UserError, expected, reads
 from repose.export.about import About, Record
 from repose.files.arrays import NUMPY_STARTS, load_arrays
 from repose.files.numbers import check_numbers
-from repose.files.output import stage
+from repose.files.output import check_output, stage
 from repose.files.structured import convert, decode
 from repose.pose import Pose3D
 from repose.skeleton import Skeleton
@@ -56,6 +56,11 @@ def write_poses(poses: Sequence[Pose3D], folder: str | Path, *, force: bool = Fa
         write_npz(poses, partial / "poses.npz")
         write_json(poses, partial / "poses.json")
         write_csv(poses, partial / "poses.csv")
+
+
+def check_results(folder: str | Path, *, force: bool = False) -> None:
+    """Raise UserError where `write_poses` would, for what is in `folder`; meant for before long work."""
+    check_output(folder, FILES, force=force)
 
 
 @reads("3D poses that RePOSE wrote", "Make them again.")

@@ -24,8 +24,18 @@ def to_world(poses: Sequence[Pose3D]) -> tuple[Pose3D, ...]:
     place (`camera-root-relative`), the root stays put.
     """
     level = [pose for pose in poses if pose.coordinates != "world" and pose.T_cam_world is None]
-    T_world_cam = _to_the_ground(level) if level else RigidTransform()
+    T_world_cam = to_the_ground(level) if level else RigidTransform()
     return tuple(_in_world(pose, T_world_cam) for pose in poses)
+
+
+def to_the_ground(poses: Sequence[Pose3D]) -> RigidTransform:
+    """Return the transform from a level camera to a world with z up.
+
+    These people stand on its ground, the first of them above the origin.
+    """
+    floor = floor_m(poses, _R_WORLD_CAM[2])
+    x, y, _ = _R_WORLD_CAM @ poses[0].joints_m[0, poses[0].skeleton.parents.index(-1)]
+    return RigidTransform(_R_WORLD_CAM, np.array([-x, -y, -floor]))
 
 
 def up_note(pose: Pose3D) -> str:
@@ -113,10 +123,3 @@ def _in_world(pose: Pose3D, T_world_level: RigidTransform) -> Pose3D:
         T_cam_world=T_world_cam.inverse().matrix,
         record={**pose.record, "world": up_note(pose) + extra},
     )
-
-
-def _to_the_ground(poses: Sequence[Pose3D]) -> RigidTransform:
-    """Return the transform to a world with these people on its ground, the first above the origin."""
-    floor = floor_m(poses, _R_WORLD_CAM[2])
-    x, y, _ = _R_WORLD_CAM @ poses[0].joints_m[0, poses[0].skeleton.parents.index(-1)]
-    return RigidTransform(_R_WORLD_CAM, np.array([-x, -y, -floor]))

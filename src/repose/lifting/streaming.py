@@ -10,72 +10,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from repose.errors import UserError, expected
-from repose.pose import SMALLEST_STEP_S, Pose2D, Pose3D, check_rate
+from repose.lifting.one_euro import OneEuro, Smoother
+from repose.pose import PER_FRAME, SMALLEST_STEP_S, Pose2D, Pose3D, check_rate, concatenate
 from repose.skeleton import H36M_17, Skeleton
 from repose.tracking.segments import gaps_too_long
 
 STRIDE_S = 1 / 6
-"""Time between two windows. Twice as long halves the cost and adds as much latency (docs/streaming.md)."""
-_PER_FRAME = ("joints_m", "seen", "frames", "confidence", "deviation_m", "points_px", "times_s")
+"""Time between two windows. Half of it doubles the cost and halves what it adds to latency
+(docs/streaming.md)."""
 _OF_A_WINDOW = ("frames_in", "frames_filled", "gaps_left_empty", "frames_with_interpolated_root")
-
-
-@dataclass(frozen=True)
-class OneEuro:
-    """The One-Euro filter (Casiez et al. 2012): steady where a joint rests, quick where it moves.
-
-    A joint at rest is low-passed at `cutoff_hz`; its speed in m/s times `beta` is added to that.
-    """
-
-    cutoff_hz: float = 3.0
-    beta: float = 5.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.cutoff_hz < math.inf:
-            expected("cutoff_hz", "a frequency above 0 Hz", self.cutoff_hz)
-        if not 0 <= self.beta < math.inf:
-            expected("beta", "0 or more", self.beta)
-
-    @property
-    def lag_ms(self) -> float:
-        """Delay of a slow motion, the longest there is: the time constant of the low-pass at rest."""
-        return 1000 / (2 * math.pi * self.cutoff_hz)
-
-
-@dataclass(eq=False)
-class _Smoother:
-    """The state of a One-Euro filter for all joints of a person."""
-
-    filter: OneEuro
-    time_s: float = math.nan
-    joints_m: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    velocity_m_per_s: np.ndarray = field(default_factory=lambda: np.zeros(0))
-
-    def __call__(
-        self, joints_m: Float[np.ndarray, "joints 3"], time_s: float
-    ) -> Float[np.ndarray, "joints 3"]:
-        if math.isnan(self.time_s):
-            self.joints_m, self.velocity_m_per_s = joints_m, np.zeros_like(joints_m)
-        else:
-            step_s = time_s - self.time_s
-            velocity = (joints_m - self.joints_m) / step_s
-            # 1 Hz for the speed itself is the published choice.
-            self.velocity_m_per_s = self.velocity_m_per_s + _share(1.0, step_s) * (
-                velocity - self.velocity_m_per_s
-            )
-            speed = np.linalg.norm(self.velocity_m_per_s, axis=-1, keepdims=True)
-            share = _share(self.filter.cutoff_hz + self.filter.beta * speed, step_s)
-            self.joints_m = self.joints_m + share * (joints_m - self.joints_m)
-        self.time_s = time_s
-        return self.joints_m
-
-
-def _share(cutoff_hz: Any, step_s: float) -> Any:
-    turn = 2 * math.pi * cutoff_hz * step_s
-    return turn / (turn + 1)
 
 
 @dataclass(eq=False)
@@ -84,7 +29,7 @@ class _Track:
 
     done: int
     """The last frame that is final."""
-    smoother: _Smoother | None
+    smoother: Smoother | None
     rows: dict[int, tuple[np.ndarray, np.ndarray, float]] = field(default_factory=dict)
     """Points, confidence and time of a window's frames."""
     last: int = -1
@@ -117,6 +62,9 @@ class Stream:
     ) -> None:
         """Start a stream; `lift` lifts a window, to `skeleton`. The other arguments: `Streaming.stream`."""
         self.fps = check_rate(fps)
+        for name, seconds in (("stride_s", stride_s), ("window_s", window_s)):
+            if not 0 < seconds <= 60:
+                expected(name, "more than 0, at most 60 seconds", seconds)
         for name, frames in (("lookahead", lookahead), ("max_late", max_late)):
             if not isinstance(frames, int) or not 0 <= frames <= 1000:
                 expected(name, "0 to 1000 frames", frames, "Give a whole number of frames.")
@@ -203,8 +151,8 @@ class Stream:
         if pose.image_size != self._like.image_size:
             expected("image_size", self._like.image_size, pose.image_size, hint)
 
-    def _smoother(self) -> _Smoother | None:
-        return _Smoother(self.smooth) if self.smooth else None
+    def _smoother(self) -> Smoother | None:
+        return Smoother(self.smooth) if self.smooth else None
 
     def _advance(self, track_id: int, track: _Track, max_late: int) -> Iterable[Pose3D]:
         """Lift every window that is due. Which ones are does not depend on how the frames came."""
@@ -319,7 +267,10 @@ class Streaming:
         max_gap_s: float = 1.0,
         smooth: OneEuro | None = None,
         flip: bool = False,
+        stride_s: float = STRIDE_S,
+        window_s: float | None = None,
         intrinsics_px: tuple[float, float, float, float] | None = None,
+        distortion: tuple[float, ...] | None = None,
         fov_deg: float | None = None,
         height_m: float | None = None,
         root: bool = True,
@@ -338,21 +289,19 @@ class Streaming:
             max_gap_s: longer gaps are not inferred: the person starts anew.
             smooth: a filter that makes resting joints steady; `OneEuro.lag_ms` is what it costs.
             flip: average with the mirror image, at twice the time.
+            stride_s: time between two windows; less is less latency, at more cost.
+            window_s: time that each window spans; the model's own unless given. Shorter ones cost less.
             intrinsics_px: fx, fy, cx, cy.
+            distortion: k1, k2, p1, p2, k3, with intrinsics.
             fov_deg: the diagonal field of view, if there are no intrinsics.
             height_m: the height of everybody in the stream.
             root: whether joints come with the person's position.
 
         Raises UserError for impossible values.
         """
-        lift, window_s = self._for_windows(
-            flip,
-            intrinsics_px=intrinsics_px,
-            fov_deg=fov_deg,
-            height_m=height_m,
-            root=root,
-            max_gap_s=max_gap_s,
-        )
+        lens = {"intrinsics_px": intrinsics_px, "distortion": distortion, "fov_deg": fov_deg}
+        options = {"height_m": height_m, "root": root, "max_gap_s": max_gap_s}
+        lift, longest_s = self._for_windows(flip, **lens, **options)
         return Stream(
             lift,
             fps=fps,
@@ -360,14 +309,15 @@ class Streaming:
             lookahead=lookahead,
             max_late=max_late,
             max_gap_s=max_gap_s,
-            window_s=window_s,
+            window_s=window_s or longest_s,
+            stride_s=stride_s,
             smooth=smooth,
         )
 
 
 def _rows(pose: Pose3D, rows: np.ndarray) -> Pose3D:
     kept: dict[str, Any] = {
-        name: value[rows] for name in _PER_FRAME if (value := getattr(pose, name)) is not None
+        name: value[rows] for name in PER_FRAME if (value := getattr(pose, name)) is not None
     }
     return replace(pose, **kept)
 
@@ -389,12 +339,4 @@ def _join(pieces: Iterable[Pose3D]) -> list[Pose3D]:
     groups: dict[tuple[int, str], list[Pose3D]] = {}
     for piece in pieces:
         groups.setdefault((piece.track_id, piece.coordinates), []).append(piece)
-    return [_concatenate(group) for group in groups.values()]
-
-
-def _concatenate(pieces: list[Pose3D]) -> Pose3D:
-    there = [name for name in _PER_FRAME if getattr(pieces[-1], name) is not None]
-    joined: dict[str, Any] = {
-        name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in there
-    }
-    return replace(pieces[-1], **joined)
+    return [concatenate(group) for group in groups.values()]

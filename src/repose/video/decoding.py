@@ -374,9 +374,11 @@ def _size(frame: Any, stream: Any) -> tuple[int, int]:
     return (height, width) if _display_matrix(frame)[0] == 0 else (width, height)
 
 
-def _upright(frame: Any, width: int, height: int) -> UInt8[np.ndarray, "height width 3"]:
-    """RGB of this size, turned and mirrored as the file says."""
-    a, b, c, d = _display_matrix(frame)
+def _upright(
+    frame: Any, width: int, height: int, matrix: tuple[int, int, int, int] | None = None
+) -> UInt8[np.ndarray, "height width 3"]:
+    """RGB of this size, turned and mirrored as the file, or `matrix`, says."""
+    a, b, c, d = matrix or _display_matrix(frame)
     if a == 0:
         picture = frame.to_ndarray(format="rgb24", width=height, height=width).transpose(1, 0, 2)
     else:

@@ -1,8 +1,8 @@
 """Views of results: in the browser, as a single page, as a video, as a sheet of poses."""
 
 from repose.viewer.film import render_video
-from repose.viewer.live import view
 from repose.viewer.page import write_page
+from repose.viewer.player import view
 from repose.viewer.scene import Scene, make_scene
 from repose.viewer.sheet import draw_moment, render_sheet
 

@@ -19,9 +19,8 @@ _BONE_M, _JOINT_M = 0.017, 0.023
 class PersonMeshes:
     """What viser shows of one figure: bones, joints, deviation, trail and name."""
 
-    def __init__(self, tree: Any, scene: Scene, number: int) -> None:
-        self._scene, self._number, self._figure = scene, number, scene.figures[number]
-        figure, place = self._figure, f"/world/person_{number}"
+    def __init__(self, tree: Any, figure: Figure, key: int) -> None:
+        place = f"/world/person_{key}"
         self._thickness = 0.6 if figure.compared else 1.0
         self._bones = figure.pose.skeleton.bones
         colours = np.array([rgb(colour) for colour in figure.colours])
@@ -64,25 +63,24 @@ class PersonMeshes:
         self._trail = None
         if not figure.compared:
             self._trail = tree.add_line_segments(
-                f"/world/trail_{number}",
+                f"/world/trail_{key}",
                 np.zeros((_TRAIL_PIECES, 2, 3)),
                 _fading(figure),
                 thickness=2.0,
                 thickness_units="screen",
             )
-        several = sum(not other.compared for other in scene.figures) > 1
         self._name = None
-        if several and not figure.compared:
+        if not figure.compared:
             self._name = tree.add_label(f"{place}/name", figure.name, anchor="bottom-center")
 
-    def update(self, frame: int, show: dict[str, bool]) -> None:
-        figure, row = self._figure, self._figure.row(frame)
-        joints = self._scene.joints_m(self._number, frame, together=show["together"])
+    def update(self, scene: Scene, number: int, frame: int, show: dict[str, bool]) -> None:
+        figure = scene.figures[number]
+        row, joints = figure.row(frame), scene.joints_m(number, frame, together=show["together"])
         self._tree_node.visible = joints is not None and (show["compared"] or not figure.compared)
         if self._trail:
             self._trail.visible = show["trail"]
             if show["trail"]:
-                self._trail.points = self._trail_points(frame)
+                self._trail.points = _trail_points(scene.trail_m(number, frame, TRAIL_S))
         if joints is None:
             return
         seen = (figure.pose.seen[row] | figure.compared).astype(int)
@@ -106,21 +104,21 @@ class PersonMeshes:
             self._name.position = (
                 joints[every, :].max(axis=0) * (0, 0, 1) + joints.mean(axis=0) * (1, 1, 0) + (0, 0, 0.1)
             )
-            self._name.visible = show["names"]
+            self._name.visible = show["names"] and sum(not f.compared for f in scene.figures) > 1
 
     def remove(self) -> None:
         self._tree_node.remove()
         if self._trail:
             self._trail.remove()
 
-    def _trail_points(self, frame: int) -> Float[np.ndarray, "pieces 2 3"]:
-        """Return the path of the root in pieces of equal time; earlier ones collapse to its start."""
-        way = self._scene.trail_m(self._number, frame, TRAIL_S)
-        if len(way) < 2:
-            return np.zeros((_TRAIL_PIECES, 2, 3), dtype=np.float32)
-        at = np.linspace(0, len(way) - 1, _TRAIL_PIECES + 1)
-        places = interpolate_linear(way, np.arange(len(way)), at)
-        return np.stack([places[:-1], places[1:]], axis=1).astype(np.float32)
+
+def _trail_points(way: Float[np.ndarray, "places 3"]) -> Float[np.ndarray, "pieces 2 3"]:
+    """Return a path in pieces of equal time; earlier ones collapse to its start."""
+    if len(way) < 2:
+        return np.zeros((_TRAIL_PIECES, 2, 3), dtype=np.float32)
+    at = np.linspace(0, len(way) - 1, _TRAIL_PIECES + 1)
+    places = interpolate_linear(way, np.arange(len(way)), at)
+    return np.stack([places[:-1], places[1:]], axis=1).astype(np.float32)
 
 
 def _upright_to(directions: Float[np.ndarray, "bones 3"]) -> Float[np.ndarray, "bones 4"]:

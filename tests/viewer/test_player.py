@@ -13,7 +13,7 @@ from browser import FRAMES, Tab, until
 from repose.errors import UserError
 from repose.pose import Pose3D
 from repose.viewer import make_scene, view
-from repose.viewer.live import Viewer
+from repose.viewer.player import Viewer
 
 pytest.importorskip("viser")
 
