@@ -66,7 +66,7 @@ def main() -> None:
         (clean,) = repose.refine(raw)
         truth = truth[raw.frames]
         for name, pose, when in (("lifted", raw, "before"), ("refined", clean, "after")):
-            joints, skating = in_camera(pose), clean.record["refined"][when]["foot_skating_m_s"]
+            joints, skating = pose.camera_joints_m(), clean.record["refined"][when]["foot_skating_m_s"]
             steady = acceleration_error(joints, truth, pose.fps).mean()
             rows[name].append((*errors(joints, truth), steady, np.nan if skating is None else skating))
         tilts.append(angle_deg(clean.T_cam_world[:3, 2], up))
@@ -142,11 +142,6 @@ def score_video(folder: Path, camera: str, lifter: repose.Lifter) -> None:
         print(f"  acceleration error {steady:6.1f} m/s²")
     off = angle_deg(clean.T_cam_world[:3, 2], truth[f"{camera}_R"] @ [0, 0, 1])
     print(f"{camera} up is off by {off:.1f}°")
-
-
-def in_camera(pose: repose.Pose3D) -> np.ndarray:
-    joints, T = pose.joints_m.astype(np.float64), pose.T_cam_world
-    return joints if T is None else joints @ T[:3, :3].T + T[:3, 3]
 
 
 def angle_deg(first: np.ndarray, second: np.ndarray) -> float:

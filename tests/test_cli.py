@@ -336,10 +336,10 @@ def test_input_that_may_not_be_read(
     else:
         path.write_text(coco({}))
 
-    def refuse(self: Path) -> Any:
+    def refuse(self: Path, *_: Any) -> Any:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
 
-    monkeypatch.setattr(Path, "iterdir" if kind == "folder" else "read_bytes", refuse)
+    monkeypatch.setattr(Path, "iterdir" if kind == "folder" else "open", refuse)
     assert run("estimate", path, "-o", tmp_path / "out", "--model", model) == 2
     assert capsys.readouterr().err == (
         f"Error: {path}: cannot be read (Permission denied)\nCheck that you may read it.\n"

@@ -63,9 +63,7 @@ def reading(path: str | Path, what: str, hint: str = _AGAIN) -> Iterator[None]:
         raise UserError(message, "Make it smaller, or check that it is the right file.") from None
     except OSError as error:
         reason = error.strerror or _reason(error)
-        raise UserError(
-            f"{path}: cannot be read ({reason})", "Check the path, and that you may read it."
-        ) from error
+        raise UserError(f"{path}: cannot be read ({reason})", "Check that you may read it.") from error
     except Exception as error:
         raise UserError(
             f"{path}: expected {what}, found a file that cannot be read ({_reason(error)})", hint

@@ -16,7 +16,7 @@ from repose.errors import UserError, Within, check_ranges, override
 from repose.export.parquet import frame_columns
 from repose.fitting import fit
 from repose.geometry.calibration import read_calibration
-from repose.keypoints.reader import holds_keypoints, read_keypoints
+from repose.keypoints.reader import read_unless_video
 from repose.lifting import (
     HEIGHTS_M,
     LONGEST_GAP_S,
@@ -259,14 +259,14 @@ def find_tracks(
 
     A `detector` that is loaded already is taken in place of the one that the options name.
     """
-    if not is_video(path):
-        read = read_keypoints(
-            path,
-            fps=options.capture_fps or options.fps,
-            image_size=options.size,
-            skeleton=options.skeleton,
-            track=options.track,
-        )
+    read = read_unless_video(
+        path,
+        fps=options.capture_fps or options.fps,
+        image_size=options.size,
+        skeleton=options.skeleton,
+        track=options.track,
+    )
+    if read is not None:
         return read, {}
     _check_video_options(path, options)
     video = open_video(path)

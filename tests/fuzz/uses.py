@@ -28,7 +28,7 @@ from repose.export.results import read_poses, write_poses
 from repose.fitting import refine
 from repose.geometry.calibration import check_picture, read_calibration
 from repose.geometry.camera import Camera
-from repose.keypoints.reader import holds_keypoints, read_keypoints
+from repose.keypoints.reader import read_keypoints, read_unless_video
 from repose.lifting import Lifter
 from repose.mocap.bvh import read_bvh
 from repose.mocap.recordings import read_mocap, resample, split_at_jumps
@@ -47,8 +47,7 @@ Use = Callable[[Path], None]
 
 
 def lift_keypoints(path: Path) -> None:
-    holds_keypoints(path)
-    tracks = read_keypoints(path)
+    tracks = read_unless_video(path) or read_keypoints(path)
     for track in tracks[:3]:
         repaired, _ = undo_swaps(track)
         Lifter(models.model(), device="cpu").lift(repaired)
@@ -68,7 +67,6 @@ def use_calibration(path: Path) -> None:
 
 def lift_labels(path: Path) -> None:
     """Their numbers are shares of the picture."""
-    holds_keypoints(path.parent)
     for track in read_keypoints(path.parent, image_size=(854, 480)):
         Lifter(models.model(), device="cpu").lift(track)
 

@@ -1,7 +1,9 @@
 """Keypoint files of every known format, from their published shapes and from real recordings."""
 
 import json
+import os
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from repose.errors import UserError
 from repose.keypoints.detections import KNOWN_LAYOUTS, LAYOUT_OF_COUNT, assume_size, recognise_body_25
-from repose.keypoints.reader import holds_keypoints, read_keypoints
+from repose.keypoints.reader import begins_keypoints, read_keypoints, read_unless_video
 from repose.skeleton import SKELETONS
 
 RNG = np.random.default_rng(5)
@@ -480,9 +482,23 @@ def test_what_is_keypoints_and_what_is_video(tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_bytes(b"\x00\x00\x00\x20ftypisom")
     (tmp_path / "a.txt").write_text(" \n[1, 2]")
     np.save(tmp_path / "b.bin.npy", np.zeros(3))
-    assert not holds_keypoints(tmp_path / "clip.mp4")
-    assert not holds_keypoints(tmp_path / "none.mp4")
-    assert all(holds_keypoints(tmp_path / name) for name in ("a.txt", "b.bin.npy", "."))
+    assert read_unless_video(tmp_path / "clip.mp4") is None
+    assert all(begins_keypoints((tmp_path / name).read_bytes()) for name in ("a.txt", "b.bin.npy"))
+    for name in ("none.mp4", "."):
+        with pytest.raises(UserError):
+            read_unless_video(tmp_path / name)
+
+
+def test_a_file_is_opened_once(tmp_path: Path) -> None:
+    """So it may be a pipe, which can be read but once."""
+    content = json.dumps([row(f"{i}.jpg", person(17)) for i in range(3)])
+    os.mkfifo(tmp_path / "pipe")
+    writer = Thread(target=(tmp_path / "pipe").write_text, args=(content,))
+    writer.start()
+    tracks = read_unless_video(tmp_path / "pipe")
+    writer.join()
+    assert tracks is not None
+    assert [len(track) for track in tracks] == [3]
 
 
 # Whatever the bytes, tracks or one clear error

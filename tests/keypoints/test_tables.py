@@ -9,7 +9,7 @@ import pytest
 
 from repose import estimate, read_keypoints
 from repose.errors import UserError
-from repose.keypoints.reader import holds_keypoints
+from repose.keypoints.reader import begins_keypoints
 from repose.keypoints.tables import joint_named
 from repose.pose import Pose2D
 from repose.sample import load_sample_truth
@@ -149,7 +149,7 @@ def test_names_of_joints(part: str, joint: str | None) -> None:
 @pytest.mark.parametrize("kind", ONE)
 def test_one_person(tmp_path: Path, kind: str) -> None:
     path = ONE[kind](tmp_path)
-    assert holds_keypoints(path)
+    assert begins_keypoints(path.read_bytes())
     (pose,) = read_keypoints(path, fps=25, image_size=(1280, 720))
     check(pose, POINTS, SCORES)
     first = 5 if kind == "SLEAP table" else 0
@@ -301,7 +301,7 @@ def test_trc_in_pixels(tmp_path: Path, first: int) -> None:
     check(pose, POINTS, None)
     assert pose.frames.tolist() == list(range(FRAMES))
     assert (pose.fps, pose.assumed) == (50, ("confidence", "image_size"))
-    assert holds_keypoints(tmp_path / "px.trc")
+    assert begins_keypoints((tmp_path / "px.trc").read_bytes())
 
 
 def test_trc_with_a_head_is_halpe_26_and_lacks_no_pelvis(tmp_path: Path) -> None:

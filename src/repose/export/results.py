@@ -77,8 +77,6 @@ def read_poses(path: str | Path) -> list[Pose3D]:
         data = file.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{file}: no such file", "Give a folder that repose estimate wrote.") from None
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read ({error.strerror})", "Check that you may read it.") from None
     name = file.name
     if data.startswith(b"PAR1"):  # a video of a batch
         from repose.export.parquet import read_frames

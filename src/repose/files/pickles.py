@@ -17,6 +17,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, ClassVar, NamedTuple, NoReturn
 
@@ -53,28 +54,30 @@ def map_pickle(path: str | Path) -> Mapped:
 
 
 @reads("an .npz archive")
-def map_npz(path: str | Path, keys: tuple[str, ...], unpack_to: Path) -> Mapped:
+def map_npz(path: str | Path, keys: tuple[str, ...], unpack_to: Path, *, data: bytes | None = None) -> Mapped:
     """Map arrays of an `.npz` archive by name: those of `keys` that it has; object arrays are unpickled.
 
     Returns a dictionary. An object array without axes, which is how NumPy stores a dictionary, comes as
-    its content. `unpack_to` is a folder on a disk that has room for the unpacked arrays.
+    its content. `unpack_to` is a folder on a disk that has room for the unpacked arrays. `data` is the
+    file's content, where it has been read already.
 
     Raises UserError like `map_pickle`, for a file that is no archive, and for a disk that is full.
     """
     path = Path(path)
     content: dict[str, Any] = {}
     mappings: list[_Mapping] = []
-    with _open(path) as file:
+    with _open(path) if data is None else BytesIO(data) as file:
+        size = file.seek(0, 2)
         try:
             with zipfile.ZipFile(file) as archive:
-                check_archive(str(path), archive, path.stat().st_size)
+                check_archive(str(path), archive, size)
                 for key in keys:
                     if f"{key}.npy" in archive.namelist():
                         mapping = _unpack(archive, f"{key}.npy", unpack_to)
                         mappings.append(mapping)
                         content[key] = _load_npy(mapping, f"{path}: {key}")
         except (zipfile.BadZipFile, EOFError, struct.error, NotImplementedError) as error:
-            if not zipfile.is_zipfile(path):
+            if not zipfile.is_zipfile(file):
                 expected(str(path), "an .npz archive", "something else", "Check that it is the right file.")
             _damaged(str(path), error)
         except OSError as error:

@@ -27,7 +27,7 @@ def beginning(text: str) -> str:
 
 
 def parse_numbers(
-    path: Path, words: Sequence[str], count: int | None = None, *, largest: float = LARGEST
+    path: str | Path, words: Sequence[str], count: int | None = None, *, largest: float = LARGEST
 ) -> list[float]:
     """Parse words as finite numbers up to `largest`, `count` of them; raises UserError otherwise."""
     try:

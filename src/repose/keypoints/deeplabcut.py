@@ -1,7 +1,5 @@
 """DeepLabCut's CSV: header rows scorer, (individuals,) bodyparts and coords, then a row for each frame."""
 
-from pathlib import Path
-
 import numpy as np
 
 from repose.errors import expected
@@ -17,13 +15,12 @@ def recognises(start: bytes) -> bool:
     return start.removeprefix(b"\xef\xbb\xbf").startswith(b"scorer,")
 
 
-def parse(path: Path, data: bytes) -> Detections:
+def parse(name: str, data: bytes) -> Detections:
     """Parse detections of an analysed video or of labels, whose body parts are known by their names.
 
     A row begins with the number of its frame, or with the labelled picture's name (in one cell or three).
     Labels have no likelihood. Individuals are the people, numbered as they come.
     """
-    name = path.name
     table = read_table(name, data)
     header = {row[0]: row for row in table[:4] if row[0] in _LEVELS}
     if not {"bodyparts", "coords"} <= header.keys() or len(table) == len(header):

@@ -53,26 +53,29 @@ class Detections:
     image_size: tuple[int, int] | None = None
 
 
-def make_tracks(
-    name: str,
-    detections: Detections,
-    fps: int | float | None,
-    image_size: tuple[int, int] | None,
-    skeleton: Skeleton | None,
-    anew: bool = False,
-) -> list[Pose2D]:
+@dataclass(frozen=True)
+class Given:
+    """What the user says of a file, over what it says itself."""
+
+    fps: int | float | None = None
+    image_size: tuple[int, int] | None = None
+    skeleton: Skeleton | None = None
+    anew: bool = False
+    """Whether people are tracked whatever ids the file has (`tracking.tracker.settle_identities`)."""
+
+
+def make_tracks(name: str, detections: Detections, given: Given) -> list[Pose2D]:
     """Create one `Pose2D` per person, by track id; `name` is the file's, for messages.
 
     What a point and a score mean is told by `interpret`. A person without any joint in a frame is absent
-    from it. Rows are sorted by frame. `anew` ignores the file's own ids (see
-    `tracking.tracker.settle_identities`); people who are tracked here are numbered by prominence. Raises
+    from it. Rows are sorted by frame. People who are tracked here are numbered by prominence. Raises
     UserError for joints of no known layout, numbers that cannot be pixels, a negative frame, or nobody.
     """
     points, scores = _stack(name, detections)
-    given = points.shape[1]
-    layout, points, scores = assign_layout(name, detections, points, scores, skeleton)
-    image_size = image_size if image_size is not None else detections.image_size
-    body = f"; the {len(layout)} body joints of {given}" if given > len(layout) else ""
+    count = points.shape[1]
+    layout, points, scores = assign_layout(name, detections, points, scores, given.skeleton)
+    image_size = given.image_size if given.image_size is not None else detections.image_size
+    body = f"; the {len(layout)} body joints of {count}" if count > len(layout) else ""
     frames = np.asarray(detections.frames, dtype=np.int64)
     if len(frames) and frames.min() < 0:
         expected(f"{name}: frame", "0 or more", int(frames.min()), "Frame numbers count from 0.")
@@ -82,7 +85,7 @@ def make_tracks(
         raise no_person(name)
     frames, points, confidence = frames[there], points[there], confidence[there]
     assumed = ["confidence"] if scores is None else []
-    fps = fps if fps is not None else detections.fps
+    fps = given.fps if given.fps is not None else detections.fps
     if fps is None:
         fps = assume_rate(name, frames)
         assumed.append("fps")
@@ -92,7 +95,7 @@ def make_tracks(
     people = None if detections.people is None else np.asarray(detections.people, dtype=np.int64)[there]
     return assemble(
         frames,
-        None if anew else people,
+        None if given.anew else people,
         Pose2D(
             points_px=points.astype(np.float32),
             confidence=confidence.astype(np.float32),

@@ -9,6 +9,7 @@ from repose.errors import UserError, expected
 from repose.keypoints.detections import (
     ASSUMED_FPS,
     Detections,
+    Given,
     assemble,
     assign_layout,
     assume_rate,
@@ -17,7 +18,7 @@ from repose.keypoints.detections import (
     no_person,
 )
 from repose.pose import Pose2D
-from repose.skeleton import Skeleton, get_skeleton
+from repose.skeleton import get_skeleton
 
 _SCORES = ("scores", "score", "keypoint_scores", "confidence", "confidences", "conf")
 """What programs call the array of confidences beside their keypoints."""
@@ -107,14 +108,7 @@ def _step(values: np.ndarray) -> float:
     return float(np.median(steps)) if steps.size else np.inf
 
 
-def parse_own(
-    name: str,
-    arrays: dict[str, np.ndarray],
-    fps: int | float | None,
-    image_size: tuple[int, int] | None,
-    skeleton: Skeleton | None,
-    anew: bool = False,
-) -> list[Pose2D]:
+def parse_own(name: str, arrays: dict[str, np.ndarray], given: Given) -> list[Pose2D]:
     """Parse tracks of an `.npz` with RePOSE's own keys, by track id.
 
     `points_px` (rows, joints, 2) has one row per person and frame, as have `confidence` (rows, joints),
@@ -134,7 +128,8 @@ def parse_own(
     )
     if scores is not None and scores.shape != points.shape[:2]:
         expected(f"{name}: confidence", f"the shape {points.shape[:2]}", scores.shape)
-    layout, points, scores = assign_layout(name, own, points, scores, skeleton)
+    layout, points, scores = assign_layout(name, own, points, scores, given.skeleton)
+    fps, image_size = given.fps, given.image_size
     if image_size is None and "image_size" in arrays:
         image_size = _size(name, arrays["image_size"])
     points, confidence, note = interpret(name, points, scores, own.frames, image_size)
@@ -164,7 +159,7 @@ def parse_own(
             source=str(arrays.get("source", f"{name}: array")) + note,
         )
         frames = np.asarray(own.frames, dtype=np.int64)
-        unknown = anew or ("track_id" not in arrays and len(np.unique(frames)) < rows)
+        unknown = given.anew or ("track_id" not in arrays and len(np.unique(frames)) < rows)
         return assemble(frames, None if unknown else np.array(ids, dtype=np.int64), detections, times)
 
 

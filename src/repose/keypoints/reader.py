@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +22,7 @@ from repose.keypoints import (
     ultralytics,
     videopose3d,
 )
-from repose.keypoints.detections import Detections, make_tracks
+from repose.keypoints.detections import Detections, Given, make_tracks
 from repose.keypoints.json_values import identities
 from repose.pose import Pose2D
 from repose.skeleton import Skeleton, get_skeleton
@@ -72,69 +73,81 @@ def read_keypoints(
         UserError: anything that cannot be read as keypoints.
     """
     path = Path(path)
+    given = _given(fps, image_size, skeleton, track)
+    return _read_folder(path, given) if path.is_dir() else _read_file(path.name, path.read_bytes(), given)
+
+
+@reads("2D keypoints")
+def read_unless_video(path: str | Path, **options: Any) -> list[Pose2D] | None:
+    """Read a file or folder as `read_keypoints` does; None for a file whose first bytes are not keypoints'.
+
+    The file is opened once, so it may be a pipe.
+    """
+    path = Path(path)
+    if path.is_dir() or not path.exists():
+        return read_keypoints(path, **options)
+    with path.open("rb") as file:
+        start = file.read(_START)
+        if not begins_keypoints(start):
+            return None
+        return _read_file(path.name, start + file.read(), _given(**options))
+
+
+def holds_keypoints(path: str | Path) -> bool:
+    """Return whether `path` is to be read as keypoints, and not as a video: a folder, or by its first bytes."""
+    path = Path(path)
+    if path.is_dir():
+        return True
+    try:
+        with path.open("rb") as file:
+            return begins_keypoints(file.read(_START))
+    except OSError:
+        return False
+
+
+def begins_keypoints(start: bytes) -> bool:
+    """Return whether a file that begins so is to be read as keypoints, and not as a video.
+
+    True for NumPy files, for tables and for what begins like JSON.
+    """
+    if any(table.recognises(start) for table in _TABLES):
+        return True
+    return start.startswith(NUMPY_STARTS) or start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{")
+
+
+def _given(
+    fps: int | float | None = None,
+    image_size: tuple[int, int] | None = None,
+    skeleton: str | Skeleton | None = None,
+    track: str = "file",
+) -> Given:
     if track not in ("file", "anew"):
         expected("track", "file or anew", repr(track))
-    anew = track == "anew"
-    layout = None if skeleton is None else get_skeleton(skeleton)
-    try:
-        if path.is_dir():
-            return _read_folder(path, fps, image_size, layout, anew)
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file or folder", "Check the path.") from None
-    except OSError as error:
-        raise _unreadable(path, error) from None
+    return Given(fps, image_size, None if skeleton is None else get_skeleton(skeleton), track == "anew")
+
+
+def _read_file(name: str, data: bytes, given: Given) -> list[Pose2D]:
     if not data:
-        raise UserError(f"{path.name}: the file is empty (0 bytes)", "Make it again.")
-    return _read_file(path, data, fps, image_size, layout, anew)
-
-
-def _read_file(
-    path: Path,
-    data: bytes,
-    fps: int | float | None,
-    image_size: tuple[int, int] | None,
-    layout: Skeleton | None,
-    anew: bool,
-) -> list[Pose2D]:
-    name = path.name
+        raise UserError(f"{name}: the file is empty (0 bytes)", "Make it again.")
     for table in _TABLES:
         if table.recognises(data[:_START]):
-            detections = table.parse(path, data)
-            if layout is not None and layout.name != detections.layout:
+            detections = table.parse(name, data)
+            if given.skeleton is not None and given.skeleton.name != detections.layout:
                 wanted = f"{detections.layout}, since the file names its joints, or none"
-                expected(f"{name}: --skeleton", wanted, layout.name)
-            return make_tracks(name, detections, fps, image_size, None, anew)
+                expected(f"{name}: --skeleton", wanted, given.skeleton.name)
+            return make_tracks(name, detections, replace(given, skeleton=None))
     if not data.startswith(NUMPY_STARTS):
-        return make_tracks(name, _parse(name, load_json(name, data)), fps, image_size, layout, anew)
-    if videopose3d.holds_positions(path):
-        return make_tracks(name, videopose3d.read(path, layout), fps, image_size, layout, anew)
+        return make_tracks(name, _parse(name, load_json(name, data)), given)
+    if videopose3d.holds_positions(data):
+        return make_tracks(name, videopose3d.parse(name, data, given.skeleton), given)
     content = load_arrays(name, data)
     if "joints_m" in content:
         raise UserError(
             f"{name}: expected 2D keypoints, found 3D poses of RePOSE", "Read them with repose.read_poses."
         )
     if "points_px" in content:
-        return numpy_arrays.parse_own(name, content, fps, image_size, layout, anew)
-    return make_tracks(name, numpy_arrays.parse(name, content), fps, image_size, layout, anew)
-
-
-def holds_keypoints(path: str | Path) -> bool:
-    """Return whether `path` is to be read as keypoints and not as a video, by its first bytes.
-
-    True for a folder, for NumPy files, for tables and for what begins like JSON.
-    """
-    path = Path(path)
-    if path.is_dir():
-        return True
-    try:
-        with path.open("rb") as file:
-            start = file.read(_START)
-    except OSError:
-        return False
-    if any(table.recognises(start) for table in _TABLES):
-        return True
-    return start.startswith(NUMPY_STARTS) or start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{")
+        return numpy_arrays.parse_own(name, content, given)
+    return make_tracks(name, numpy_arrays.parse(name, content), given)
 
 
 def load_json(name: str, data: bytes) -> Any:
@@ -201,13 +214,7 @@ def _gather(name: str, kind: str, frames: dict[int, list[tuple[Any, np.ndarray]]
     )
 
 
-def _read_folder(
-    folder: Path,
-    fps: int | float | None,
-    image_size: tuple[int, int] | None,
-    skeleton: Skeleton | None,
-    anew: bool,
-) -> list[Pose2D]:
+def _read_folder(folder: Path, given: Given) -> list[Pose2D]:
     """One JSON or label file per frame, with its number last in the name (`run_000012_keypoints.json`).
 
     A folder with a single file of many frames, such as AlphaPose's output, is that file. Text files count
@@ -215,8 +222,7 @@ def _read_folder(
     """
     files = _files(folder, ".json")
     if not files:
-        detections = _read_labels(folder)
-        return make_tracks(folder.name, detections, fps, image_size, skeleton, anew)
+        return make_tracks(folder.name, _read_labels(folder), given)
     people_of: dict[Path, list[tuple[Any, np.ndarray]]] = {}
     for file in files:
         name = f"{folder.name}/{file.name}"
@@ -226,15 +232,12 @@ def _read_folder(
         content = load_json(name, data)
         people = _parse_frame(name, content)
         if people is None and len(files) == 1:
-            return read_keypoints(
-                file, fps=fps, image_size=image_size, skeleton=skeleton, track="anew" if anew else "file"
-            )
+            return make_tracks(file.name, _parse(file.name, content), given)
         if people is None:
             raise _no_keypoints(name, content)
         people_of[file] = people
     frames = {number: people_of[file] for number, file in _number(folder, files).items()}
-    detections = _gather(folder.name, "folder of frames", frames)
-    return make_tracks(folder.name, detections, fps, image_size, skeleton, anew)
+    return make_tracks(folder.name, _gather(folder.name, "folder of frames", frames), given)
 
 
 def _read_labels(folder: Path) -> Detections:
@@ -284,7 +287,3 @@ def _no_keypoints(name: str, content: Any) -> UserError:
         f"found JSON with {found}",
         "Check that it is the right file.",
     )
-
-
-def _unreadable(path: Path, error: OSError) -> UserError:
-    return UserError(f"{path}: cannot be read ({error.strerror})", "Check that you may read it.")

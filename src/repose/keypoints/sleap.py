@@ -1,6 +1,6 @@
 """SLEAP's analysis files: the HDF5 (`.analysis.h5`) and the CSV."""
 
-from pathlib import Path
+from io import BytesIO
 
 import numpy as np
 
@@ -19,9 +19,9 @@ def recognises(start: bytes) -> bool:
     return start.startswith(_HDF5) or (bool(line) and b"frame_idx" in line[0].split(b","))
 
 
-def parse(path: Path, data: bytes) -> Detections:
+def parse(name: str, data: bytes) -> Detections:
     """Parse detections of an analysis file; nodes are known by their names, tracks are the people."""
-    return _parse_hdf5(path) if data.startswith(_HDF5) else _parse_csv(path.name, data)
+    return _parse_hdf5(name, data) if data.startswith(_HDF5) else _parse_csv(name, data)
 
 
 def _parse_csv(name: str, data: bytes) -> Detections:
@@ -52,8 +52,7 @@ def _parse_csv(name: str, data: bytes) -> Detections:
     )
 
 
-def _parse_hdf5(path: Path) -> Detections:
-    name = path.name
+def _parse_hdf5(name: str, data: bytes) -> Detections:
     try:
         import h5py
     except ImportError:
@@ -61,7 +60,7 @@ def _parse_hdf5(path: Path) -> Detections:
             f"{name}: HDF5 files need h5py, which is not installed",
             "Install it with: pip install 'repose3d[data]', or export the file as CSV.",
         ) from None
-    with h5py.File(path, "r") as file:
+    with h5py.File(BytesIO(data), "r") as file:
         held = set(file)
         if "df_with_missing" in held:
             raise UserError(

@@ -1,13 +1,11 @@
 """Sports2D's TRC of 2D keypoints in pixels (`…_px_person00.trc`), one person per file."""
 
-from pathlib import Path
-
 import numpy as np
 
 from repose.errors import UserError
 from repose.keypoints.detections import Detections
 from repose.keypoints.tables import name_joints
-from repose.mocap.trc import read_trc
+from repose.mocap.trc import parse_trc
 
 _MEANINGS = {"Hip": "pelvis", "Head": "head_top"}
 _LARGEST_ROOM_M = 50.0
@@ -18,7 +16,7 @@ def recognises(start: bytes) -> bool:
     return start.removeprefix(b"\xef\xbb\xbf").startswith(b"PathFileType")
 
 
-def parse(path: Path, data: bytes) -> Detections:
+def parse(name: str, data: bytes) -> Detections:
     """Parse detections of a TRC in pixels.
 
     Its header says metres as that of any TRC of Sports2D; that pixels are meant shows where z is 0 throughout
@@ -28,8 +26,8 @@ def parse(path: Path, data: bytes) -> Detections:
     Raises:
         UserError: places in metres, flat or in space.
     """
-    name = path.name
-    motion = read_trc(path)
+    text = data.decode("utf-8-sig", errors="replace")
+    motion = parse_trc(name, text)
     places = motion.positions_m
     found = places[np.isfinite(places).all(axis=-1)]
     if len(found) and (found[:, 2] != 0).any():
@@ -43,7 +41,7 @@ def parse(path: Path, data: bytes) -> Detections:
             f"{name}: expected keypoints in pixels, found a TRC in metres (flat motion, as of Sports2D)",
             "Give the file in pixels that Sports2D writes beside it (…_px_person00.trc).",
         )
-    lines = data.decode("utf-8-sig", errors="replace").splitlines()
+    lines = text.splitlines()
     header = dict(zip(lines[1].split("\t"), lines[2].split("\t"), strict=False))
     numbers = [int(line.split("\t")[0]) for line in lines[5:] if line.strip()]
     first = int(header.get("OrigDataStartFrame") or 0)

@@ -3,6 +3,7 @@
 import tempfile
 import zipfile
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,17 @@ from repose.keypoints.detections import Detections, layout_named
 from repose.skeleton import SKELETONS, Skeleton
 
 
-def holds_positions(path: Path) -> bool:
-    """Return whether the file is an intact `.npz` with the array of VideoPose3D's keypoints."""
+def holds_positions(data: bytes) -> bool:
+    """Return whether a file is an intact `.npz` with the array of VideoPose3D's keypoints."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(BytesIO(data)) as archive:
             return "positions_2d.npy" in archive.namelist()
     except Exception:  # whatever zipfile raises for a damaged one: the reader of NumPy files says what it is
         return False
 
 
-def read(path: Path, skeleton: Skeleton | None) -> Detections:
-    """Read detections of the one recording in a file of VideoPose3D.
+def parse(name: str, data: bytes, skeleton: Skeleton | None) -> Detections:
+    """Parse detections of the one recording in a file of VideoPose3D.
 
     `positions_2d` holds, by subject and action, one array (frames, joints, 2 or 3) in pixels per camera.
     `metadata` says the layout, by its name (`layout_name`) and its left and right joints
@@ -33,8 +34,8 @@ def read(path: Path, skeleton: Skeleton | None) -> Detections:
     Raises UserError for several recordings, which are several videos and not several people, and for a
     layout that is unknown or contradicts itself, unless `skeleton` says it.
     """
-    name = path.name
-    content = map_npz(path, ("positions_2d", "metadata"), Path(tempfile.gettempdir())).content
+    keys, unpack_to = ("positions_2d", "metadata"), Path(tempfile.gettempdir())
+    content = map_npz(name, keys, unpack_to, data=data).content
     recordings = _recordings(name, content["positions_2d"])
     if len(recordings) != 1:
         expected(

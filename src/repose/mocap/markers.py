@@ -37,7 +37,7 @@ class MarkerMotion:
     """The axis that points up, "y" or "z", where the file says it."""
 
 
-def length_of_unit(path: Path, unit: str) -> float:
+def length_of_unit(path: str | Path, unit: str) -> float:
     """Convert a unit's name to metres; raises UserError for an unknown unit."""
     units_m = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254, "meters": 1.0, "millimeters": 0.001}
     if unit.strip().lower() not in units_m:
