@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -323,6 +324,11 @@ def test_bad_input(name: str, tmp_path: Path, model: str, capsys: pytest.Capture
     assert said.err == wanted.replace("{path}", str(path)).replace("{frames}", frames[1] if frames else "")
     assert said.out == ""
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"repose {version('repose3d')}\n"
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])

@@ -75,13 +75,14 @@ def interpolate(values: Values, at: Float[np.ndarray, " places"]) -> Float[np.nd
 
     Beyond the ends a parabola goes on, so a quadratic motion comes out exact.
     """
+    before, after, share = _around(values, at)
     if len(values) < 3:
-        before, after, share = _around(values, at)
         return before * (1 - share) + after * share
-    from scipy.interpolate import CubicHermiteSpline
-
-    slopes = np.gradient(values, axis=0, edge_order=2)
-    return CubicHermiteSpline(np.arange(len(values)), values, slopes)(at)
+    # Hermite's form of the cubic; SciPy's gives the same, but takes 0.3 s to import.
+    start, end, _ = _around(np.gradient(values, axis=0, edge_order=2).astype(np.float64), at)
+    step = after.astype(np.float64) - before
+    curve = 3 * step - 2 * start - end + share * (start + end - 2 * step)
+    return before + share * (start + share * curve)
 
 
 def interpolate_positive(
@@ -169,6 +170,6 @@ def _around(
     values: Values, at: Float[np.ndarray, " places"]
 ) -> tuple[Float[np.ndarray, "places *axes"], Float[np.ndarray, "places *axes"], np.ndarray]:
     """Values of the frames before and after `at`, and how far from the one to the other it is."""
-    low = np.minimum(at.astype(int), max(len(values) - 2, 0))
+    low = np.clip(at.astype(int), 0, max(len(values) - 2, 0))
     share = (at - low).reshape(-1, *[1] * (values.ndim - 1))
     return values[low], values[np.minimum(low + 1, len(values) - 1)], share

@@ -73,3 +73,15 @@ def test_the_sizes_are_the_published_ones() -> None:
         assert {key.removeprefix("backbone."): value.shape for key, value in viewed.items()} == {
             key: value.shape for key, value in published.items()
         }
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_a_state_dict_is_recognised_though_all_its_names_begin_like_a_wrapper(
+    tmp_path: Path, prefix: str
+) -> None:
+    weights = build("repose-small-cropped").state_dict()
+    assert all(name.startswith("backbone.") for name in weights)
+    torch.save({prefix + name: tensor for name, tensor in weights.items()}, tmp_path / "model.pt")
+    loaded = load_checkpoint(tmp_path / "model.pt")
+    assert loaded.spec.name == "repose-small-cropped"
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in loaded.state_dict().items())

@@ -6,12 +6,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from importlib import import_module
+from importlib.metadata import version
 from typing import Any
 
 import tyro
 from rich.markup import escape
 
-from repose.cli.terminal import Interrupted, console, error_console, terminal
+from repose.cli.terminal import Interrupted, console, echo, error_console, terminal
 from repose.errors import UserError, expected
 from repose.files.output import forget_placed, placed
 
@@ -79,6 +80,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(arguments: list[str]) -> None:
+    if arguments == ["--version"]:
+        echo(f"repose {version('repose3d')}")
+        return
     config = (tyro.conf.CascadeSubcommandArgs,)
     if arguments and arguments[0] in COMMANDS:
         name = arguments[0]
@@ -96,7 +100,8 @@ def _run(arguments: list[str]) -> None:
         {name: load_command(name) if whole else _summary(text) for name, (_, text) in COMMANDS.items()},
         args=arguments,
         prog="repose",
-        description="3D human poses from video that stay accurate where joints are hidden.",
+        description="3D human poses from video that stay accurate where joints are hidden. "
+        "`repose --version` prints the version.",
         config=config,
     )
 

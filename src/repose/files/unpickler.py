@@ -6,9 +6,9 @@ import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
-from repose.errors import reading
+from repose.errors import UserError, reading
 from repose.files.arrays import check_archive
 
 _HEAVIEST = 1000
@@ -78,16 +78,28 @@ def check_torch_file(path: Path) -> None:
         file.seek(0)
         if start != b"PK\x03\x04":
             # A mapped file gives what there is; another one makes room first for what a pickle asks for.
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-                for _ in range(_LEGACY_PARTS):
-                    _Rehearsal(mapped).load()
+            try:
+                with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+                    for _ in range(_LEGACY_PARTS):
+                        _Rehearsal(mapped).load()
+            except (EOFError, IndexError):
+                _unreadable(path, "it ends within a pickle")
             return
+        if not zipfile.is_zipfile(file):
+            _unreadable(path, "the end of the archive is missing")
         with zipfile.ZipFile(file) as archive:
             check_archive(str(path), archive, path.stat().st_size)
-            for member in archive.infolist():
-                if member.filename.endswith("data.pkl"):
-                    with archive.open(member) as content:
-                        _Rehearsal(content).load()
+            pickles = [name for name in archive.namelist() if name.endswith("data.pkl")]
+            if not pickles:
+                there = f"an archive of {', '.join(archive.namelist()[:4]) or 'nothing'}"
+                _unreadable(path, there, "Check that it is the right file.")
+            for name in pickles:
+                with archive.open(name) as content:
+                    _Rehearsal(content).load()
+
+
+def _unreadable(path: Path, why: str, hint: str = "Download or copy it again.") -> NoReturn:
+    raise UserError(f"{path}: expected a PyTorch file, found one that cannot be read ({why})", hint)
 
 
 class _Anything:

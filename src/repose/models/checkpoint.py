@@ -54,7 +54,7 @@ def load_checkpoint(path: str | os.PathLike[str], name: str | None = None) -> Po
         path: a safetensors or PyTorch file, recognised by content. A PyTorch file may be a state dict
             or a training checkpoint that holds one under `model_pos`, `model` or `state_dict`; the
             prefixes `module.`, `model.`, `_orig_mod.` and `backbone.` are taken off where all names
-            have them.
+            have them, as far as a model is recognised.
         name: the registered model that the file holds; without it the model is recognised by the names
             and shapes of its tensors. Weights that fit several models are taken for the first one
             registered: those of RePOSE and MotionBERT-Lite for `repose`. A published model trained on
@@ -83,12 +83,12 @@ def load_checkpoint(path: str | os.PathLike[str], name: str | None = None) -> Po
                 f"{path}: expected the model {name!r}, found {stored.name!r}", "Leave the model's name out."
             )
         if stored is None:
-            tensors = _unwrapped(tensors, wanted)
-        spec = stored or _recognise(path, tensors, wanted)
+            tensors, stored = _recognise(path, tensors, wanted)
+        spec = stored
     elif head.startswith((b"PK\x03\x04", b"\x80")):
         tensors, training = _read_torch(path)
-        tensors = _unwrapped(tensors, wanted)
-        spec = replace(_recognise(path, tensors, wanted), training=training)
+        tensors, spec = _recognise(path, tensors, wanted)
+        spec = replace(spec, training=training)
     else:
         raise UserError(
             f"{path}: expected a checkpoint (safetensors or PyTorch), found something else",
@@ -249,33 +249,23 @@ def _read_torch(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return {key: value.detach() for key, value in container.items()}, training
 
 
-def _unwrapped(tensors: dict[str, Tensor], wanted: ModelSpec | None) -> dict[str, Tensor]:
-    """Return the tensors without what all names begin with because the model was part of something else.
-
-    Models with `backbone.` in their own names are recognised where they are `wanted`.
-    """
-    while not (wanted and _fitting(wanted, tensors)):
-        prefix = next((p for p in _WRAPPERS if tensors and all(name.startswith(p) for name in tensors)), None)
-        if prefix is None:
-            break
-        tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-    return tensors
-
-
-def _recognise(path: Path, tensors: Mapping[str, Tensor], wanted: ModelSpec | None) -> ModelSpec:
-    """Return the model that has these tensors; `wanted`, if given, must have them."""
-    if wanted and (spec := _fitting(wanted, tensors)):
-        return spec
-    found = next(filter(None, (_fitting(spec, tensors) for spec in registered())), None)
+def _recognise(
+    path: Path, tensors: dict[str, Tensor], wanted: ModelSpec | None
+) -> tuple[dict[str, Tensor], ModelSpec]:
+    """Return the tensors under the model's own names, and the model; `wanted`, if given, must be it."""
+    for inner in (stages := _unwrapped(tensors)):
+        for spec in (wanted,) if wanted else registered():
+            if found := _fitting(spec, inner):
+                return inner, found
+    tensors = stages[0]
     if wanted:
-        what = f"those of {found.name!r}" if found else "others"
+        other = next(filter(None, (_fitting(spec, tensors) for spec in registered())), None)
+        what = f"those of {other.name!r}" if other else "others"
         raise UserError(
             f"{path}: expected the tensors of {wanted.name!r}, found {what}: "
             f"{_difference(tensors, tensor_shapes(wanted))}",
             "Leave the model's name out, or give the right one.",
         )
-    if found:
-        return found
     nearest = max(registered(), key=lambda spec: _likeness(tensors, tensor_shapes(spec)))
     raise UserError(
         f"{path}: no known model has these tensors. The nearest is {nearest.name!r}: "
@@ -283,6 +273,18 @@ def _recognise(path: Path, tensors: Mapping[str, Tensor], wanted: ModelSpec | No
         f"Known models: {', '.join(spec.name for spec in registered())}. Others must be registered first "
         "(repose.models.register).",
     )
+
+
+def _unwrapped(tensors: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+    """Take off what all names begin with because the model was part of something else: least wrapped first.
+
+    Some models have `backbone.` in their own names.
+    """
+    stages = [tensors]
+    while prefix := next((p for p in _WRAPPERS if tensors and all(n.startswith(p) for n in tensors)), None):
+        tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+        stages.insert(0, tensors)
+    return stages
 
 
 def _fitting(spec: ModelSpec, tensors: Mapping[str, Tensor]) -> ModelSpec | None:
@@ -341,10 +343,10 @@ def _damaged(path: Path, what: str, error: Exception) -> NoReturn:
     # What torch adds around the cause of a failed unpickling is advice to unpickle without safety.
     cause = str(error).split("WeightsUnpickler error:")[-1].strip()
     reason = cause.split("\n")[0].split(". ")[0] or type(error).__name__
-    raise UserError(
-        f"{path}: expected a {what}, found one that cannot be read ({reason})",
-        "It is probably damaged or incomplete: download or copy it again.",
-    ) from None
+    hint = "It is probably damaged or incomplete: download or copy it again."
+    if "TorchScript" in cause or "Unsupported operand" in cause:
+        hint = "Save the state dict alone, with torch.save(model.state_dict(), FILE)."
+    raise UserError(f"{path}: expected a {what}, found one that cannot be read ({reason})", hint) from None
 
 
 def _plain(value: object) -> bool:
