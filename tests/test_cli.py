@@ -342,10 +342,15 @@ def test_input_that_may_not_be_read(
     else:
         path.write_text(coco({}))
 
-    def refuse(self: Path, *_: Any) -> Any:
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+    method = "iterdir" if kind == "folder" else "open"
+    whole = getattr(Path, method)
 
-    monkeypatch.setattr(Path, "iterdir" if kind == "folder" else "open", refuse)
+    def refuse(self: Path, *arguments: Any, **options: Any) -> Any:
+        if self == path:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+        return whole(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, method, refuse)
     assert run("estimate", path, "-o", tmp_path / "out", "--model", model) == 2
     assert capsys.readouterr().err == (
         f"Error: {path}: cannot be read (Permission denied)\nCheck that you may read it.\n"

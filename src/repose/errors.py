@@ -70,6 +70,15 @@ def reading(path: str | Path, what: str, hint: str = _AGAIN) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def needing(what: str, hint: str) -> Iterator[None]:
+    """Turn a failed import inside into a `UserError`; `what` says what needs which package."""
+    try:
+        yield
+    except ImportError:
+        raise UserError(f"{what}, which is not installed", hint) from None
+
+
 def reads(
     what: str, hint: str = _AGAIN
 ) -> Callable[[Callable[Arguments, Result]], Callable[Arguments, Result]]:

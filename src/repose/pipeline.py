@@ -16,7 +16,7 @@ from repose.errors import UserError, Within, check_ranges, override
 from repose.export.parquet import frame_columns
 from repose.fitting import fit
 from repose.geometry.calibration import read_calibration
-from repose.keypoints.reader import read_unless_video
+from repose.keypoints.reader import holds_keypoints, read_unless_video
 from repose.lifting import (
     HEIGHTS_M,
     LONGEST_GAP_S,
@@ -166,8 +166,7 @@ class Estimator:
         if options.calibration is not None:
             read_calibration(options.calibration, options.calibration_camera, name)
         if isinstance(input, str | Path):
-            detector = self.detector if is_video(input) else None
-            tracks, facts = find_tracks(Path(input), options, progress, detector)
+            tracks, facts = find_tracks(Path(input), options, progress, lambda: self.detector)
         else:
             tracks = [input] if isinstance(input, Pose2D) else list(input)
             if options.capture_fps is not None:
@@ -253,11 +252,11 @@ def find_tracks(
     path: Path,
     options: EstimateOptions,
     progress: Progress | None = None,
-    detector: Detector | None = None,
+    load_detector: Callable[[], Detector] | None = None,
 ) -> tuple[list[Pose2D], dict[str, Any]]:
     """Find the 2D tracks of a video or keypoint file, and facts about it for the record.
 
-    A `detector` that is loaded already is taken in place of the one that the options name.
+    The detector is the one that the options name, loaded here unless `load_detector` gives it.
     """
     read = read_unless_video(
         path,
@@ -288,7 +287,7 @@ def find_tracks(
     found = detect(
         video,
         how,
-        detector=detector,
+        detector=load_detector() if load_detector else None,
         workers=options.workers or os.cpu_count() or 1,
         progress=progress and partial(progress, "finding people"),
     )

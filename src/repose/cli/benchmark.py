@@ -9,7 +9,7 @@ import tyro
 
 from repose.cli.terminal import Input, Modules, ProgressBars, echo, import_modules, show_report, wanted_files
 from repose.errors import Within, check_ranges
-from repose.lifting import Device
+from repose.models.inference import Device
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from repose.cli.terminal import (
 )
 from repose.errors import UserError
 from repose.export.notes import abbreviate
-from repose.lifting import Device
+from repose.models.inference import Device
 
 if TYPE_CHECKING:
     from repose.datasets.store import ClipStore

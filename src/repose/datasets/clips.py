@@ -19,7 +19,7 @@ from repose.datasets.splits import Split, Window, stack
 from repose.datasets.store import ClipStore
 from repose.errors import UserError, Within, check_ranges, expected
 from repose.models import ModelSpec
-from repose.skeleton import Skeleton, get_skeleton
+from repose.skeleton import Skeleton
 from repose.synthetic.corruption import displace, hide
 from repose.synthetic.motions import Batch
 
@@ -89,7 +89,7 @@ class StoreClips(Dataset[Batch]):
                 expected(
                     f"{store.path}: targets", f'of the kind "{self.store.target_kind}"', store.target_kind
                 )
-        self.skeleton = get_skeleton(spec.skeleton)
+        self.skeleton = spec.layout
         self.spec = spec_for(self.store, spec)
         self.frames = spec.window_frames
         self.full = Pool.of(

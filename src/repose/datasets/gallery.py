@@ -8,7 +8,7 @@ import numpy as np
 from repose import palette
 from repose.datasets.splits import Split, StoredSequence
 from repose.datasets.store import ClipStore
-from repose.errors import UserError
+from repose.errors import needing
 from repose.files.output import stage_file
 from repose.skeleton import Skeleton
 
@@ -25,13 +25,8 @@ def draw_sheet(store: ClipStore, path: str | Path) -> None:
     are blue, right ones orange.
     Raises UserError where Matplotlib is not installed or the file cannot be written.
     """
-    try:
+    with needing("the sample sheet needs Matplotlib", "Install it with: pip install 'repose3d[data]'"):
         from matplotlib.figure import Figure
-    except ImportError:
-        raise UserError(
-            "the sample sheet needs Matplotlib, which is not installed",
-            "Install it with: pip install 'repose3d[data]'",
-        ) from None
     samples = [(split, sequence) for split in store.splits.values() for sequence in _spread(split.sequences)]
     wanted = 1 if store.target_kind is None else 3  # panels for a sample
     rows = -(-len(samples) * wanted // 6)

@@ -13,7 +13,7 @@ import numpy as np
 
 from repose.datasets.store import Progress
 from repose.datasets.store_writer import Recording, Source, count_progress, numeric_array
-from repose.errors import UserError, expected, reading, reads
+from repose.errors import expected, needing, reading, reads
 from repose.files.matlab import load_h5, load_mat
 from repose.files.pickles import map_npz
 from repose.skeleton import SKELETONS
@@ -241,10 +241,7 @@ def _sequence_of(file: Path) -> tuple[int, int] | None:
 
 
 def _need_h5py() -> None:
-    try:
+    with needing(
+        "the original test files of MPI-INF-3DHP need h5py", "Install it with: pip install 'repose3d[data]'"
+    ):
         import h5py  # noqa: F401
-    except ImportError:
-        raise UserError(
-            "the original test files of MPI-INF-3DHP need h5py, which is not installed",
-            "Install it with: pip install 'repose3d[data]'",
-        ) from None

@@ -1,4 +1,9 @@
-"""From published files and motion capture to a clip store."""
+"""From published files and motion capture to a clip store.
+
+Every function writes a store to `out`, in place of an older one with `force`, and tells `progress` what is
+done, how much of it and of how much. All raise UserError for other files, anything wrong in them, missing
+packages, and an output that cannot be written.
+"""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -27,16 +32,8 @@ def prepare_human36m(
 ) -> ClipStore:
     """Create a store of Human3.6M.
 
-    Args:
-        file: `h36m_sh_conf_cam_source_final.pkl`, or one of the pair `data_3d_h36m.npz` and
-            `data_2d_h36m_*.npz`, recognised by content.
-        file_2d: the other one of the pair.
-        out: folder of the store.
-        force: replace an existing store.
-        progress: called with what is done, how much of it, and of how much.
-
-    Raises:
-        UserError: other files, anything wrong in them, and an output that cannot be written.
+    `file`: `h36m_sh_conf_cam_source_final.pkl`, or one of the pair `data_3d_h36m.npz` and
+    `data_2d_h36m_*.npz`, recognised by content; `file_2d`: the other one of the pair.
     """
 
     def read() -> Source:
@@ -53,15 +50,7 @@ def prepare_mpi_inf_3dhp(
 ) -> ClipStore:
     """Create a store of MPI-INF-3DHP, from published `.npz` files or from the original annotations.
 
-    Args:
-        path: the folder with the files, or one `.npz`.
-        out: folder of the store.
-        force: replace an existing store.
-        progress: called with what is done, how much of it, and of how much.
-
-    Raises:
-        UserError: other files, anything wrong in them, missing packages, and an output that cannot be
-            written.
+    `path`: the folder with the files, or one `.npz`.
     """
     path = Path(path)
 
@@ -80,18 +69,7 @@ def prepare_mocap(
     force: bool = False,
     progress: Progress | None = None,
 ) -> ClipStore:
-    """Create a store of motion capture seen by virtual cameras.
-
-    Args:
-        folder: motion capture in any format of `repose.mocap.recordings.read_mocap`.
-        out: folder of the store.
-        config: cameras, detector errors and rate.
-        force: replace an existing store.
-        progress: called with what is done, how much of it, and of how much.
-
-    Raises:
-        UserError: no motion capture, files that cannot be read, and an output that cannot be written.
-    """
+    """Create a store of motion capture, in any format of `read_mocap`, seen by virtual cameras."""
     folder = Path(folder)
     files = _files(folder, ("*.bvh", "*.asf", "*.amc", "*.npz", "*.c3d", "*.trc"))
     return _prepare(
@@ -109,20 +87,7 @@ def prepare_keypoints(
     force: bool = False,
     progress: Progress | None = None,
 ) -> ClipStore:
-    """Create a store of 2D only, from keypoint files.
-
-    Args:
-        files: keypoint files or folders, one per video.
-        out: folder of the store.
-        fps: frame rate, as for `repose.read_keypoints`.
-        image_size: width and height in pixels, as for `repose.read_keypoints`.
-        skeleton: joint layout, as for `repose.read_keypoints`.
-        force: replace an existing store.
-        progress: called with what is done, how much of it, and of how much.
-
-    Raises:
-        UserError: files without keypoints, and an output that cannot be written.
-    """
+    """Create a store of 2D only, from keypoint files or folders, one per video, as `read_keypoints` reads."""
 
     def read() -> Source:
         return read_keypoint_files(
@@ -135,10 +100,7 @@ def prepare_keypoints(
 def prepare_sample(
     out: str | Path, *, seed: int = 0, force: bool = False, progress: Progress | None = None
 ) -> ClipStore:
-    """Create a small store of procedural motion in the form of Human3.6M, to try out whatever needs a store.
-
-    Raises UserError for places that cannot be written.
-    """
+    """Create a small store of procedural motion in the form of Human3.6M, to try out what needs a store."""
     return _prepare("sample", [], lambda: make_sample(seed=seed, progress=progress), out, force, progress)
 
 

@@ -16,7 +16,7 @@ from rich.table import Table
 from repose.datasets.store import ClipStore
 from repose.errors import UserError, expected
 from repose.evaluation.protocols import Average, Clip, Outcome, Predictions, Progress, Protocol, predict
-from repose.evaluation.report import Report, add_row, make_table, show, write_file
+from repose.evaluation.report import Report, add_row, make_table, show, write_file, write_text
 from repose.evaluation.scores import (
     METRICS,
     DepthOrder,
@@ -163,12 +163,12 @@ class DatasetReport(Report):
         return "\n".join(lines) + "\n"
 
     def write_csv(self, path: str | Path) -> None:
-        """Write `to_csv`, whole or not at all; raises UserError where the file cannot be written."""
-        write_file(path, lambda file: file.write(self.to_csv().encode()))
+        """Write `to_csv` to a file."""
+        write_text(path, self.to_csv())
 
     def write_latex(self, path: str | Path) -> None:
-        """Write `to_latex`, whole or not at all; raises UserError where the file cannot be written."""
-        write_file(path, lambda file: file.write(self.to_latex().encode()))
+        """Write `to_latex` to a file."""
+        write_text(path, self.to_latex())
 
     def write_predictions(self, path: str | Path) -> None:
         """Write every predicted frame as npz: `rows` of the split, `predicted_mm`, `truth_mm` and so on."""

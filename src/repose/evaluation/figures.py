@@ -10,7 +10,7 @@ import numpy as np
 
 from repose import palette
 from repose.datasets.gallery import draw_bones
-from repose.errors import UserError, printable
+from repose.errors import needing, printable
 from repose.evaluation.conditions import CONDITIONS
 from repose.evaluation.occlusion_benchmark import OcclusionBenchmark, predict
 from repose.evaluation.occlusion_report import (
@@ -38,10 +38,8 @@ _METRIC = "p_mpjpe_mm"
 
 def check_plot() -> None:
     """Raise UserError where plots cannot be drawn."""
-    try:
+    with needing("plots need matplotlib", "pip install matplotlib"):
         import matplotlib  # noqa: F401
-    except ImportError:
-        raise UserError("plots need matplotlib, which is not installed", "pip install matplotlib") from None
 
 
 def _literal(text: str) -> str:

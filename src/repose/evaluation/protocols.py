@@ -1,6 +1,6 @@
 """From a store's frames to predictions in millimetres: by the published protocol, or as users lift."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from repose.datasets.splits import Split, StoredSequence, Window, stack
-from repose.datasets.store import ClipStore
+from repose.datasets.store import ClipStore, Progress
 from repose.errors import UserError, expected
 from repose.geometry.camera import ASSUMED_FOV_DEG
 from repose.lifting import ASSUMED_HEIGHT_M, Device, Lifter, load
@@ -20,12 +20,10 @@ from repose.models.checkpoint import read_spec
 from repose.models.inference import OVERLAP
 from repose.pose import Pose2D
 from repose.sequence import fill_missing, interpolate, runs, to_rate
-from repose.skeleton import Skeleton, get_skeleton
+from repose.skeleton import Skeleton
 
 Protocol = Literal["published", "full"]
 Average = Literal["actions", "frames"]
-Progress = Callable[[str, int, int | None], None]
-"""Told what is done, how much of it, and of how much."""
 
 LEFT_OUT = ("s_09_act_05_subact_02", "s_09_act_10_subact_02", "s_09_act_13_subact_01")
 """Sequences of Human3.6M that the published programs leave out: their truth is displaced."""
@@ -87,7 +85,7 @@ def open_model(
         spec = replace(spec, skeleton=store.skeleton.name, frame_rate_hz=max(rates, key=rates.count))
     if root_relative is not None:
         spec = replace(spec, root_relative=root_relative)
-    lifter.spec, lifter.skeleton = spec, get_skeleton(spec.skeleton)
+    lifter.spec, lifter.skeleton = spec, spec.layout
     return lifter
 
 

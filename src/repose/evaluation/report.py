@@ -49,12 +49,17 @@ class Report(ABC):
         return "\n\n".join([words, *map(_markdown, self.tables())]) + "\n"
 
     def write_json(self, path: str | Path) -> None:
-        """Write `to_json`, whole or not at all; raises UserError where the file cannot be written."""
-        write_file(path, lambda file: file.write(self.to_json().encode()))
+        """Write `to_json` to a file."""
+        write_text(path, self.to_json())
 
     def write_markdown(self, path: str | Path) -> None:
-        """Write `to_markdown`, whole or not at all; raises UserError where the file cannot be written."""
-        write_file(path, lambda file: file.write(self.to_markdown().encode()))
+        """Write `to_markdown` to a file."""
+        write_text(path, self.to_markdown())
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a file of text, as `write_file`."""
+    write_file(path, lambda file: file.write(text.encode()))
 
 
 def write_file(path: str | Path, fill: Callable[[BinaryIO], object]) -> None:

@@ -12,7 +12,6 @@ from msgspec import Meta, Struct
 from repose.files.numbers import LARGEST
 from repose.files.structured import Count, Text, Whole, convert
 from repose.pose import Coordinates
-from repose.video import CameraMotion
 
 Number = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
 Factor = Annotated[float, Meta(gt=0, le=1e6)]
@@ -77,6 +76,15 @@ class LensRecord(Struct):
     """Mean distance between joints, relative to the root, of these two results."""
 
 
+class CameraRecord(Struct):
+    """What the background shows about the camera's motion (`repose.video.CameraMotion`)."""
+
+    moves: bool | None = None
+    px_per_s: Annotated[float, Meta(ge=0, le=LARGEST)] | None = None
+    first_frame: Count | None = None
+    last_frame: Count | None = None
+
+
 class FitMeasures(Struct, frozen=True):
     """What fitting is to better."""
 
@@ -122,7 +130,7 @@ class Record(Struct):
     """Of so many frames one was looked at."""
     video: Text | None = None
     video_signature: Text = ""
-    camera_motion: CameraMotion = CameraMotion(None)
+    camera_motion: CameraRecord = CameraRecord()
     world: Text = ""
     up: UpRecord | None = None
     fit: FitRecord | None = None
@@ -161,7 +169,7 @@ def lens_note(record: Mapping[str, Any]) -> str:
 
 def camera_note(record: Mapping[str, Any]) -> str:
     """Say what readers of positions must know of the camera, from a track's record; "" unless it moves."""
-    found = convert("camera_motion", record.get("camera_motion", {"moves": None}), CameraMotion)
+    found = convert("camera_motion", record.get("camera_motion", {}), CameraRecord)
     if not found.moves:
         return ""
     speed = "" if found.px_per_s is None else f"about {found.px_per_s:.0f} px/s "

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from repose import palette
-from repose.errors import UserError
+from repose.errors import UserError, needing
 from repose.files.output import stage
 from repose.geometry.joint_angles import SIDES, TRUNK_ANGLES, angle_joints, measure_angles
 from repose.pose import Pose3D
@@ -151,13 +151,11 @@ def _write_table(tracks: Sequence[JointAngles], path: Path) -> None:
 
 def _draw(angles: JointAngles, path: Path) -> None:
     """Draw a panel for one kind of angle: thick where all joints were seen, thin where one was inferred."""
-    try:
+    with needing(
+        "the plot of the angles needs Matplotlib",
+        "Install it with: pip install 'repose3d[data]', or leave the plot out with --no-plot.",
+    ):
         from matplotlib.figure import Figure
-    except ImportError:
-        raise UserError(
-            "the plot of the angles needs Matplotlib, which is not installed",
-            "Install it with: pip install 'repose3d[data]', or leave the plot out with --no-plot.",
-        ) from None
     kinds = [kind for kind in MEANINGS if any(name.endswith(kind) for name in angles.names)]
     rows = -(-len(kinds) // 2)
     figure = Figure(figsize=(12, 2.4 * rows + 0.4), layout="constrained")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from repose.errors import UserError, expected
+from repose.errors import expected, needing
 from repose.export.upright import y_up
 from repose.pose import Pose3D
 from repose.skeleton import marker_names
@@ -67,11 +67,6 @@ def _set_fourth_words(path: Path, words: Float[np.ndarray, "frames points"]) -> 
 
 
 def _import_ezc3d():  # type: ignore[no-untyped-def]
-    try:
+    with needing("C3D files need ezc3d", "pip install ezc3d; it is in RePOSE's extra “export”."):
         import ezc3d
-    except ImportError:
-        raise UserError(
-            "C3D files need ezc3d, which is not installed",
-            "pip install ezc3d; it is in RePOSE's extra “export”.",
-        ) from None
     return ezc3d

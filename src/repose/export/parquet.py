@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from repose.errors import UserError, expected, reads
+from repose.errors import expected, needing, reads
 from repose.export.about import About
 from repose.export.results import describe, one_skeleton, take_track
 from repose.files.structured import decode
@@ -172,13 +172,10 @@ def _dtypes(pose: Pose3D) -> dict[str, str | None]:
 
 def import_pyarrow() -> Any:
     """Import pyarrow, with its parts for Parquet and for files; raises UserError where it is absent."""
-    try:
+    with needing(
+        "Parquet files need pyarrow", "pip install pyarrow; it is in RePOSE's extras “export” and “batch”."
+    ):
         import pyarrow
         import pyarrow.fs
         import pyarrow.parquet
-    except ImportError:
-        raise UserError(
-            "Parquet files need pyarrow, which is not installed",
-            "pip install pyarrow; it is in RePOSE's extras “export” and “batch”.",
-        ) from None
     return pyarrow

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from repose.errors import UserError, expected, reads
-from repose.export.about import About, Record
+from repose.export.about import About, Dtypes, Record
 from repose.files.arrays import NUMPY_STARTS, load_arrays
 from repose.files.numbers import check_numbers
 from repose.files.output import check_output, stage
@@ -159,11 +159,8 @@ def write_npz(poses: Sequence[Pose3D], path: Path) -> None:
     stops = np.cumsum([len(pose) for pose in poses])
     dtypes = [
         {
-            "joints_m": pose.joints_m.dtype.name,
-            "confidence": pose.confidence.dtype.name,
-            "deviation_m": None if pose.deviation_m is None else pose.deviation_m.dtype.name,
-            "points_px": None if pose.points_px is None else pose.points_px.dtype.name,
-            "T_cam_world": None if pose.T_cam_world is None else pose.T_cam_world.dtype.name,
+            name: None if (array := getattr(pose, name)) is None else array.dtype.name
+            for name in Dtypes.__struct_fields__
         }
         for pose in poses
     ]
@@ -266,13 +263,15 @@ def take_track(about: About, arrays: dict[str, np.ndarray], rows: slice) -> Pose
     joints, dtypes = tuple(about.joints), about.dtypes
     parents = tuple(-1 if parent is None else joints.index(parent) for parent in about.parents)
 
-    def exact(key: str, dtype: str | None) -> np.ndarray:
+    def exact(key: str) -> Any:
+        if (dtype := getattr(dtypes, key)) is None:
+            return None
         check_numbers(key, arrays[key][rows])
         return arrays[key][rows].astype(dtype)
 
     T_cam_world = about.T_cam_world
     return Pose3D(
-        joints_m=exact("joints_m", dtypes.joints_m),
+        joints_m=exact("joints_m"),
         seen=arrays["seen"][rows],
         frames=arrays["frames"][rows],
         fps=about.fps,
@@ -280,9 +279,9 @@ def take_track(about: About, arrays: dict[str, np.ndarray], rows: slice) -> Pose
         track_id=about.track_id,
         coordinates=about.coordinates,
         scale=about.scale,
-        confidence=exact("confidence", dtypes.confidence),
-        points_px=None if dtypes.points_px is None else exact("points_px", dtypes.points_px),
-        deviation_m=None if dtypes.deviation_m is None else exact("deviation_m", dtypes.deviation_m),
+        confidence=exact("confidence"),
+        points_px=exact("points_px"),
+        deviation_m=exact("deviation_m"),
         T_cam_world=None if dtypes.T_cam_world is None else np.array(T_cam_world, dtypes.T_cam_world),
         times_s=arrays["times_s"][rows],
         image_size=about.image_size,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from repose.errors import UserError
+from repose.errors import needing
 from repose.export.mannequin import COLOURS, build_mannequin
 from repose.export.results import describe
 from repose.export.rig import Rig, fit_rig
@@ -28,13 +28,8 @@ def write_usd(poses: Sequence[Pose3D], path: Path) -> None:
     Raises UserError where usd-core is not installed, and where a joint of H36M-17 cannot be made from those
     of a pose.
     """
-    try:
+    with needing("USD files need usd-core", "pip install usd-core; it is in RePOSE's extra “export”."):
         from pxr import Tf, Usd, UsdGeom
-    except ImportError:
-        raise UserError(
-            "USD files need usd-core, which is not installed",
-            "pip install usd-core; it is in RePOSE's extra “export”.",
-        ) from None
     stage = Usd.Stage.CreateNew(str(path))
     UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.y)
     UsdGeom.SetStageMetersPerUnit(stage, 1.0)

@@ -94,7 +94,7 @@ def read_unless_video(path: str | Path, **options: Any) -> list[Pose2D] | None:
 
 
 def holds_keypoints(path: str | Path) -> bool:
-    """Return whether `path` is to be read as keypoints, and not as a video: a folder, or by its first bytes."""
+    """Return whether `path` is to be read as keypoints, and not as a video, by its first bytes."""
     path = Path(path)
     if path.is_dir():
         return True

@@ -4,7 +4,7 @@ from io import BytesIO
 
 import numpy as np
 
-from repose.errors import UserError, expected
+from repose.errors import UserError, expected, needing
 from repose.files.matlab import read_dataset
 from repose.keypoints.detections import Detections
 from repose.keypoints.json_values import whole_number
@@ -53,13 +53,9 @@ def _parse_csv(name: str, data: bytes) -> Detections:
 
 
 def _parse_hdf5(name: str, data: bytes) -> Detections:
-    try:
+    hint = "Install it with: pip install 'repose3d[data]', or export the file as CSV."
+    with needing(f"{name}: HDF5 files need h5py", hint):
         import h5py
-    except ImportError:
-        raise UserError(
-            f"{name}: HDF5 files need h5py, which is not installed",
-            "Install it with: pip install 'repose3d[data]', or export the file as CSV.",
-        ) from None
     with h5py.File(BytesIO(data), "r") as file:
         held = set(file)
         if "df_with_missing" in held:

@@ -29,7 +29,7 @@ from repose.sequence import (
     low_pass,
     to_rate,
 )
-from repose.skeleton import H36M_17, conversion_matrix, get_skeleton, stature
+from repose.skeleton import H36M_17, conversion_matrix, stature
 from repose.tracking.segments import LONGEST_GAP_S, Segment, left_empty, split_at_gaps
 
 ASSUMED_HEIGHT_M = 1.70
@@ -94,7 +94,7 @@ class Lifter(Streaming):
         self.name = name or model.spec.name
         self.precision = precision
         self.flip = flip
-        self.skeleton = get_skeleton(model.spec.skeleton)
+        self.skeleton = model.spec.layout
 
     def lift(
         self,

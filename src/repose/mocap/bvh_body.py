@@ -103,10 +103,7 @@ def read_bvh_body(
     mapped = joint_map is not None and not joint_map.missing(motion.joints)
     layout = next((name for name, table in _LAYOUTS.items() if not set(_words(table)) - set(names)), "")
     if mapped and joint_map is not None:
-        given = {
-            joint: [words] if isinstance(words, str) else words for joint, words in joint_map.joints.items()
-        }
-        joints, layout = _by_names(motion, given, positions, notes), "the joint map"
+        joints, layout = _by_names(motion, joint_map.names, positions, notes), "the joint map"
         unit_m = unit_m or joint_map.unit_m
         notes.append("joints identified by the joint map")
     elif layout:

@@ -72,9 +72,14 @@ class JointMap(msgspec.Struct, forbid_unknown_fields=True):
     up: Literal["y", "z"] | None = None
     """The file's axis that points up; recognised unless given."""
 
+    @property
+    def names(self) -> dict[str, list[str]]:
+        """H36M joint -> the file's joints whose midpoint it is."""
+        return {joint: [words] if isinstance(words, str) else words for joint, words in self.joints.items()}
+
     def missing(self, names: Sequence[str]) -> list[str]:
         """List the joints that the map names and a file lacks."""
-        return sorted({name for words in self.joints.values() for name in _words(words)} - set(names))
+        return sorted({name for words in self.names.values() for name in words} - set(names))
 
 
 def read_joint_map(path: str | Path) -> JointMap:
@@ -89,9 +94,9 @@ def read_joint_map(path: str | Path) -> JointMap:
         found: JointMap = decode(f"{path}: joint map", path.read_bytes(), JointMap, hint)
     if unknown := sorted(set(found.joints) - set(H36M_17.joints)):
         expected(f"{path}: joints", ", ".join(H36M_17.joints), ", ".join(unknown))
-    if lacking := [joint for joint in NEEDED if not _words(found.joints.get(joint, []))]:
+    if lacking := [joint for joint in NEEDED if not found.names.get(joint)]:
         expected(f"{path}: joints", f"{', '.join(lacking)} too", ", ".join(found.joints) or "none")
-    if empty := [joint for joint, words in found.joints.items() if not all(_words(words) or [""])]:
+    if empty := [joint for joint, words in found.names.items() if not all(words or [""])]:
         expected(f"{path}: joints: {empty[0]}", "the names of joints in the file", "none, or an empty one")
     if found.unit_m is not None and not 0 < found.unit_m < 1000:
         expected(f"{path}: unit_m", "the length of the unit in metres", found.unit_m)
@@ -195,10 +200,6 @@ def upright_axis(joints: Float[np.ndarray, "frames 17 3"]) -> str | None:
     if max(y, z) < 0.5 or abs(x) > max(y, z):
         return None
     return "z" if z > y else "y"
-
-
-def _words(words: str | list[str]) -> list[str]:
-    return [words] if isinstance(words, str) else words
 
 
 def _core(name: str) -> tuple[str, str]:

@@ -150,8 +150,7 @@ def read_marker_body(
     names = tuple(name.rpartition(":")[2] for name in motion.markers)
     notes: list[str] = []
     if joint_map is not None and not joint_map.missing(names):
-        given = {j: [words] if isinstance(words, str) else words for j, words in joint_map.joints.items()}
-        joints = _complete(pick(given, names, motion.positions_m), notes)
+        joints = _complete(pick(joint_map.names, names, motion.positions_m), notes)
         notes.append("joints identified by the joint map")
     elif set(MARKERS) <= set(names):
         joints = joint_centres({name: motion.positions_m[:, names.index(name)] for name in MARKERS})

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from repose.errors import UserError
 from repose.files.structured import Text, convert, decode
+from repose.skeleton import Skeleton, get_skeleton
 
 Shapes = dict[str, tuple[int, ...]]
 """Name of each tensor of a model's state dict -> its shape."""
@@ -64,6 +65,11 @@ class ModelSpec:
     deviation_factors: dict[str, Ratio] = field(default_factory=dict)
     """What the model's deviation is multiplied by for joints that were `seen` and for those that were
     `hidden`, so that it holds for motion the model was not trained on; 1 where there is none."""
+
+    @property
+    def layout(self) -> Skeleton:
+        """The skeleton itself; raises UserError for a name that is not known."""
+        return get_skeleton(self.skeleton)
 
     def with_config(self, **changes: Any) -> "ModelSpec":
         """Change some fields of the model's configuration; `frames` sets the window, too."""

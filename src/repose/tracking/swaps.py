@@ -15,7 +15,6 @@ from jaxtyping import Bool, Float
 
 from repose.pose import Pose2D
 from repose.sequence import runs, stretches
-from repose.skeleton import Skeleton
 
 LIMBS = {"arms": ("shoulder", "elbow", "wrist"), "legs": ("hip", "knee", "ankle")}
 ATTACHED = {"arms": ("pinky", "index", "thumb"), "legs": ("toe", "heel")}
@@ -71,7 +70,7 @@ def undo_swaps(pose: Pose2D) -> tuple[Pose2D, dict[str, list[tuple[int, int]]]]:
         return pose, {}
     order = np.tile(np.arange(len(skeleton)), (len(pose), 1))
     for limb, rows in zip(LIMBS, swapped.T, strict=True):
-        for joint in _joints(limb, skeleton):
+        for joint in _joints(limb, pose):
             order[rows, joint] = skeleton.mirror[joint]
     touched = {
         limb: [(int(pose.frames[start]), int(pose.frames[stop - 1])) for start, stop in runs(rows)]
@@ -154,8 +153,9 @@ def _transition_costs(
     return (excess + BEND_COST * np.minimum(bend, SHARPEST_BEND)).mean(axis=-2).sum(axis=-1)
 
 
-def _joints(limb: str, skeleton: Skeleton) -> list[int]:
+def _joints(limb: str, pose: Pose2D) -> list[int]:
     """Joints of both sides that belong to a limb pair."""
+    skeleton = pose.skeleton
     return [
         i
         for i, joint in enumerate(skeleton.joints)

@@ -8,7 +8,7 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from repose.errors import UserError
+from repose.errors import UserError, needing
 from repose.files.output import stage_file
 from repose.training.run_folder import CONFIG, SCORES, Scores, read_config, read_scores
 
@@ -100,7 +100,5 @@ class TrainingLog:
 
 def import_wandb() -> Any:
     """Import wandb; raises UserError that says how to get it."""
-    try:
+    with needing("--wandb needs wandb", "pip install wandb"):
         return import_module("wandb")
-    except ImportError:
-        raise UserError("--wandb needs wandb, which is not installed", "pip install wandb") from None

@@ -24,7 +24,6 @@ from repose.models import Lifted, ModelSpec, PoseModel, build, find_spec, load_c
 from repose.models.checkpoint import save_checkpoint
 from repose.models.inference import Precision
 from repose.models.recompute import recompute, release_memory
-from repose.skeleton import get_skeleton
 from repose.synthetic.motions import Batch, SyntheticClips, SyntheticConfig
 from repose.training.logging import SHOWN_EVERY, TrainingLog, import_wandb
 from repose.training.run_folder import (
@@ -163,7 +162,7 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False) -> Path:
         describe_run(folder, config)
     fabric.launch()
 
-    skeleton = get_skeleton(model.spec.skeleton)
+    layout = model.spec.layout
     optimizer = make_optimizer(model, config)
     compiled = cast(torch.nn.Module, torch.compile(model)) if config.compile else model
     model_on_device, optimizer = fabric.setup(compiled, optimizer)
@@ -194,7 +193,7 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False) -> Path:
                 with fabric.no_backward_sync(model_on_device, enabled=more):
                     predicted = model_on_device(keypoints[rows])
                     if confidence is None:
-                        part_loss, part_values = total_loss(predicted, target[rows], config.losses, skeleton)
+                        part_loss, part_values = total_loss(predicted, target[rows], config.losses, layout)
                     else:  # x and y alone are known
                         joints = Lifted.of(predicted).joints
                         part_loss = projection_2d(joints, target[rows], confidence[rows])
@@ -281,7 +280,7 @@ def make_model(config: TrainConfig) -> PoseModel:
         window = {"frames": config.frames} if "frames" in spec.config else {}
         spec = replace(spec.with_config(**window), window_frames=config.frames)
     if config.skeleton is not None:
-        spec = replace(spec, skeleton=get_skeleton(config.skeleton).name)
+        spec = replace(spec, skeleton=replace(spec, skeleton=config.skeleton).layout.name)
     if config.root_relative is not None:
         spec = replace(spec, root_relative=config.root_relative)
     model = build(spec)

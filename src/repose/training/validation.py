@@ -13,7 +13,6 @@ from repose.evaluation import evaluate
 from repose.evaluation.scores import Poses, mean, measure
 from repose.losses import WITHIN
 from repose.models import Lifted, PoseModel
-from repose.skeleton import get_skeleton
 from repose.synthetic.augment import resize_bones, shift_joints
 from repose.synthetic.detector_errors import DetectionConfig
 from repose.synthetic.motions import Batch, MotionBank, SyntheticClips, observe
@@ -79,7 +78,7 @@ class Validation:
                 truth_mm=1000 * batch.target.double().flatten(0, 1).numpy(),
                 hidden=batch.keypoints[..., 2].flatten(0, 1).numpy() == 0,
                 fps=model.spec.frame_rate_hz,
-                skeleton=get_skeleton(model.spec.skeleton),
+                skeleton=model.spec.layout,
                 deviation_mm=None if deviation is None else 1000 * deviation.numpy(),
             )
             sums = measure(poses, ("mpjpe_mm", "p_mpjpe_mm", *_WITHIN))

@@ -9,13 +9,10 @@ is said of the camera.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Annotated
 
 import numpy as np
 from jaxtyping import Bool, Complex, Float, UInt8
-from msgspec import Meta
 
-from repose.files.structured import Count
 from repose.video.decoding import VideoFrame
 
 _RATE_HZ = 5.0
@@ -48,11 +45,11 @@ class CameraMotion:
 
     moves: bool | None
     """None where the background cannot tell: without texture, hidden, or not of one piece."""
-    px_per_s: Annotated[float, Meta(ge=0, le=1e9)] | None = None
+    px_per_s: float | None = None
     """Mean speed of the background while the camera moves, in pixels of the video."""
-    first_frame: Count | None = None
+    first_frame: int | None = None
     """The camera moves from this frame on,"""
-    last_frame: Count | None = None
+    last_frame: int | None = None
     """and not after this one."""
 
 

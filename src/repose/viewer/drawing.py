@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Complex, Float, UInt8
 
 from repose import palette
-from repose.errors import UserError
+from repose.errors import needing
 from repose.geometry.camera import Camera
 from repose.palette import PALE, Rgb, mixed, rgb
 from repose.viewer.scene import Figure, Scene
@@ -25,12 +25,8 @@ _SHIFT = 4  # OpenCV takes places in 1/16 of a pixel
 @cache
 def cv2() -> Any:
     """Import OpenCV; raises UserError where it is not installed."""
-    try:
+    with needing("drawing needs OpenCV", "pip install 'repose3d[view]'"):
         import cv2 as module
-    except ImportError:
-        raise UserError(
-            "drawing needs OpenCV, which is not installed", "pip install 'repose3d[view]'"
-        ) from None
     return module
 
 
@@ -238,10 +234,8 @@ def text_width(text: str, size: int) -> int:
 
 @cache
 def _font(size: int) -> Any:
-    try:
+    with needing("text needs Pillow", "pip install 'repose3d[view]'"):
         from PIL import ImageFont
-    except ImportError:
-        raise UserError("text needs Pillow, which is not installed", "pip install 'repose3d[view]'") from None
     return ImageFont.load_default(size)
 
 
