@@ -1,7 +1,7 @@
 """Values over time: gaps and runs of frames, interpolation, and the low-pass before downsampling.
 
 The only place for these, for NumPy arrays whose first axis is time. The networks' own form of `fill_gaps`,
-for tensors, is in `repose.models.perspective_crop`.
+for tensors and within a window, is in `repose.models.perspective_crop`.
 """
 
 from itertools import pairwise

@@ -76,7 +76,7 @@ class LensRecord(Struct):
     """Mean distance between joints, relative to the root, of these two results."""
 
 
-class CameraRecord(Struct):
+class CameraRecord(Struct, frozen=True):
     """What the background shows about the camera's motion (`repose.video.CameraMotion`)."""
 
     moves: bool | None = None
