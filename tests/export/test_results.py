@@ -195,6 +195,7 @@ ABOUT = {
     "model": "default 1.0",
     "image_size": [1080, 1920],
     "intrinsics_px": [1234.5, 1234.25, 540.0, 960.0],
+    "distortion": None,
     "T_cam_world": pose_3d().T_cam_world.tolist(),  # type: ignore[union-attr]
     "record": {"assumed": ["fps"], "residual_px": 3.25, "nested": {"gaps": [[1, 2], [5, 9]], "none": None}},
 }  # fmt: skip
