@@ -53,6 +53,6 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.installed-for-development: $(VENV)/.installed
-	$(PIP_INSTALL) --no-build-isolation --editable ".[train,data,export,view,live]" --group dev
+	$(PIP_INSTALL) --no-build-isolation --editable ".[train,data,export,view,batch,live]" --group dev
 	@npm install --silent --no-save --no-package-lock --prefix $(VENV) $(GLTF_VALIDATOR) || echo "No npm: the tests do without Khronos' validator of GLB files."
 	@touch $@

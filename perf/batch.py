@@ -121,6 +121,7 @@ def main() -> None:
     print(f"{given.clips:,} clips in {seconds:.1f} s with {given.workers} workers, start-up and all")
     print(f"in detector and lifter: {busy / seconds / given.workers:.1%} of the workers' time")
     if cluster:
+        ray.shutdown()
         cluster.shutdown()
 
 

@@ -269,6 +269,7 @@ def test_an_estimator_is_loaded_once_and_travels_by_its_options(two_people: Path
     there = pickle.loads(pickle.dumps(estimator))
     assert there.options == estimator.options
     assert len(pickle.dumps(estimator)) < 2000
+    assert pickle.loads(pickle.dumps(estimator)) is there
     tracks = repose.read_keypoints(two_people)
     for poses in (estimator(two_people), there(tracks), there(str(two_people))):
         expected = repose.estimate(two_people, height_m=1.82)
@@ -297,6 +298,8 @@ def test_an_estimator_loads_its_detector_once(
     monkeypatch.setitem(detect._factories, "truth", make)
     estimator = repose.Estimator(detector="truth", lifter=lifter)
     assert made == []
+    with pytest.raises(UserError, match="with a lifter of its own cannot be pickled"):
+        pickle.dumps(estimator)
     first, second = (estimator(sample_video()) for _ in range(2))
     assert len(made) == 1
     np.testing.assert_array_equal(first[0].frames, second[0].frames)

@@ -1,9 +1,10 @@
 """The whole path: a video or a keypoint file in, 3D tracks out."""
 
 import os
+import pickle
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -104,7 +105,8 @@ class Estimator:
     """Estimation with its model loaded once, for many videos, processes and machines.
 
     `Estimator(height_m=1.82)("walk.mp4")`: options are the fields of `EstimateOptions`. It is called with
-    whatever `estimate` takes. It can be pickled: only its options travel, and the model is loaded there.
+    whatever `estimate` takes. It can be pickled: only its options travel, and each process that it comes to
+    loads the model once.
     """
 
     def __init__(
@@ -114,6 +116,7 @@ class Estimator:
         self.options = options = override(options or EstimateOptions(), overrides)
         # Scene and model first: a wrong number or name should not be found after minutes of detection.
         _check(options)
+        self._lifter_given = lifter is not None
         self.lifter = lifter or load(
             options.model,
             architecture=options.architecture,
@@ -122,8 +125,12 @@ class Estimator:
             flip=options.flip,
         )
 
-    def __reduce__(self) -> tuple[type["Estimator"], tuple[EstimateOptions]]:
-        return Estimator, (self.options,)
+    def __reduce__(self) -> tuple[Callable[[bytes], "Estimator"], tuple[bytes]]:
+        if self._lifter_given:
+            raise UserError(
+                "an Estimator with a lifter of its own cannot be pickled", "Name the model in its options."
+            )
+        return _arrive, (pickle.dumps(self.options),)
 
     @cached_property
     def detector(self) -> Detector:
@@ -179,6 +186,12 @@ class Estimator:
                 facts = {**facts, "not_people": [vars(ghost) for ghost in dropped]}
         tracks = by_prominence(tracks) if options.person is None else [choose(tracks, options.person)]
         return _lift_all(tracks, self.lifter, options, facts, name, progress) if tracks else []
+
+
+@lru_cache(maxsize=1)
+def _arrive(options: bytes) -> Estimator:
+    """Return the estimator of this process with these options."""
+    return Estimator(pickle.loads(options))
 
 
 _LOADED = {"model", "architecture", "device", "precision", "flip", "detector", "detector_options"}

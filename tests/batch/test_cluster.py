@@ -35,6 +35,7 @@ if __name__ == "__main__":
 
     summary, failed = repose.run_batch([clips], out, address="auto", estimator=Simulated, told=tell)
     print(json.dumps([summary.done, summary.failed, failed, told[-1]]))
+    ray.shutdown()
     nodes.shutdown()
 """
 

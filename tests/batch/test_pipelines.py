@@ -21,10 +21,11 @@ def check():
 """
 CHECKS = {
     "multiprocessing": "    check()",
-    "Dask": "check()",
+    "Dask": "    check()",
     "Ray Data": "table = pandas.concat(map(pandas.read_parquet, glob.glob('out/*.parquet')))\n"
     "assert set(table['path']) == set(map(str, paths))\n"
-    "assert np.stack([np.stack(row) for row in table['joints_m'][:4]]).shape == (4, 17, 3)",
+    "joints_m = np.stack([np.stack(list(row)) for row in table['joints_m'][:4]])\n"
+    "assert joints_m.shape == (4, 17, 3)",
     "Spark": "assert {row.path for row in rows} == set(map(str, paths)) and len(rows[0].joints_m) == 51",
 }
 NEEDS = {"multiprocessing": "concurrent", "Dask": "dask.bag", "Ray Data": "ray", "Spark": "pyspark"}

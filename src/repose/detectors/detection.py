@@ -22,7 +22,7 @@ from repose.tracking.people import parse_person
 from repose.video import CameraMotion, CameraWatch, Video, VideoFrame, VideoInfo, open_video
 from repose.video.pieces import Piece, cut
 
-PIECE_S, OVERLAP_S = 30.0, 1.0
+PIECE_S, OVERLAP_S = 60.0, 1.0
 IN_PIECES = ("mediapipe", "rtmpose")
 """Detectors that know who is who by `TrackRecorder` alone, and can be made by their names in any process."""
 
