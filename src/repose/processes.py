@@ -5,9 +5,11 @@ parent, however that ends.
 """
 
 import os
+import pickle
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import connection, get_context, parent_process
@@ -100,9 +102,22 @@ def _seat(make: Callable[[], Any]) -> _Seat:
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(make, theirs))
-    process.start()
+    with nullcontext() if b"__main__" in pickle.dumps(make) else _main_hidden():
+        process.start()
     theirs.close()
     return _Seat(process, ours)
+
+
+@contextmanager
+def _main_hidden() -> Iterator[None]:
+    """Keep a new process from importing the user's script, which would do all it does once more there."""
+    main = sys.modules["__main__"].__dict__
+    hidden: dict[str, Any] = {name: main.pop(name) for name in ("__file__", "__spec__") if name in main}
+    main["__spec__"] = None
+    try:
+        yield
+    finally:
+        main.update(hidden)
 
 
 def _give(seat: _Seat, item: Any) -> None:

@@ -1,6 +1,5 @@
 """A batch on a Ray cluster of two nodes, of which one is removed, and a worker is killed."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +33,7 @@ if __name__ == "__main__":
             nodes.remove_node(second, allow_graceful=False)
 
     summary, failed = repose.run_batch([clips], out, address="auto", estimator=Simulated, told=tell)
-    print(json.dumps([summary.done, summary.failed, failed, told[-1]]))
+    print("found", json.dumps([summary.done, summary.failed, failed, told[-1]]))
     ray.shutdown()
     nodes.shutdown()
 """
@@ -55,7 +54,7 @@ def test_a_node_and_a_worker_are_lost_and_nothing_else(clips: Path, tmp_path: Pa
         env=SIMULATED,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert json.loads(done.stdout.splitlines()[-1]) == [23, 1, 1, [24, 24]]
+    assert "found [23, 1, 1, [24, 24]]" in done.stdout
     rows = list(repose.read_batch(tmp_path / "out").rows())
     assert len(rows) == 24
     assert calls(clips).count("killer.mp4") == 2

@@ -19,6 +19,8 @@ def check():
     assert len(joints_m) == len(paths) and all(len(people) == 2 for people in joints_m)
     assert joints_m[0][0].shape[1:] == (17, 3)
 """
+BEFORE = {"Ray Data": "import ray\nray.init('local', num_cpus=5, include_dashboard=False)\n"}
+"""What the machine has: here a cluster of its own, with room for four workers."""
 CHECKS = {
     "multiprocessing": "    check()",
     "Dask": "    check()",
@@ -41,7 +43,9 @@ def test_an_example_of_the_docs(name: str, parity: Path, tmp_path: Path) -> None
         (tmp_path / f"{number}.json").write_text(keypoints)
     paths = [str(tmp_path / f"{number}.json") for number in range(2)]
     script = tmp_path / "example.py"
-    script.write_text(f"paths = {paths}\n{CHECK}\n{found[1].rstrip()}\n{CHECKS[name]}\n")
+    script.write_text(
+        f"paths = {paths}\n{CHECK}\n{BEFORE.get(name, '')}{found[1].rstrip()}\n{CHECKS[name]}\n"
+    )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=900, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
 
