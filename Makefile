@@ -9,9 +9,10 @@ GLTF_VALIDATOR := gltf-validator@2.0.0-dev.3.10
 # Conflicts would be reported for mediapipe alone, whose metadata asks for more than it uses (constraints.txt).
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --no-warn-conflicts --constraint constraints.txt
 
-.PHONY: help install demo test test-processors check docs
+.PHONY: help install demo app test test-processors check docs
 help:
 	@echo "make demo      3D poses of the sample video, with its error against the truth"
+	@echo "make app       a page that lifts videos in the browser, in app (needs npm)"
 	@echo "make test      the tests (test-processors: those that compute, as other processors round)"
 	@echo "make install   repose and its detectors in $(VENV)"
 	@echo "make check     style, types and imports"
@@ -22,6 +23,9 @@ install: $(VENV)/.installed
 
 demo: install
 	$(BIN)/repose demo
+
+app: $(VENV)/.installed-for-development
+	$(BIN)/repose page --app app --force
 
 # One thread: tensors this small gain nothing from two, and lose much where others use the cores.
 test: $(VENV)/.installed-for-development

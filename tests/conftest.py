@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +76,15 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def browser(chromium: str) -> Iterator[Any]:
+def launch(chromium: str) -> Iterator[Callable[..., Any]]:
+    """Start a browser, with more flags."""
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as driver:
-        window = driver.chromium.launch(executable_path=chromium, args=list(BROWSER_FLAGS))
-        yield window
-        window.close()
+        yield lambda *flags: driver.chromium.launch(executable_path=chromium, args=[*BROWSER_FLAGS, *flags])
+
+
+@pytest.fixture(scope="session")
+def browser(launch: Callable[..., Any]) -> Iterator[Any]:
+    window = launch()
+    yield window
+    window.close()

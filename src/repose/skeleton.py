@@ -262,13 +262,13 @@ def conversion_matrix(
 
     Raises UserError where one cannot be derived.
     """
-    matrix = np.stack([rows[0] for rows in _derivations(source, target)])
+    matrix = np.stack([rows[0] for rows in derivations(source, target)])
     matrix.setflags(write=False)
     return matrix
 
 
 @cache
-def _derivations(source: Skeleton, target: Skeleton) -> list[Shaped[np.ndarray, "options source_joints"]]:
+def derivations(source: Skeleton, target: Skeleton) -> list[Shaped[np.ndarray, "options source_joints"]]:
     """List the ways to derive each joint of `target` from `source`, best first, as weights."""
     meanings = _MEANINGS.get(source.name, {})
     known = {meanings.get(joint, joint): index for index, joint in enumerate(source.joints)}
@@ -322,7 +322,7 @@ def convert(
     seen = confidence > 0
     derived = np.zeros((len(points), len(target), points.shape[-1]), dtype=points.dtype)
     derived_confidence = np.zeros((len(points), len(target)), dtype=confidence.dtype)
-    for joint, options in enumerate(_derivations(source, target)):
+    for joint, options in enumerate(derivations(source, target)):
         # From the last option to the first, so that the best is what remains.
         for weights in [*options[:0:-1], options[0]]:
             complete = seen[:, weights != 0].all(axis=1)
@@ -351,8 +351,9 @@ ANKLE_HEIGHT = 0.039
 
 # Legs from hip to ankle, trunk, neck and head of an adult span this share of the stature: hip height
 # 0.530 minus ankle height 0.039, and hip to vertex 0.470 (Winter, Biomechanics and Motor Control, 2009).
-_STATURE_SHARE = 0.961
-_STATURE_BONES = {
+STATURE_SHARE = 0.961
+"""What the bones of `STATURE_BONES`, by weight, are of the stature."""
+STATURE_BONES = {
     "left_knee": 0.5,
     "right_knee": 0.5,
     "left_ankle": 0.5,
@@ -370,11 +371,11 @@ def stature(joints: Any) -> Any:
     Measured along the bones, so it holds in any posture. NumPy arrays and torch tensors alike.
     """
     total = 0.0
-    for joint, weight in _STATURE_BONES.items():
+    for joint, weight in STATURE_BONES.items():
         child = H36M_17.index(joint)
         bone = joints[..., child, :] - joints[..., H36M_17.parents[child], :]
         total = total + weight * (bone * bone).sum(-1) ** 0.5
-    return total / _STATURE_SHARE
+    return total / STATURE_SHARE
 
 
 _MARKERS = {"pelvis": "Hip", "thorax": "Neck", "head_top": "Head", "head": "Nose"}

@@ -1,8 +1,13 @@
 """What the tests of this folder share: parts of poses, a page in a browser, colours in pictures."""
 
+import http.server
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -37,6 +42,37 @@ class Tab:
         """What an element shows, (height, width, 3)."""
         png = self.page.locator(selector).first.screenshot(timeout=120_000)
         return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)[..., ::-1].astype(int)
+
+
+@dataclass
+class Served:
+    """A folder on a server of static files, as `python -m http.server` is one."""
+
+    url: str
+    sent: dict[str, int]
+    """Bytes of each file that was asked for."""
+
+
+@contextmanager
+def serve(folder: Path) -> Iterator[Served]:
+    sent: dict[str, int] = {}
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def copyfile(self, source: Any, outputfile: Any) -> None:
+            data = source.read()
+            sent[self.path] = sent.get(self.path, 0) + len(data)
+            outputfile.write(data)
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield Served(f"http://127.0.0.1:{server.server_port}/", sent)
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def share_of(picture: np.ndarray, colour: tuple[int, int, int], within: int = 60) -> float:

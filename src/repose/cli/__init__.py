@@ -27,6 +27,7 @@ COMMANDS = {
     "refine": ("refine.Refine", "Clean the motion of a result: no jitter, constant bones, upright."),
     "angles": ("refine.Angles", "Write the joint angles of a result: a table, and a plot for each person."),
     "view": ("view.View", "View a result in the browser, or write it as a single page to share."),
+    "page": ("view.Page", "Write the app that lifts videos in the browser, for any web server."),
     "render": ("view.Render", "Render a result: a video next to the 3D view, or a sheet of poses."),
     "export": ("export.Export", "Write a result for other programs: Blender, OpenSim, spreadsheets, ..."),
     "models": ("poses.Models", "List the packaged weights, and the architectures."),

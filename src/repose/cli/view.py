@@ -102,6 +102,27 @@ class View:
 
 
 @dataclass(frozen=True)
+class Page:
+    """Write the app: a page that lifts videos and the camera in the browser, for any web server.
+
+    Nothing is uploaded, and no other host is asked. Building it needs npm, using it does not.
+    """
+
+    app: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """Folder to write."""
+    force: bool = False
+    """Overwrite existing files."""
+
+    def run(self) -> None:
+        from repose.viewer.app import write_app
+
+        size = write_app(self.app, force=self.force, progress=echo)
+        echo(f"Written: {self.app} (a browser loads {size / 1e6:.1f} MB of it, once).")
+        echo(f"Serve it: python -m http.server --bind 127.0.0.1 --directory {self.app}")
+        echo("Then open http://localhost:8000. For other devices it must come by https.")
+
+
+@dataclass(frozen=True)
 class Render:
     """Render a result: a video with the 2D overlay next to the 3D view, or a sheet of poses for a paper."""
 

@@ -16,7 +16,7 @@ Unit = Literal["cm", "m"]
 
 _PER_METRE = {"cm": 100.0, "m": 1.0}
 # Bones without a joint at their end, so that programs have something to draw: feet, hands, crown.
-_TIP_M = 0.1
+TIP_M = 0.1
 
 
 def write_bvh(pose: Pose3D, path: Path, unit: Unit = "cm") -> None:
@@ -63,6 +63,6 @@ def _branch(rig: Rig, node: int, depth: int, scale: float) -> Iterator[str]:
     for child in children:
         yield from _branch(rig, child, depth + 1, scale)
     if not children:
-        tip = offset(_TIP_M * rig.rest[node])
+        tip = offset(TIP_M * rig.rest[node])
         yield f"{indent}\tEnd Site\n{indent}\t{{\n{indent}\t\t{tip}\n{indent}\t}}\n"
     yield f"{indent}}}\n"

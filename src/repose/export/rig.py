@@ -59,7 +59,7 @@ def _leg(side: str) -> list[_Node]:
 
 
 # Depth first, as files with nested joints have them.
-_NODES = (
+NODES = (
     _Node("pelvis", None, ("right_hip", "left_hip"), _X, "lumbar", _Y),
     _Node("lumbar", "pelvis", ("pelvis", "spine"), _Y, "hips", _X),
     _Node("spine", "lumbar", ("spine", "thorax"), _Y, "waist", _X),
@@ -73,9 +73,9 @@ _NODES = (
     *_leg("right"),
 )
 
-_PRIOR = 0.1
+PRIOR = 0.1
 """Weight of where a hinge's axis would be without twist: as much as that of a bend by 6°."""
-_HINGE_HZ = 3.0
+HINGE_HZ = 3.0
 """Faster changes of a hinge's axis are noise of nearly straight limbs."""
 
 
@@ -120,12 +120,12 @@ def fit_rig(joints_m: Float[np.ndarray, "frames joints 3"], skeleton: Skeleton, 
     joints = np.einsum("ts,fsa->fta", conversion_matrix(skeleton, H36M_17), joints_m.astype(np.float64))
     place = dict(zip(H36M_17.joints, np.moveaxis(joints, 1, 0), strict=True))
     directions = _directions(place, fps)
-    names = tuple(node.name for node in _NODES)
-    parents = tuple(-1 if node.parent is None else names.index(node.parent) for node in _NODES)
+    names = tuple(node.name for node in NODES)
+    parents = tuple(-1 if node.parent is None else names.index(node.parent) for node in NODES)
     offsets, tips = np.zeros((2, len(names), 3))
     turned = np.empty((len(joints), len(names), 3, 3))
     rotations = np.empty_like(turned)
-    for i, (node, parent) in enumerate(zip(_NODES, parents, strict=True)):
+    for i, (node, parent) in enumerate(zip(NODES, parents, strict=True)):
         above = turned[:, parent] if parent >= 0 else np.broadcast_to(np.eye(3), (len(joints), 3, 3))
         if node.bone is None:
             turned[:, i] = above
@@ -137,13 +137,13 @@ def fit_rig(joints_m: Float[np.ndarray, "frames joints 3"], skeleton: Skeleton, 
                 tips[i] = np.median(np.linalg.norm(bone, axis=-1)) * node.rest
         rotations[:, i] = above.swapaxes(-1, -2) @ turned[:, i]
         if parent >= 0:
-            over = _NODES[parent]
+            over = NODES[parent]
             if over.bone == (over.at, node.at):
                 offsets[i] = tips[parent]
             else:
                 apart = place[node.at] - place[over.at]
                 offsets[i] = np.median((above.swapaxes(-1, -2) @ apart[..., None])[..., 0], axis=0)
-    rest = np.stack([node.rest for node in _NODES])
+    rest = np.stack([node.rest for node in NODES])
     return Rig(names, parents, offsets, tips, rest, rotations, place["pelvis"])
 
 
@@ -178,7 +178,7 @@ def _hinge(
     upper: np.ndarray, lower: np.ndarray, untwisted: np.ndarray, fps: float
 ) -> Float[np.ndarray, "frames 3"]:
     """Axis of the hinge between two bones; the more they bend, the more it is what their plane says."""
-    return low_pass(np.cross(upper, lower), min(1.0, 2 * _HINGE_HZ / fps)) + _PRIOR * untwisted
+    return low_pass(np.cross(upper, lower), min(1.0, 2 * HINGE_HZ / fps)) + PRIOR * untwisted
 
 
 def _aim(

@@ -24,7 +24,7 @@ from repose.video import open_video, write_video
 from repose.viewer.film import Progress
 from repose.viewer.scene import FOV_DEG, VIEWS_DEG, Figure, Result, Scene, make_scene
 
-_WEB = Path(__file__).parent / "web"
+WEB = Path(__file__).parent / "web"
 COLOURS = {
     **palette.SIDES,
     "middle": palette.MIDDLE,
@@ -92,7 +92,7 @@ def write_page(
 
 def source_text(name: str) -> str:
     """Return one of the sources of what runs in a browser."""
-    return (_WEB / name).read_text(encoding="utf-8")
+    return (WEB / name).read_text(encoding="utf-8")
 
 
 def viewer_style() -> str:

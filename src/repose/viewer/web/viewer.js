@@ -17,6 +17,7 @@ let scene, colours, times, centre, count = 0;
 
 function setScene(next) {
   scene = next;
+  if (!scene) return;
   ({ colours, times, centre } = scene);
   count = times.length;
 }
@@ -383,7 +384,7 @@ function look(name) {
   const [right, above] = scene.views[name].map((degrees) => (degrees * Math.PI) / 180);
   state.azimuth = scene.facing + right;
   state.elevation = above;
-  state.distance = (scene.radius * 1.05) / Math.sin((scene.fov * Math.PI) / 360);
+  state.distance = (scene.radius * 1.12) / Math.sin((scene.fov * Math.PI) / 360);
   state.pan = [0, 0, 0];
   if (name === "camera") {  // back until the camera that filmed is in view, too
     const way = minus(cameraPlace([0, 0, 0]), centreAt(state.frame));
