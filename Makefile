@@ -52,11 +52,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@command -v "$(PYTHON)" > /dev/null || { echo "make needs $(PYTHON), which is not there. Install it, or name another: make PYTHON=python3.12" >&2; exit 1; }
 	test -x $(BIN)/pip || "$(PYTHON)" -m venv $(VENV)
 	$(PIP_INSTALL) pip setuptools
-	$(PIP_INSTALL) --no-build-isolation --editable ".[view]" --group detectors
+	$(PIP_INSTALL) --no-build-isolation --editable ".[torch,onnx,view]" --group detectors
 	$(PIP_INSTALL) --no-deps mediapipe rtmlib
 	@touch $@
 
 $(VENV)/.installed-for-development: $(VENV)/.installed
-	$(PIP_INSTALL) --no-build-isolation --editable ".[train,data,export,view,batch,live]" --group dev
+	$(PIP_INSTALL) --no-build-isolation --editable ".[train,data,export,view,batch,live,convert]" --group dev
 	@npm install --silent --no-save --no-package-lock --prefix $(VENV) $(GLTF_VALIDATOR) || echo "No npm: the tests do without Khronos' validator of GLB files."
 	@touch $@

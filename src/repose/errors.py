@@ -40,6 +40,13 @@ def expected(what: str, wanted: object, found: object, hint: str = "") -> NoRetu
     raise UserError(f"{what}: expected {wanted}, found {found}", hint)
 
 
+def without_torch(error: ModuleNotFoundError, what: str = "this") -> Exception:
+    """Return what to raise where an import failed: words, if it was PyTorch, which the core does without."""
+    if error.name != "torch":
+        return error
+    return UserError(f"{what} needs PyTorch, which is not installed", "pip install 'repose3d[torch]'")
+
+
 @contextmanager
 def reading(path: str | Path, what: str, hint: str = _AGAIN) -> Iterator[None]:
     """Turn whatever a parser throws inside into a `UserError` about the file at `path`.

@@ -274,6 +274,7 @@ READERS: dict[str, Reader] = {
         ((mutation.of_bytes, partial(models.torch_checkpoint, legacy=True)),),
         uses.use_checkpoint,
     ),
+    "onnx": Reader("model.onnx", ((mutation.of_bytes, models.onnx_model),), uses.use_onnx),
     "run-state": Reader("state.pt", _seeds(containers.of_torch, models.state), uses.use_state),
     "run-config": Reader(
         "config.json",

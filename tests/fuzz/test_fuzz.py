@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(
 
 
 UNREAD = {
-    "models/checkpoint.py": {"read_spec"},  # the same header as `load_checkpoint` reads
+    "models/spec.py": {"read_spec"},  # the same header as `load_checkpoint` reads
     "batch/inputs.py": {"_stored", "Item.local"},  # on the network
 }
 """Readers by module that no campaign goes through, and why."""

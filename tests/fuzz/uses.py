@@ -33,6 +33,7 @@ from repose.lifting import Lifter
 from repose.mocap.bvh import read_bvh
 from repose.mocap.recordings import read_mocap, resample, split_at_jumps
 from repose.models import load_checkpoint
+from repose.models.onnx_network import open_onnx
 from repose.pose import Pose3D
 from repose.tracking.swaps import undo_swaps
 from repose.training.comparison import compare
@@ -166,6 +167,10 @@ def use_store(path: Path) -> None:
 
 def use_checkpoint(path: Path) -> None:
     Lifter(load_checkpoint(path), device="cpu").lift(keypoints.track())
+
+
+def use_onnx(path: Path) -> None:
+    Lifter(open_onnx(path, "cpu")).lift(keypoints.track())
 
 
 def use_state(path: Path) -> None:

@@ -190,7 +190,7 @@ def test_no_seam_where_windows_meet() -> None:
         np.concatenate([walk(count)[:, None, :2] / 5 + BODY[:, :2], np.ones((count, 17, 1))], -1)
     )
     lifter = Lifter(model)
-    steps = speeds(lifter.lift_keypoints(clip.float()).numpy())
+    steps = speeds(lifter.lift_keypoints(clip.float().numpy()))
     starts = window_starts(count, window, window // 4)
     near = np.zeros(count - 1, dtype=bool)
     for start in starts[1:]:
@@ -208,7 +208,7 @@ def test_what_depends_on_the_place_in_the_window_is_blended() -> None:
         return joints
 
     model = Fake(drifting, window_frames=64)
-    steps = np.diff(Lifter(model, flip=False).lift_keypoints(torch.ones(500, 17, 3)).numpy()[:, WRIST, 2])
+    steps = np.diff(Lifter(model, flip=False).lift_keypoints(np.ones((500, 17, 3), np.float32))[:, WRIST, 2])
     assert np.abs(steps).max() < 0.1
 
 
@@ -447,7 +447,7 @@ def test_clips_are_lifted_as_by_the_published_program(parity: Path) -> None:
     model.load_state_dict(weights.deterministic_state_dict(model))
     lifter = Lifter(model)
     rest = slice(243, 301)  # its second clip; the models' own tests have one of 243 frames
-    found = lifter.lift_clips(torch.from_numpy(expected["crop_scaled"][None, rest]))[0].numpy()
+    found = lifter.lift_clips(expected["crop_scaled"][None, rest])[0]
     wanted = expected["repose_flip_output_clips_of_243"][rest]
     wanted = wanted - wanted[:, :1]
     # The published program moves the root of a clip's first frame, which spoils that frame's depths.
@@ -557,9 +557,9 @@ def test_mediapipe_is_surer_of_itself_than_others() -> None:
 
 
 def test_keypoints_are_lifted_with_deviation_on_demand() -> None:
-    keypoints = torch.rand(70, 17, 3)
+    keypoints = torch.rand(70, 17, 3).numpy()
     joints, deviation = Lifter(Fake(uncertain)).lift_with_deviation(keypoints)
-    torch.testing.assert_close(joints, Lifter(Fake(uncertain)).lift_keypoints(keypoints))
+    np.testing.assert_array_equal(joints, Lifter(Fake(uncertain)).lift_keypoints(keypoints))
     assert deviation.shape == (70, 17)
     with pytest.raises(UserError, match="one that gives a deviation, found joints alone"):
         Lifter(Fake(body)).lift_with_deviation(keypoints)

@@ -21,13 +21,13 @@ from repose.models import (
     ModelSpec,
     PoseModel,
     build,
-    checkpoint,
     find_spec,
     list_models,
     load_checkpoint,
     register,
     registry,
     save_checkpoint,
+    spec,
 )
 
 TINY = find_spec("repose").with_config(width=16, representation=8, depth=1, heads=2, frames=9)
@@ -421,7 +421,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
 
 
 def test_packaged_weights_are_listed_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "PACKAGED", tmp_path)
+    monkeypatch.setattr(spec, "PACKAGED", tmp_path)
     save_checkpoint(tmp_path / "default.safetensors", trained("motionbert"), find_spec("motionbert"))
     listed = list_models()
     assert [entry.name for entry in listed] == [

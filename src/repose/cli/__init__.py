@@ -13,7 +13,7 @@ import tyro
 from rich.markup import escape
 
 from repose.cli.terminal import Interrupted, console, echo, error_console, terminal
-from repose.errors import UserError, expected
+from repose.errors import UserError, expected, without_torch
 from repose.files.output import forget_placed, placed
 
 COMMANDS = {
@@ -30,7 +30,8 @@ COMMANDS = {
     "page": ("view.Page", "Write the app that lifts videos in the browser, for any web server."),
     "render": ("view.Render", "Render a result: a video next to the 3D view, or a sheet of poses."),
     "export": ("export.Export", "Write a result for other programs: Blender, OpenSim, spreadsheets, ..."),
-    "models": ("poses.Models", "List the packaged weights, and the architectures."),
+    "models": ("models.Models", "List the packaged weights, and the architectures."),
+    "convert": ("models.Convert", "Write a model as ONNX, for use without PyTorch and in other programs."),
     "prepare": ("datasets.Prepare", "Create a clip store from a data set, for training and evaluation."),
     "doctor": ("datasets.Doctor", "Check a clip store, and draw a sheet of samples for inspection."),
     "train": ("training.train_command", "Train a model from a preset, any value of which can be overridden."),
@@ -63,7 +64,10 @@ def main(arguments: list[str] | None = None) -> None:
     forget_placed()
     try:
         with terminal():
-            _run(sys.argv[1:] if arguments is None else arguments)
+            try:
+                _run(sys.argv[1:] if arguments is None else arguments)
+            except ModuleNotFoundError as error:
+                raise without_torch(error, "this command") from None
     except UserError as error:
         with terminal():
             error_console.print(

@@ -1,4 +1,4 @@
-"""`repose estimate`, `repose demo` and `repose models`."""
+"""`repose estimate` and `repose demo`."""
 
 import time
 from dataclasses import dataclass, field
@@ -73,36 +73,6 @@ class Demo:
         console.print(scores)
         echo(f"Results: {', '.join(str(self.out / name) for name in FILES)}")
         echo(f"View them with the truth: repose view {self.out} --compare {self.out / 'truth'}")
-
-
-@dataclass(frozen=True)
-class Models:
-    """List the packaged weights, and the architectures that checkpoints may have."""
-
-    def run(self) -> None:
-        from repose.models import list_models
-
-        rows = table(
-            "name",
-            "parameters",
-            "frames",
-            "Hz",
-            "2D input",
-            "weights",
-            right=("parameters", "frames", "Hz"),
-        )
-        for model in list_models():
-            spec = model.spec
-            rows.add_row(
-                model.name,
-                f"{model.parameters / 1e6:.1f} M",
-                str(spec.window_frames),
-                f"{spec.frame_rate_hz:g}",
-                spec.normalisation,
-                "packaged" if model.weights else "yours",
-            )
-        console.print(rows)
-        console.print("Select packaged weights by name (--model NAME), your own by the path of a checkpoint.")
 
 
 def summarise(poses: list[Pose3D]) -> None:

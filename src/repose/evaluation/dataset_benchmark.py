@@ -229,7 +229,7 @@ def evaluate(
         outcome = predict(store, store.split(split), lifter, protocol, fov_deg=fov_deg, progress=progress)
     finally:
         if training:
-            lifter.model.train()
+            cast(PoseModel, model).train()
     if progress:
         progress("scoring", 0, None)
     diluted = protocol == "published" and outcome.average == "actions"

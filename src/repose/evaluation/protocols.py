@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
 
 from repose.datasets.splits import Split, StoredSequence, Window, stack
@@ -15,9 +14,9 @@ from repose.datasets.store import ClipStore, Progress
 from repose.errors import UserError, expected
 from repose.geometry.camera import ASSUMED_FOV_DEG
 from repose.lifting import ASSUMED_HEIGHT_M, Device, Lifter, load
-from repose.models import packaged_weights
-from repose.models.checkpoint import read_spec
 from repose.models.inference import OVERLAP
+from repose.models.onnx_network import is_onnx
+from repose.models.spec import find_checkpoint, read_spec
 from repose.pose import Pose2D
 from repose.sequence import fill_missing, interpolate, runs, to_rate
 from repose.skeleton import Skeleton
@@ -80,7 +79,8 @@ def open_model(
     """
     lifter = load(model, architecture=architecture, device=device)
     spec = lifter.spec
-    if read_spec(packaged_weights().get(str(model), Path(model))) is None:
+    path = find_checkpoint(model)
+    if read_spec(path) is None and not is_onnx(path):
         rates = [sequence.fps for split in store.splits.values() for sequence in split.sequences]
         spec = replace(spec, skeleton=store.skeleton.name, frame_rate_hz=max(rates, key=rates.count))
     if root_relative is not None:
@@ -249,7 +249,7 @@ def _lift_windows(
     for first in range(0, len(windows), size):
         group = windows[first : first + size]
         clips = stack([split.cut("keypoints_norm", window, frames) for window in group], split.skeleton)
-        for window, joints in zip(group, lifter.lift_clips(torch.from_numpy(clips)).numpy(), strict=True):
+        for window, joints in zip(group, lifter.lift_clips(clips), strict=True):
             yield window, joints * _mm_per_unit(split, window.sequence, window.rows(frames))
         if progress:
             progress("predicting windows", first + len(group), len(windows))
@@ -264,7 +264,7 @@ def _lift_picture(
     times_s = np.arange(len(keypoints)) / fps
     points, confidence, at = to_rate(points, confidence, times_s, lifter.spec.frame_rate_hz)
     steps = np.concatenate([points, confidence[..., None]], axis=-1).astype(np.float32)
-    joints = lifter.lift_keypoints(torch.from_numpy(steps)).numpy()
+    joints = lifter.lift_keypoints(steps)
     return interpolate(joints.astype(np.float64), at)
 
 

@@ -1,26 +1,32 @@
 """From a 2D track to a 3D track: gaps, frame rates, windows, flip averaging, scale and root."""
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from copy import copy
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
-from itertools import repeat
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from repose.errors import UserError, expected
 from repose.files.numbers import check_numbers
 from repose.geometry.camera import ASSUMED_FOV_DEG, Camera, normalise, solve_root
 from repose.lifting.streaming import Streaming
-from repose.models import Lifted, ModelSpec, PoseModel, load_checkpoint, packaged_weights
-from repose.models.inference import OVERLAP, Device, Precision, blend, pick_device, window_starts
+from repose.models.inference import (
+    OVERLAP,
+    Clips,
+    Deviations,
+    Device,
+    Network,
+    Precision,
+    blend,
+    open_network,
+    window_starts,
+)
+from repose.models.spec import ModelSpec, find_checkpoint, packaged_weights
 from repose.pose import SEEN_CONFIDENCE, Coordinates, Pose2D, Pose3D
 from repose.sequence import (
     fill_gaps,
@@ -56,22 +62,16 @@ def load(
     """Open a trained model for lifting.
 
     `model`: the name of weights that come with the package (`repose models`), or the path of a
-    checkpoint, ours or a published one. `architecture` names the model a published file holds, where its
-    tensors cannot tell. `flip` averages the lifted clip with its lifted mirror image.
+    checkpoint, ours or a published one, or of an ONNX file that `repose convert` wrote. `architecture` names
+    the model a published file holds, where its tensors cannot tell. `flip` averages the lifted clip with its
+    lifted mirror image. What runs the model is `repose.models.inference.open_network`'s choice.
 
-    Raises UserError for unknown names, files that are no checkpoint, and devices that are not there.
+    Raises UserError for unknown names, files that are no model, and devices that are not there.
     """
-    packaged = packaged_weights()
-    path = Path(packaged.get(str(model), model))
-    if str(model) not in packaged and not path.exists():
-        raise UserError(
-            f"model {str(model)!r}: expected a checkpoint file or one of {', '.join(packaged) or 'none'}, "
-            "found neither",
-            "List what there is with `repose models`.",
-        )
-    network = load_checkpoint(path, architecture)
-    name = str(model) if str(model) in packaged else path.name
-    return Lifter(network, name=name, device=device, precision=precision, flip=flip)
+    check_precision(precision)
+    path = find_checkpoint(model)
+    name = str(model) if str(model) in packaged_weights() else path.name
+    return Lifter(open_network(path, architecture, device, precision), name=name, flip=flip)
 
 
 class Lifter(Streaming):
@@ -79,22 +79,25 @@ class Lifter(Streaming):
 
     def __init__(
         self,
-        model: PoseModel,
+        model: Callable[..., Any],
         *,
         name: str = "",
         device: Device = "auto",
         precision: Precision = "float32",
         flip: bool = True,
     ) -> None:
-        if precision not in get_args(Precision):
-            expected("precision", " or ".join(get_args(Precision)), repr(precision))
-        self.device = pick_device(device)
-        self.model = model.eval().to(self.device)
-        self.spec: ModelSpec = model.spec
-        self.name = name or model.spec.name
-        self.precision = precision
+        """Lift with a `repose.models.PoseModel`, or with a `Network`, which has a device and precision."""
+        check_precision(precision)
+        if isinstance(model, Network):
+            self.network = model
+        else:
+            from repose.models.torch_network import TorchNetwork
+
+            self.network = TorchNetwork(model, device, precision)  # type: ignore[arg-type]
+        self.spec: ModelSpec = self.network.spec
+        self.name = name or self.spec.name
         self.flip = flip
-        self.skeleton = model.spec.layout
+        self.skeleton = self.spec.layout
 
     def lift(
         self,
@@ -220,8 +223,8 @@ class Lifter(Streaming):
         points = normalise(segment.points_px, segment.confidence, image_size, self.spec.normalisation, rays)
         points, confidence, at = to_rate(points, segment.confidence, segment.times_s, rate_hz)
         keypoints = np.concatenate([points, confidence[..., None]], axis=-1).astype(np.float32)
-        lifted = self._lift_windows(torch.from_numpy(keypoints), report)
-        joints = lifted.joints.numpy().astype(np.float64)
+        joints, deviation = self._lift_windows(keypoints, report)
+        joints = joints.astype(np.float64)
         hint = "Its weights are damaged, or were never trained: take another checkpoint."
         check_numbers(f"model {self.name}: joints", joints, hint=hint)
         size = np.ones(len(joints))
@@ -229,27 +232,26 @@ class Lifter(Streaming):
             # In units of the picture a body shrinks as it walks away; its true size does not change.
             size = np.exp(low_pass(np.log(self._stature(joints)), min(1.0, 2 / rate_hz)))
         joints = interpolate(joints / size[:, None, None], at)
-        if lifted.deviation is None:
+        if deviation is None:
             return joints, None
-        deviation = lifted.deviation.numpy().astype(np.float64) / size[:, None]
-        return joints, interpolate_positive(deviation, at)
+        return joints, interpolate_positive(deviation.astype(np.float64) / size[:, None], at)
 
     def _stature(self, joints: Float[np.ndarray, "frames joints 3"]) -> Float[np.ndarray, " frames"]:
         return stature(conversion_matrix(self.skeleton, H36M_17) @ joints)
 
     def lift_keypoints(
-        self, keypoints: Float[Tensor, "frames joints 3"], report: Callable[[float], None] | None = None
-    ) -> Float[Tensor, "frames joints 3"]:
+        self, keypoints: Float[np.ndarray, "frames joints 3"], report: Callable[[float], None] | None = None
+    ) -> Float[np.ndarray, "frames joints 3"]:
         """Lift normalised keypoints of the model's own frame rate; joints minus the root, the model's unit.
 
         Windows overlap by `OVERLAP`, and blend there along a raised cosine. `report` is told what share is
         done.
         """
-        return self._lift_windows(keypoints, report).joints
+        return self._lift_windows(keypoints, report)[0]
 
     def lift_with_deviation(
-        self, keypoints: Float[Tensor, "frames joints 3"]
-    ) -> tuple[Float[Tensor, "frames joints 3"], Float[Tensor, "frames joints"]]:
+        self, keypoints: Float[np.ndarray, "frames joints 3"]
+    ) -> tuple[Float[np.ndarray, "frames joints 3"], Float[np.ndarray, "frames joints"]]:
         """Lift as `lift_keypoints`, with the deviation of each joint (`Pose3D.deviation_m`).
 
         Raises UserError for a model that gives none.
@@ -260,56 +262,51 @@ class Lifter(Streaming):
         return joints, deviation
 
     def _lift_windows(
-        self, keypoints: Float[Tensor, "frames joints 3"], report: Callable[[float], None] | None = None
-    ) -> Lifted:
+        self, keypoints: Float[np.ndarray, "frames joints 3"], report: Callable[[float], None] | None = None
+    ) -> tuple[Float[np.ndarray, "frames joints 3"], Float[np.ndarray, "frames joints"] | None]:
         frames, window = len(keypoints), self.spec.window_frames
         overlap = int(OVERLAP * window)
         if frames < window and self.spec.fixed_window:
-            keypoints = torch.cat([keypoints, keypoints[-1:].expand(window - frames, -1, -1)])
+            keypoints = np.concatenate([keypoints, np.repeat(keypoints[-1:], window - frames, axis=0)])
         length = min(window, len(keypoints))
         starts = window_starts(frames, window, overlap)
-        lifted: list[Lifted] = []
+        lifted: list[tuple[Clips, Deviations | None]] = []
         for group in _groups(starts, max(1, _FRAMES_AT_ONCE // length)):
-            clips = torch.stack([keypoints[start : start + length] for start in group])
-            joints, deviation = self._lift_clips(clips)
-            lifted += map(Lifted, joints, repeat(None) if deviation is None else deviation)
+            lifted.append(self._lift_clips(np.stack([keypoints[start : start + length] for start in group])))
             if report:
                 report(min(group[-1] + length, frames) / frames)
-        joints = blend([window.joints for window in lifted], starts, overlap)[:frames]
-        if deviations := [window.deviation for window in lifted if window.deviation is not None]:
-            return Lifted(joints, blend(deviations, starts, overlap)[:frames])
-        return Lifted(joints, None)
+        joints = blend(np.concatenate([group for group, _ in lifted]), starts, overlap)[:frames]
+        deviations = [group for _, group in lifted if group is not None]
+        if not deviations:
+            return joints, None
+        return joints, blend(np.concatenate(deviations), starts, overlap)[:frames]
 
-    def lift_clips(
-        self, clips: Float[Tensor, "batch frames joints 3"]
-    ) -> Float[Tensor, "batch frames joints 3"]:
+    def lift_clips(self, clips: Clips) -> Clips:
         """Lift whole windows in one pass, averaged with their mirror images; joints minus the root."""
-        return self._lift_clips(clips).joints
+        return self._lift_clips(clips)[0]
 
-    @torch.inference_mode()
-    def _lift_clips(self, clips: Float[Tensor, "batch frames joints 3"]) -> Lifted:
-        clips = clips.to(self.device)
-        batch = torch.cat([clips, self._mirrored(clips)]) if self.flip else clips
-        half = self.precision == "bfloat16"
-        with torch.autocast(self.device.type, torch.bfloat16) if half else nullcontext():
-            output = self.model(batch).float()
-        if self.flip:  # also of the logarithms of deviations
-            straight, mirrored = output.chunk(2)
-            output = (straight + self._mirrored(mirrored)) / 2
-        joints, deviation = Lifted.of(output)
+    def _lift_clips(self, clips: Clips) -> tuple[Clips, Deviations | None]:
+        joints, deviation = self.network(
+            np.concatenate([clips, self._mirrored(clips)]) if self.flip else clips
+        )
+        if self.flip:
+            straight, mirrored = np.split(joints, 2)
+            joints = (straight + self._mirrored(mirrored)) / 2
+            if deviation is not None:  # the mean of their logarithms
+                straight, mirrored = np.split(deviation, 2)
+                deviation = np.sqrt(straight * mirrored[:, :, list(self.skeleton.mirror)])
         root = self.skeleton.parents.index(-1)
         if self.spec.root_relative:  # its root means nothing, the other joints are relative already
-            joints[:, :, root] = 0
+            joints = np.where(np.arange(joints.shape[2])[:, None] == root, np.float32(0), joints)
         else:
-            joints -= joints[:, :, root : root + 1].clone()
+            joints = joints - joints[:, :, root : root + 1]
         if deviation is not None:
             factors = self.spec.deviation_factors
             seen = clips[..., 2] > 0
-            deviation *= torch.where(seen, factors.get("seen", 1.0), factors.get("hidden", 1.0))
+            deviation = deviation * np.where(seen, factors.get("seen", 1.0), factors.get("hidden", 1.0))
             if self.spec.root_relative:
                 deviation[:, :, root] = 0
-            deviation = deviation.cpu()
-        return Lifted(joints.cpu(), deviation)
+        return joints, deviation
 
     def _for_windows(self, flip: bool, **options: Any) -> tuple[Callable[[Pose2D], Pose3D], float]:
         check_scene(options["intrinsics_px"], options["fov_deg"], options["height_m"], options["max_gap_s"])
@@ -317,13 +314,14 @@ class Lifter(Streaming):
         lifter.flip = flip
         return partial(lifter.lift, **options), self.spec.window_frames / self.spec.frame_rate_hz
 
-    def _mirrored(
-        self, values: Float[Tensor, "batch frames joints columns"]
-    ) -> Float[Tensor, "batch frames joints columns"]:
+    def _mirrored(self, values: Clips) -> Clips:
         """Left and right exchanged: x negated, which every normalisation has at 0 in the middle."""
-        signs = torch.ones(values.shape[-1], device=values.device)
-        signs[0] = -1
-        return values[:, :, list(self.skeleton.mirror)] * signs
+        return values[:, :, list(self.skeleton.mirror)] * np.array([-1, 1, 1], dtype=values.dtype)
+
+
+def check_precision(precision: str) -> None:
+    if precision not in get_args(Precision):
+        expected("precision", " or ".join(get_args(Precision)), repr(precision))
 
 
 def _in_picture(points_px: np.ndarray, pose: Pose2D) -> np.ndarray:

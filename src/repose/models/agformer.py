@@ -18,16 +18,8 @@ from torch import Tensor, nn
 
 from repose.errors import UserError
 from repose.models.dstformer import MLP, Attention, Representation
-from repose.models.registry import (
-    Frames,
-    Layers,
-    ModelSpec,
-    PoseModel,
-    Ratio,
-    Width,
-    register,
-    register_architecture,
-)
+from repose.models.registry import PoseModel, register, register_architecture
+from repose.models.spec import Frames, Layers, ModelSpec, Ratio, Width
 from repose.skeleton import H36M_17
 
 # Neighbours of each joint in the published graph. It is not symmetric (the pelvis does not see the left

@@ -24,7 +24,6 @@ from repose.errors import UserError, reads
 from repose.files.output import stage_file
 from repose.files.unpickler import check_torch_file
 from repose.models.registry import (
-    ModelSpec,
     PoseModel,
     build,
     find_spec,
@@ -32,11 +31,8 @@ from repose.models.registry import (
     registered,
     tensor_shapes,
 )
+from repose.models.spec import METADATA, ModelSpec, packaged_weights, read_spec
 
-PACKAGED = Path(__file__).resolve().parents[1] / "weights"
-"""Folder of the weights that come with the package, one `<name>.safetensors` each."""
-
-_METADATA = "repose"
 _WRAPPERS = ("module.", "model.", "_orig_mod.", "backbone.")
 """Prefixes of tensor names: DataParallel, Lightning, `torch.compile`, a backbone with a head elsewhere."""
 _CONTAINERS = ("model_pos", "model", "state_dict")
@@ -132,7 +128,7 @@ def save_checkpoint(
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise UserError(f"{path}: not written, {name} holds values that are not finite in {tensor.dtype}")
-    content = safetensors_bytes(tensors, {"format": "pt", _METADATA: spec.to_json()})
+    content = safetensors_bytes(tensors, {"format": "pt", METADATA: spec.to_json()})
     with stage_file(path) as partial:
         partial.write_bytes(content)
 
@@ -150,11 +146,6 @@ class ListedModel:
     """The packaged weights, None for an architecture without any."""
 
 
-def packaged_weights() -> dict[str, Path]:
-    """List the packaged weights: names and files."""
-    return {path.stem: path for path in sorted(PACKAGED.glob("*.safetensors"))}
-
-
 def list_models() -> list[ListedModel]:
     """List the packaged weights, then every registered model."""
     packaged = [(name, spec, path) for name, path in packaged_weights().items() if (spec := read_spec(path))]
@@ -162,25 +153,10 @@ def list_models() -> list[ListedModel]:
     return [ListedModel(name, spec, parameter_count(spec), path) for name, spec, path in packaged + fresh]
 
 
-@reads("a checkpoint (safetensors or PyTorch)")
-def read_spec(path: str | os.PathLike[str]) -> ModelSpec | None:
-    """Read the description in a checkpoint of our own; None for any other file.
-
-    Raises:
-        UserError: the description is damaged.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            described = (file.metadata() or {}).get(_METADATA)
-    except (SafetensorError, OSError):
-        return None
-    return None if described is None else ModelSpec.from_json(described)
-
-
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], ModelSpec | None]:
     try:
         with safe_open(path, framework="pt") as file:
-            described = (file.metadata() or {}).get(_METADATA)
+            described = (file.metadata() or {}).get(METADATA)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         _damaged(path, "safetensors file", error)

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from repose.models.dstformer import DSTformerConfig
 from repose.models.perspective_crop import USUAL_SIZE_M, perspective_crop, rotate
-from repose.models.registry import ModelSpec, PoseModel, build, find_spec, register, register_architecture
+from repose.models.registry import PoseModel, build, find_spec, register, register_architecture
+from repose.models.spec import ModelSpec
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from repose.errors import UserError
-from repose.models.registry import (
-    Frames,
-    Joints,
-    Layers,
-    ModelSpec,
-    PoseModel,
-    Width,
-    register,
-    register_architecture,
-)
+from repose.models.registry import PoseModel, register, register_architecture
+from repose.models.spec import Frames, Joints, Layers, ModelSpec, Width
 
 
 class Attention(nn.Module):

@@ -16,16 +16,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from repose.models.perspective_crop import USUAL_SIZE_M, perspective_crop, rotate
-from repose.models.registry import (
-    Joints,
-    Layers,
-    ModelSpec,
-    PoseModel,
-    Ratio,
-    Width,
-    register,
-    register_architecture,
-)
+from repose.models.registry import PoseModel, register, register_architecture
+from repose.models.spec import Joints, Layers, ModelSpec, Ratio, Width
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from repose.skeleton import H36M_17
 
 TRUNK = H36M_17.indices("left_hip", "right_hip", "left_shoulder", "right_shoulder")
 _SIDED = {"ankle": 0.04, "knee": 0.285, "hip": 0.53, "shoulder": 0.82}
+LONGEST_CLIP = 16_384
+"""Frames that a clip may have in an exported graph."""
 USUAL_SIZE_M = 0.6
 """What a `PerspectiveCrop.size` of 1 at a distance of 1 usually is, of a person 1.70 m tall."""
 # How high joints are of somebody who stands, in statures (Winter 2009). Arms do not tell which way is up.
@@ -28,6 +30,7 @@ _STANDING = {
     "nose": 0.90,
     "head_top": 1.0,
 }
+_IN_TRUNK = torch.tensor([float(joint in TRUNK) for joint in range(len(H36M_17))])
 _TELLING = H36M_17.indices(*_STANDING)
 _HEIGHTS = torch.tensor(list(_STANDING.values()))
 
@@ -57,10 +60,11 @@ def perspective_crop(keypoints: Float[Tensor, "batch frames joints 3"]) -> Persp
     seen = keypoints[..., 2] > 0
     points = fill_gaps(keypoints[..., :2], seen)
     ever_seen = seen.any(dim=1, keepdim=True)  # batch 1 joints
-    trunk = torch.zeros_like(ever_seen)
-    trunk[..., TRUNK] = ever_seen[..., TRUNK]
-    anchor = torch.where(trunk.any(dim=-1, keepdim=True), trunk, ever_seen).to(points.dtype)[..., None]
-    centre = (points * anchor).sum(dim=2) / anchor.sum(dim=2).clamp(min=1)  # batch frames 2
+    there = ever_seen[..., : len(H36M_17)].to(points.dtype)
+    trunk = there * _IN_TRUNK.to(there)
+    # Chosen as numbers: runtimes of ONNX do not choose between booleans.
+    anchor = torch.where(trunk.any(dim=-1, keepdim=True), trunk, there)[..., None]
+    centre = (points[:, :, : len(H36M_17)] * anchor).sum(dim=2) / anchor.sum(dim=2).clamp(min=1)
 
     x, y = centre.unbind(-1)
     norm = torch.sqrt(x * x + y * y + 1)
@@ -120,8 +124,8 @@ def fill_gaps(
     """
     frames = points.shape[1]
     time = torch.arange(frames, device=points.device)[None, :, None].expand(seen.shape)
-    before = torch.where(seen, time, -1).cummax(dim=1).values
-    after = torch.where(seen, time, frames).flip(1).cummin(dim=1).values.flip(1)
+    before = running_max(torch.where(seen, time, -1))
+    after = -running_max(torch.where(seen, -time, -frames).flip(1)).flip(1)
     ever_seen = (before >= 0) | (after < frames)
     first = torch.where(before >= 0, before, after).clamp(max=frames - 1)
     last = torch.where(after < frames, after, before).clamp(min=0)
@@ -130,6 +134,18 @@ def fill_gaps(
     index = [i[..., None].expand(points.shape) for i in (first, last)]
     filled = torch.lerp(points.gather(1, index[0]), points.gather(1, index[1]), share)
     return torch.where(ever_seen[..., None], filled, torch.zeros_like(filled))
+
+
+def running_max(values: Int[Tensor, "batch frames joints"]) -> Int[Tensor, "batch frames joints"]:
+    """Compute `cummax` over time, which ONNX lacks, by steps of twice the length each."""
+    frames = values.shape[1]
+    # A graph is for clips of any length, so its steps are those of the longest that a model may take.
+    longest = LONGEST_CLIP if torch.compiler.is_exporting() else frames
+    step = 1
+    while step < longest:
+        values = torch.maximum(values, F.pad(values, (0, 0, step, 0), value=-LONGEST_CLIP)[:, :frames])
+        step *= 2
+    return values
 
 
 def rotate(

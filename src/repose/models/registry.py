@@ -10,95 +10,21 @@ correctly (skeleton, frame rate, 2D normalisation, ...). Third parties add their
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import is_dataclass, replace
 from functools import cache
-from typing import Annotated, Any, Literal, NamedTuple
+from importlib import import_module
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
-from msgspec import Meta
 from torch import Tensor, nn
 
 from repose.errors import UserError
-from repose.files.structured import Text, convert, decode
-from repose.skeleton import Skeleton, get_skeleton
+from repose.files.structured import convert
+from repose.models.spec import ModelSpec
 
 Shapes = dict[str, tuple[int, ...]]
 """Name of each tensor of a model's state dict -> its shape."""
-
-
-Width = Annotated[int, Meta(ge=1, le=16_384)]
-Layers = Annotated[int, Meta(ge=1, le=256)]
-Joints = Annotated[int, Meta(ge=1, le=1_000)]
-Frames = Annotated[int, Meta(ge=1, le=10_000)]
-Ratio = Annotated[float, Meta(ge=0, le=1_000)]
-"""Bounds of what a configuration may ask for, so that no number in a file builds a model of any size."""
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """A model, and what its input and output mean. Plain data, written into checkpoints as JSON."""
-
-    name: Text
-    """Name under which `build` finds it, such as `repose`."""
-    architecture: Text
-    """Name of the registered architecture."""
-    config: dict[str, Any]
-    """Fields of the architecture's configuration (values that JSON can hold)."""
-    skeleton: Text
-    """Name of the skeleton of input and output."""
-    frame_rate_hz: Annotated[float, Meta(ge=1, le=1_000)]
-    """Frame rate of the training clips; input at another rate is resampled to it."""
-    window_frames: Frames
-    """Frames of one window: the longest clip that the model takes at once."""
-    normalisation: Text
-    """How 2D input is normalised: `screen` (by the image's width), `crop-scaled` (to the sequence's
-    bounding box), `pixel-scaled` (by the image's shorter side), `rays` (x/z, y/z of the camera)."""
-    output: Literal["input", "m"] = "input"
-    """Unit of the output: `input` (x, y and z in units of the normalised 2D input) or `m` (metres)."""
-    root_relative: bool = False
-    """Whether the model was trained on joints relative to the root (its root output means nothing then)."""
-    fixed_window: bool = False
-    """Whether every clip must have exactly `window_frames` frames."""
-    training: dict[str, Any] = field(default_factory=dict)
-    """Record of the training: data, licence, seed, errors reached."""
-    deviation_factors: dict[str, Ratio] = field(default_factory=dict)
-    """What the model's deviation is multiplied by for joints that were `seen` and for those that were
-    `hidden`, so that it holds for motion the model was not trained on; 1 where there is none."""
-
-    @property
-    def layout(self) -> Skeleton:
-        """The skeleton itself; raises UserError for a name that is not known."""
-        return get_skeleton(self.skeleton)
-
-    def with_config(self, **changes: Any) -> "ModelSpec":
-        """Change some fields of the model's configuration; `frames` sets the window, too."""
-        return replace(
-            self,
-            config={**self.config, **changes},
-            window_frames=changes.get("frames", self.window_frames),
-        )
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), allow_nan=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> "ModelSpec":
-        """Invert `to_json`.
-
-        Raises:
-            UserError: the text is no JSON, or a field is missing, unknown or of another type.
-        """
-        what = "model description"
-        values = decode(what, text, dict[str, Any])
-        if unknown := sorted(values.keys() - {entry.name for entry in fields(cls)}):
-            raise UserError(
-                f"model description: unknown field {unknown[0]!r}",
-                "The file was probably written by a newer version of repose: update repose.",
-            )
-        spec: ModelSpec = convert(what, values, cls)
-        return spec
-
 
 _EXAMPLE = ModelSpec("", "", {}, "", 0.0, 0, "")
 
@@ -132,8 +58,15 @@ class PoseModel(nn.Module):
 
 _architectures: dict[str, tuple[type, Callable[[Any], PoseModel]]] = {}
 _specs: dict[str, ModelSpec] = {}
+_BUILT_IN = ("agformer", "cropped", "dstformer", "frameformer")
+"""Modules that register the package's own models when they are imported."""
 _FORMER = {"-viewed": "-cropped", "viewed": "cropped"}
 """Ends of names of models and architectures in version 0.1, still understood."""
+
+
+def _import_built_in() -> None:
+    for module in _BUILT_IN:
+        import_module(f"repose.models.{module}")
 
 
 def _present(name: str) -> str:
@@ -167,6 +100,7 @@ def register(spec: ModelSpec) -> None:
 
 def registered() -> list[ModelSpec]:
     """List every registered model, in the order of registration."""
+    _import_built_in()
     return list(_specs.values())
 
 
@@ -177,6 +111,8 @@ def find_spec(name: str) -> ModelSpec:
         UserError: there is none.
     """
     name = _present(name)
+    if name not in _specs:
+        _import_built_in()
     if name not in _specs:
         raise UserError(f"no model is called {name!r}", f"Known models: {', '.join(_specs)}.")
     return _specs[name]
@@ -228,6 +164,8 @@ def parameter_count(spec: ModelSpec) -> int:
 
 def _architecture(spec: ModelSpec) -> tuple[type, Callable[[Any], PoseModel]]:
     if (name := _present(spec.architecture)) not in _architectures:
+        _import_built_in()
+    if name not in _architectures:
         raise UserError(
             f"model {spec.name!r}: no architecture is called {spec.architecture!r}",
             f"Known architectures: {', '.join(_architectures)}. Others must be registered first "

@@ -4,6 +4,7 @@ import io
 from dataclasses import replace
 from functools import cache
 
+import numpy as np
 import torch
 from safetensors.torch import save
 
@@ -69,3 +70,19 @@ def published_checkpoint() -> bytes:
     buffer = io.BytesIO()
     torch.save({"epoch": 60, "lr": 2e-4, "model_pos": tensors, "min_loss": 41.5}, buffer)
     return buffer.getvalue()
+
+
+def onnx_model() -> bytes:
+    """What `repose convert` writes, of a model that multiplies what it is given by a matrix."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    keypoints, joints = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["people", "frames", 17, 3])
+        for name in ("keypoints", "joints")
+    )
+    weight = numpy_helper.from_array(np.diag([1, 1, 0.5]).astype(np.float32), "weight")
+    product = helper.make_node("MatMul", ["keypoints", "weight"], ["joints"])
+    graph = helper.make_graph([product], "model", [keypoints], [joints], [weight])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    helper.set_model_props(made, {"repose": model().spec.to_json()})
+    return bytes(made.SerializeToString())
