@@ -9,6 +9,8 @@ of its own. Memory and latency are told for each tenth of the time, which shows 
 """
 
 import argparse
+import shutil
+import socket
 import tempfile
 import threading
 import time
@@ -41,6 +43,12 @@ def alone(video: str, seconds: float) -> float:
         return count / (time.perf_counter() - start)
 
 
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
 class Page:
     """A browser that looks at the viewer, and writes down when each frame's time appears there."""
 
@@ -54,7 +62,8 @@ class Page:
         from playwright.sync_api import sync_playwright
 
         with sync_playwright() as driver:
-            browser = driver.chromium.launch(executable_path=program, args=["--use-angle=swiftshader"])
+            flags = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+            browser = driver.chromium.launch(executable_path=shutil.which(program), args=flags)
             page = browser.new_page(viewport={"width": 640, "height": 360})
             page.goto(url)
             page.evaluate(
@@ -82,7 +91,7 @@ def measure(video: str, seconds: float, lookahead: int, browser: str | None) -> 
         size = feed.info.width, feed.info.height
         viewer = stack.enter_context(closing(LiveViewer("perf", size, port=8300)))
         recording = Recording(Path(folder) / "result")
-        sinks: list[Any] = [recording, stack.enter_context(closing(JsonServer("127.0.0.1:8399")))]
+        sinks: list[Any] = [recording, stack.enter_context(closing(JsonServer(f"127.0.0.1:{free_port()}")))]
         page = Page(browser, viewer.url) if browser else None
         if page is None:  # somebody has to look, or nothing is drawn
             viewer._server.get_clients = lambda: {0: None}  # type: ignore[method-assign]

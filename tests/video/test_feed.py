@@ -3,11 +3,13 @@
 import errno
 import io
 import re
+import socket
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -146,7 +148,7 @@ def test_a_camera_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     with served() as address:
         with closing(open_feed(f"http://user:secret@{address}/stream?token=1")) as feed:
             assert feed.name == f"http://{address}/stream"
-            assert take(feed, rf"^http://{re.escape(address)}/stream was lost")[-7:] == list(range(1, 8))
+            assert take(feed, rf"^http://{re.escape(address)}/stream was lost") == list(range(8))
         with closing(open_feed(f"http://{address}/silent")) as feed:
             assert len(take(feed, "/silent was lost: nothing came for 1 s")) >= 7
         with pytest.raises(UserError, match="cannot be opened"):
@@ -155,6 +157,56 @@ def test_a_camera_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
         UserError, match=rf"^http://{re.escape(address)}/: cannot be opened \(Connection refused"
     ):
         open_feed(f"http://user:secret@{address}/")
+
+
+def rtsp_camera(server: socket.socket) -> None:
+    """Answer one RTSP client, and send 30 frames of H.264 in the same connection; then nothing."""
+    client, _ = server.accept()
+    with client, client.makefile("rb") as lines, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as packets:
+        packets.bind(("127.0.0.1", 0))
+        packets.settimeout(0.03)
+        sdp = "v=0\r\ns=camera\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:a\r\n"
+        answers = {
+            "OPTIONS": ("Public: DESCRIBE, SETUP, PLAY\r\n", ""),
+            "DESCRIBE": (f"Content-Type: application/sdp\r\nContent-Length: {len(sdp)}\r\n", sdp),
+            "SETUP": ("Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\nSession: 1\r\n", ""),
+            "PLAY": ("Session: 1\r\n", ""),
+        }
+        method = ""
+        while method != "PLAY":
+            method = lines.readline().decode().split()[0]
+            headers = dict(
+                line.split(": ", 1) for line in iter(lambda: lines.readline().decode().strip(), "")
+            )
+            extra, body = answers[method]
+            client.sendall(f"RTSP/1.0 200 OK\r\nCSeq: {headers['CSeq']}\r\n{extra}\r\n{body}".encode())
+        with av.open(f"rtp://127.0.0.1:{packets.getsockname()[1]}?pkt_size=1200", "w", format="rtp") as out:
+            stream = out.add_stream("h264", rate=30)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            stream.options = {"tune": "zerolatency", "x264-params": "repeat-headers=1:keyint=5"}
+            for number in range(30):
+                image = np.full((48, 64, 3), 20 * (number % 12), np.uint8)
+                frame = av.VideoFrame.from_ndarray(image, "rgb24")
+                frame.pts, frame.time_base = number, Fraction(1, 30)
+                for packet in stream.encode(frame):
+                    out.mux(packet)
+                with suppress(TimeoutError):
+                    while True:
+                        data = packets.recv(65_536)
+                        client.sendall(b"$\0" + len(data).to_bytes(2, "big") + data)
+        lines.read()  # until the client has had enough
+
+
+def test_an_rtsp_camera(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds, "_SILENT_S", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=rtsp_camera, args=(server,), daemon=True)
+        thread.start()
+        with closing(open_feed(f"rtsp://user:secret@127.0.0.1:{server.getsockname()[1]}/a")) as feed:
+            assert feed.name == f"rtsp://127.0.0.1:{server.getsockname()[1]}/a"
+            assert (feed.info.width, feed.info.height) == (64, 48)
+            came = take(feed, "was lost: nothing came for 1 s")
+    assert came == [number % 12 for number in range(30)]
 
 
 def test_addresses_of_other_kinds_are_refused() -> None:

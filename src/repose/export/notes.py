@@ -55,7 +55,7 @@ def notes(poses: list[Pose3D]) -> list[str]:
             )
     if moving := camera_note(record):
         lines.append(moving)
-    if record.get("detector") == "mediapipe":
+    if record.get("detector") == "mediapipe" and "live" not in record:
         lines.append(
             "MediaPipe follows one person at a time: choose with --person largest, central or x,y. "
             "--detector rtmpose detects several."

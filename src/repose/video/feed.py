@@ -177,10 +177,10 @@ def open_feed(
 def _open_live(text: str, fps: float | None, size: tuple[int, int] | None) -> Any:
     timeout = (_OPEN_S, _SILENT_S)
     if text == "-":
-        bounds = {"format_whitelist": decoding._CONTAINERS, "fflags": "nobuffer"}
+        bounds = {"format_whitelist": decoding._CONTAINERS}
         return av.open(sys.stdin.buffer, container_options=bounds, options=bounds)
     if not text.isdecimal():
-        options = {**NETWORK[urlsplit(text).scheme], "fflags": "nobuffer"}
+        options = dict(NETWORK[urlsplit(text).scheme])
         if options["format_whitelist"] == "rtsp":
             options["rtsp_transport"] = "tcp"
         return av.open(text, options=options, timeout=timeout)
