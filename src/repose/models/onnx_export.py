@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 from jaxtyping import Float
+from safetensors.numpy import load_file
 from torch import Tensor, nn
 
 from repose.errors import UserError
@@ -80,6 +81,29 @@ def export_graph(spec: ModelSpec, path: Path) -> None:
     _leave_out_weights(graph.graph, {name: t.numpy() for name, t in model.state_dict().items()})
     with stage_file(path) as partial:
         partial.write_bytes(graph.SerializeToString())
+
+
+def fill_graph(graph: Path, weights: Path, path: Path) -> None:
+    """Write a graph of `export_graph` with its weights, stored as float16: one file, as `export_onnx` writes.
+
+    Raises:
+        UserError: the package onnx is not installed.
+    """
+    try:
+        import onnx
+    except ImportError:
+        raise UserError(
+            "putting weights into a graph needs the package onnx, which is not installed",
+            "Install the extra: pip install 'repose3d[convert]'.",
+        ) from None
+    proto, tensors = onnx.load(graph, load_external_data=False), load_file(weights)
+    for tensor in proto.graph.initializer:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            values = tensors[tensor.name.removeprefix("weights/")].astype(np.float32)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    _halve(proto.graph)
+    with stage_file(path) as partial:
+        partial.write_bytes(proto.SerializeToString())
 
 
 def make_graph(model: PoseModel) -> "ModelProto":

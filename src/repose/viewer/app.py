@@ -13,7 +13,6 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from secrets import token_hex
@@ -204,8 +203,14 @@ def _network(model: str | Path) -> tuple[bytes, ModelSpec, str]:
     key = hashlib.sha256(path.read_bytes() + version("repose3d").encode()).hexdigest()[:16]
     cached = _cache() / f"lifter-{key}.onnx"
     if not cached.is_file():
+        from repose.models.onnx_export import export_onnx, fill_graph
+
         cached.parent.mkdir(parents=True, exist_ok=True)
-        import_module("repose.models.onnx_export").export_onnx(network, cached, "float16")
+        graph = path.with_suffix(".onnx")  # packaged weights have one
+        if path in packaged.values() and graph.is_file():
+            fill_graph(graph, path, cached)
+        else:
+            export_onnx(network, cached, "float16")
     return cached.read_bytes(), spec, name
 
 

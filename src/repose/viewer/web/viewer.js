@@ -384,7 +384,9 @@ function look(name) {
   const [right, above] = scene.views[name].map((degrees) => (degrees * Math.PI) / 180);
   state.azimuth = scene.facing + right;
   state.elevation = above;
-  state.distance = (scene.radius * 1.12) / Math.sin((scene.fov * Math.PI) / 360);
+  // With room for the buttons above.
+  const room = Math.max(space.clientHeight, 120);
+  state.distance = ((scene.radius * 1.05) / Math.sin((scene.fov * Math.PI) / 360)) * (room / (room - 50));
   state.pan = [0, 0, 0];
   if (name === "camera") {  // back until the camera that filmed is in view, too
     const way = minus(cameraPlace([0, 0, 0]), centreAt(state.frame));
