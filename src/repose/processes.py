@@ -137,6 +137,7 @@ def _serve(make: Callable[[], Callable[[Any], Any]], pipe: Any) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends its processes
     Thread(target=_end_with_parent, daemon=True).start()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes share the cores out
     try:
         do = make()
         pipe.send(None)

@@ -39,6 +39,7 @@ from repose.tracking.swaps import undo_swaps
 from repose.training.comparison import compare
 from repose.training.run_folder import restore
 from repose.video import Seeker, open_video
+from repose.video.pieces import cut
 from repose.viewer.page import write_page
 
 from .seeds import keypoints, models
@@ -194,6 +195,9 @@ def use_video(path: Path) -> None:
     video = open_video(path)
     for _ in islice(video, 40):
         pass
+    for piece in cut(video, 0.1, 0.05)[1:3]:
+        for _ in islice(piece.frames(video), 20):
+            pass
     with closing(Seeker(video)) as seeker:
         seeker.at(0.1)
         seeker.at(0.0)

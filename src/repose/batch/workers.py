@@ -35,8 +35,6 @@ class Job:
     retry_failed: bool = False
     run: str = field(default_factory=lambda: token_hex(8))
     """Tells this run from others: the failures of others may be tried again, its own not."""
-    threads: int = 1
-    """Of each worker, for the lifter."""
     make: Callable[[EstimateOptions], Any] = Estimator
     """What estimates; another takes its place to measure all the rest."""
 
@@ -50,9 +48,6 @@ class Worker:
 
     def __init__(self, job: Job) -> None:
         """Load the model; raises UserError where it or the options are wrong."""
-        import torch
-
-        torch.set_num_threads(job.threads)
         self.job = job
         self.batch = Batch(job.folder)
         self.estimator = job.make(job.options)

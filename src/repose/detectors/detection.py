@@ -99,7 +99,8 @@ def _detect(
     progress: Callable[[int, int | None], None] | None,
 ) -> Detected:
     info = video.info
-    long_enough = info.frames is not None and info.frames >= 2 * PIECE_S * info.fps
+    seconds = info.frames / info.fps if info.frames else info.duration_s or 0.0
+    long_enough = seconds >= 2 * PIECE_S
     if workers > 1 and long_enough and how.detector in IN_PIECES and not _follows(how):
         pieces = cut(video, PIECE_S, OVERLAP_S)
         if len(pieces) > 1:

@@ -93,5 +93,5 @@ def presentation_times(video: Video) -> Int[np.ndarray, " frames"] | None:
             if packet.size:
                 ticks.append(packet.pts)
     found = np.unique(np.array(ticks, dtype=np.int64))
-    sound = len(found) == len(ticks) == video.info.frames and found[0] == (stream.start_time or 0)
-    return found if sound else None
+    numbered = len(found) == len(ticks) and video.info.frames in (None, len(ticks))
+    return found if numbered and len(found) and found[0] == (stream.start_time or 0) else None
