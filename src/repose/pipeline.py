@@ -16,7 +16,9 @@ from repose.detectors.detection import Detection, detect
 from repose.errors import UserError, Within, check_ranges, override
 from repose.export.parquet import frame_columns
 from repose.fitting import fit
+from repose.fitting.focal_factor import find_focal_factor
 from repose.geometry.calibration import read_calibration
+from repose.geometry.camera_turn import CameraTurn
 from repose.keypoints.reader import holds_keypoints, read_unless_video
 from repose.lifting import (
     HEIGHTS_M,
@@ -26,7 +28,9 @@ from repose.lifting import (
     Lifter,
     Precision,
     check_scene,
+    compare_lenses,
     find_lens,
+    follow_camera,
     load,
 )
 from repose.pose import LARGEST_SIDE_PX, RATES_HZ, Pose2D, Pose3D
@@ -40,11 +44,8 @@ from repose.tracking.people import (
 )
 from repose.tracking.swaps import undo_swaps
 from repose.video import open_video
+from repose.video.background import Filmed, follow_background
 from repose.video.origin import note_video
-
-COMPARED_FOVS_DEG = (50.0, 80.0)
-"""Between these lie the lenses of most cameras that film people."""
-COMPARED_FRAMES = 240
 
 Progress = Callable[[str, int, int | None], None]
 """Told what is being done, how many frames of it are done, and of how many (None where unknown)."""
@@ -169,11 +170,12 @@ class Estimator:
         options = override(self.options, overrides)
         _check(options)
         facts: dict[str, Any] = {}
+        filmed = Filmed()
         name = Path(input).stem if isinstance(input, str | Path) else ""
         if options.calibration is not None:
             read_calibration(options.calibration, options.calibration_camera, name)
         if isinstance(input, str | Path):
-            tracks, facts = find_tracks(Path(input), options, progress, lambda: self.detector)
+            tracks, facts, filmed = find_tracks(Path(input), options, progress, lambda: self.detector)
         else:
             tracks = [input] if isinstance(input, Pose2D) else list(input)
             if options.capture_fps is not None:
@@ -185,7 +187,9 @@ class Estimator:
             if dropped:
                 facts = {**facts, "not_people": [vars(ghost) for ghost in dropped]}
         tracks = by_prominence(tracks) if options.person is None else [choose(tracks, options.person)]
-        return _lift_all(tracks, self.lifter, options, facts, name, progress) if tracks else []
+        if not tracks:
+            return []
+        return _lift_all(tracks, self.lifter, options, facts, replace(filmed, name=name), progress)
 
 
 @lru_cache(maxsize=1)
@@ -231,22 +235,34 @@ def _lift_all(
     lifter: Lifter,
     options: EstimateOptions,
     facts: dict[str, Any],
-    name: str,
+    filmed: Filmed,
     progress: Progress | None,
 ) -> list[Pose3D]:
-    """Lift the tracks of one camera; `name` is that of its video or file, without the suffix."""
+    """Lift the tracks of one camera, which have one lens and one turn of it in common."""
     lens = find_lens(
         options,
         tracks[0].image_size,
-        name=name,
-        focal_length_mm=facts.pop("focal_length_mm", None),
+        name=filmed.name,
+        focal_length_mm=filmed.focal_length_mm,
         size_known="image_size" not in tracks[0].assumed,
     )
+    turn: CameraTurn | None = None
+    if filmed.background:
+        lens, followed = follow_camera(filmed.background, filmed.last_frame, lens, tracks[0].image_size)
+        turn = followed if isinstance(followed, CameraTurn) else None
+        told = {"not_followed": followed} if turn is None else turn.record
+        facts["camera_motion"] = {**facts["camera_motion"], **told}
     lift = partial(_lift, lifter=lifter, options=options)
-    poses = [lift(track, lens.scene, progress=progress) for track in tracks]
+    poses = [lift(track, lens.scene, turn, progress=progress) for track in tracks]
+    if lens.source == "assumed" and (found := find_focal_factor(poses)) is not None:
+        camera = lens.camera.zoomed(found.factor)
+        lens = lens.estimated(camera, tracks[0].image_size, "how people walk in depth", found.deviation)
+        poses = [lift(track, lens.scene, turn, progress=progress) for track in tracks]
+    complete = partial(_fit, options=options)
     facts["lens"] = lens.record
     if lens.source == "assumed":
-        facts["lens"] |= compare_lenses(tracks[0], lift)
+        facts["lens"] |= compare_lenses(tracks[0], lambda track, scene: complete(lift(track, scene)))
+    poses = [complete(pose, progress=progress) for pose in poses]
     return [replace(pose, record={**pose.record, **facts}) for pose in poses]
 
 
@@ -266,8 +282,8 @@ def find_tracks(
     options: EstimateOptions,
     progress: Progress | None = None,
     load_detector: Callable[[], Detector] | None = None,
-) -> tuple[list[Pose2D], dict[str, Any]]:
-    """Find the 2D tracks of a video or keypoint file, and facts about it for the record.
+) -> tuple[list[Pose2D], dict[str, Any], Filmed]:
+    """Find the 2D tracks of a video or keypoint file, facts about it for the record, and its camera.
 
     The detector is the one that the options name, loaded here unless `load_detector` gives it.
     """
@@ -279,8 +295,14 @@ def find_tracks(
         track=options.track,
     )
     if read is not None:
-        return read, {}
+        return read, {}, Filmed()
     _check_video_options(path, options)
+    return _find_in_video(path, options, progress, load_detector)
+
+
+def _find_in_video(
+    path: Path, options: EstimateOptions, progress: Progress | None, make: Callable[[], Detector] | None
+) -> tuple[list[Pose2D], dict[str, Any], Filmed]:
     video = open_video(path)
     find_lens(options, (video.info.width, video.info.height), name=path.stem)
     how = Detection(
@@ -290,17 +312,13 @@ def find_tracks(
         options.capture_fps,
         options.detect_fps,
     )
-    facts: dict[str, Any] = {
-        **note_video(path),
-        "detector": options.detector,
-        "focal_length_mm": video.info.focal_length_mm,
-    }
+    facts: dict[str, Any] = {**note_video(path), "detector": options.detector}
     if options.capture_fps is not None:
         facts["slow_motion"] = options.capture_fps / video.info.fps
     found = detect(
         video,
         how,
-        detector=load_detector() if load_detector else None,
+        detector=make() if make else None,
         workers=options.workers or os.cpu_count() or 1,
         progress=progress and partial(progress, "finding people"),
     )
@@ -309,12 +327,23 @@ def find_tracks(
             f"{path.name}: the detector {options.detector} found nobody in this video",
             "Try another detector (--detector), or a part of the video in which a whole person can be seen.",
         )
-    facts["camera_motion"] = asdict(found.camera_motion())
+    motion = found.camera_motion()
+    facts["camera_motion"] = asdict(motion)
     if found.lost:
         facts["frames_lost_in_file"] = found.lost
     if found.damaged:
         facts["frames_damaged_in_file"] = found.damaged
-    return found.tracks, facts
+    filmed = Filmed(focal_length_mm=video.info.focal_length_mm)
+    if motion.moves:
+        last_frame = max(int(track.frames[-1]) for track in found.tracks)
+        boxes_px, report = found.boxes_px(), progress and partial(progress, "following the camera")
+        try:
+            background = tuple(follow_background(video, boxes_px, last_frame, progress=report))
+        except UserError as error:  # without OpenCV
+            facts["camera_motion"]["not_followed"] = error.message
+        else:
+            filmed = replace(filmed, background=background, last_frame=last_frame)
+    return found.tracks, facts, filmed
 
 
 def _check_video_options(path: Path, options: EstimateOptions) -> None:
@@ -329,19 +358,16 @@ def _check_video_options(path: Path, options: EstimateOptions) -> None:
 def _lift(
     track: Pose2D,
     scene: dict[str, Any],
+    turn: CameraTurn | None = None,
     *,
     lifter: Lifter,
     options: EstimateOptions,
     progress: Progress | None = None,
 ) -> Pose3D:
-    """Lift a track; `scene` says of the lens what `Lifter.lift` is to know."""
+    """Lift a track; `scene` says of the lens what `Lifter.lift` is to know, `turn` how the camera turned."""
     swaps: dict[str, list[tuple[int, int]]] = {}
     if options.undo_swaps:
         track, swaps = undo_swaps(track)
-
-    def report(what: str, done: int, total: int) -> None:
-        if progress:
-            progress(f"{what} person {track.track_id}", done, total)
 
     pose = lifter.lift(
         track,
@@ -349,10 +375,20 @@ def _lift(
         height_m=options.height_m,
         root=options.root or options.fit,  # only who stands somewhere is seen somewhere
         max_gap_s=options.max_gap_s,
-        on_progress=partial(report, "lifting"),
+        on_progress=progress and partial(progress, f"lifting person {track.track_id}"),
     )
+    if turn is not None:
+        R_view_cam = turn.at(pose.frames)
+        still_m = np.einsum("fji,fnj->fni", R_view_cam, pose.joints_m.astype(np.float64))
+        pose = replace(pose, joints_m=still_m.astype(pose.joints_m.dtype), R_view_cam=R_view_cam)
+    seen = pose.seen & (pose.frames % track.record.get("detected_every", 1) == 0)[:, None]
+    return replace(pose, seen=seen, record={**pose.record, "swaps_undone": swaps})
+
+
+def _fit(pose: Pose3D, *, options: EstimateOptions, progress: Progress | None = None) -> Pose3D:
+    """Fit a lifted pose, if that is wanted."""
     if options.fit:
-        pose = fit(pose, on_progress=partial(report, "fitting"))
+        pose = fit(pose, on_progress=progress and partial(progress, f"fitting person {pose.track_id}"))
         if not options.root:
             pose = replace(
                 pose,
@@ -361,36 +397,4 @@ def _lift(
                 intrinsics_px=None,
                 distortion=None,
             )
-    detected = pose.frames % track.record.get("detected_every", 1) == 0
-    seen = pose.seen & detected[:, None]
-    return replace(pose, seen=seen, record={**pose.record, "swaps_undone": swaps})
-
-
-def compare_lenses(track: Pose2D, lift: Callable[[Pose2D, dict[str, Any]], Pose3D]) -> dict[str, Any]:
-    """Measure how much the result of an assumed lens hangs on it, on an excerpt of a track.
-
-    Returns `distance_m`, the root's median distance from the camera (None where it is not known), and
-    `joints_mm`, the mean distance between the two results' joints relative to the root, for the narrowest
-    and the widest lens of `COMPARED_FOVS_DEG`.
-    """
-    start = max(0, (len(track) - COMPARED_FRAMES) // 2)
-    rows = slice(start, start + COMPARED_FRAMES)
-    excerpt = replace(
-        track,
-        points_px=track.points_px[rows],
-        confidence=track.confidence[rows],
-        frames=track.frames[rows],
-        times_s=track.times_s[rows],
-    )
-    if not (excerpt.confidence > 0).any():
-        return {}
-    narrow, wide = (lift(excerpt, {"fov_deg": fov_deg}) for fov_deg in COMPARED_FOVS_DEG)
-    apart_m = np.linalg.norm(narrow.root_relative_m() - wide.root_relative_m(), axis=-1)
-    distance_m = None
-    if narrow.coordinates == wide.coordinates == "camera":
-        root = narrow.skeleton.parents.index(-1)
-        distance_m = [
-            round(float(np.median(np.linalg.norm(pose.joints_m[:, root], axis=-1))), 2)
-            for pose in (narrow, wide)
-        ]
-    return {"distance_m": distance_m, "joints_mm": round(1000 * float(apart_m.mean()), 1)}
+    return pose

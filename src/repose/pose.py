@@ -152,6 +152,9 @@ class Pose3D:
     below one deviation in 68 % and below two in 95 % of the cases. None where the model gives none."""
     T_cam_world: Float[np.ndarray, "4 4"] | None = None
     """Takes world coordinates (z up, metres) to the camera's; None while up is not known."""
+    R_view_cam: Float[np.ndarray, "frames 3 3"] | None = None
+    """Takes directions of the camera frame, which is that of the video's first frame, to the axes of the
+    camera in each frame; None for a camera that stands still, or whose turning is not known."""
     model: str = ""
     """Name and version of the model."""
     record: dict[str, Any] = field(default_factory=dict)
@@ -179,6 +182,9 @@ class Pose3D:
             T_cam_world = _floats("T_cam_world", T_cam_world, (4, 4), skeleton)
         elif self.coordinates == "world":
             expected("T_cam_world", "the transform from the world to the camera", None)
+        turns = self.R_view_cam
+        if turns is not None:
+            turns = _floats("R_view_cam", turns, (len(joints), 3, 3), skeleton)
         _set(
             self,
             joints_m=joints,
@@ -193,6 +199,7 @@ class Pose3D:
             deviation_m=deviation,
             image_size=None if self.image_size is None else _size(self.image_size),
             T_cam_world=T_cam_world,
+            R_view_cam=turns,
         )
 
     def __len__(self) -> int:
@@ -217,6 +224,13 @@ class Pose3D:
         """Return the joints in camera axes, from the camera or relative to the root (any `coordinates`)."""
         joints = self.joints_m.astype(np.float64)
         return self.world_to_camera().apply(joints) if self.coordinates == "world" else joints
+
+    def view_joints_m(self) -> Float[np.ndarray, "frames joints 3"]:
+        """Return the joints in the axes of the camera as it stood in each frame: what `camera` projects."""
+        joints = self.camera_joints_m()
+        if self.R_view_cam is None:
+            return joints
+        return np.einsum("fij,fnj->fni", self.R_view_cam.astype(np.float64), joints)
 
     def root_relative_m(self) -> Float[np.ndarray, "frames joints 3"]:
         """Subtract the root joint of each frame."""

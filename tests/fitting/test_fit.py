@@ -13,6 +13,7 @@ from repose.errors import UserError
 from repose.fitting import FitOptions, fit
 from repose.fitting.problem import OVERLAP, WINDOW, window_rows
 from repose.geometry.camera import Camera
+from repose.geometry.rotation import axis_angle_to_matrix
 from repose.metrics import bone_lengths, p_mpjpe
 from repose.pose import Pose3D
 from repose.skeleton import H36M_17, stature
@@ -61,6 +62,19 @@ def test_the_motion_agrees_with_the_picture_and_with_one_body(guessed: Pose3D, e
     assert heights[1] == pytest.approx(heights[0], rel=1e-5)
     for name in ("seen", "confidence", "points_px", "frames", "times_s", "scale", "coordinates"):
         np.testing.assert_array_equal(getattr(fitted, name), getattr(guessed, name), err_msg=name)
+
+
+def test_a_camera_that_turns_is_fitted_as_one_that_stands_still(guessed: Pose3D) -> None:
+    """Each frame's camera sees what the still one sees, once its rays are turned as it is."""
+    still = fit(guessed)
+    R_view_cam = axis_angle_to_matrix(np.linspace(0, 0.3, len(guessed))[:, None] * [0.1, 1.0, 0.3])
+    viewed = np.einsum("fij,fnj->fni", R_view_cam, still.joints_m.astype(np.float64))
+    points = CAMERA.project(viewed).astype(np.float32)
+    fitted = fit(replace(guessed, R_view_cam=R_view_cam, points_px=points))
+    straight = fit(replace(guessed, points_px=CAMERA.project(still.joints_m).astype(np.float32)))
+    assert fitted.record["fit"]["frames"] == len(guessed)
+    np.testing.assert_allclose(fitted.joints_m, straight.joints_m, atol=0.02)
+    assert fitted.record["fit"]["after"]["reprojection"] < 0.004
 
 
 def test_a_right_answer_stays(exact: Pose3D) -> None:

@@ -14,6 +14,7 @@ from repose.fitting.terms import (
     Symmetry,
     Term,
 )
+from repose.geometry.rotation import axis_angle_to_matrix
 from repose.pose import Pose3D
 from repose.skeleton import H36M_17
 
@@ -42,6 +43,9 @@ def terms(joints: np.ndarray, scale: float) -> dict[str, Term]:
     usual = RNG.uniform(0.02, 0.1, (FRAMES, BONES))
     return {
         "reprojection": Reprojection(rays, deviation, trust, scale),
+        "reprojection of a camera that turns": Reprojection(
+            rays, deviation, trust, scale, axis_angle_to_matrix(RNG.normal(0, 0.1, (FRAMES, 3)))
+        ),
         "network prior": NetworkPrior(bones, usual, scale, H36M_17),
         "root prior": RootPrior(joints[:, 0] + 0.3, RNG.uniform(0.1, 1, FRAMES), 0),
         "constant bones": ConstantBones(0.012, H36M_17),
@@ -50,7 +54,10 @@ def terms(joints: np.ndarray, scale: float) -> dict[str, Term]:
     }
 
 
-NAMES = ("reprojection", "network prior", "root prior", "constant bones", "symmetry", "smoothness")
+NAMES = (
+    *("reprojection", "reprojection of a camera that turns", "network prior", "root prior"),
+    *("constant bones", "symmetry", "smoothness"),
+)
 
 
 @pytest.mark.parametrize("scale", [2.0, LARGE])

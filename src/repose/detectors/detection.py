@@ -62,7 +62,18 @@ class Detected:
 
     def camera_motion(self) -> CameraMotion:
         """Conclude from the background around the people whether the camera moved."""
-        return self.camera.motion(_boxes_px(self.tracks))
+        return self.camera.motion(self.boxes_px())
+
+    def boxes_px(self) -> dict[int, list[tuple[float, float, float, float]]]:
+        """Return left, top, right and bottom of everybody that was seen, by frame."""
+        boxes: dict[int, list[tuple[float, float, float, float]]] = {}
+        for track in self.tracks:
+            found = track.confidence[..., None] > 0
+            low = np.where(found, track.points_px, np.inf).min(axis=1)
+            high = np.where(found, track.points_px, -np.inf).max(axis=1)
+            for frame, box in zip(track.frames, np.hstack([low, high]).tolist(), strict=True):
+                boxes.setdefault(int(frame), []).append(tuple(box))
+        return boxes
 
 
 def detect(
@@ -228,18 +239,6 @@ def _fill(track: Pose2D, every: int) -> Pose2D:
         confidence=confidence,
         record={**track.record, "detected_every": every},
     )
-
-
-def _boxes_px(tracks: list[Pose2D]) -> dict[int, list[tuple[float, float, float, float]]]:
-    """Left, top, right and bottom of everybody that was seen, by frame."""
-    boxes: dict[int, list[tuple[float, float, float, float]]] = {}
-    for track in tracks:
-        found = track.confidence[..., None] > 0
-        low = np.where(found, track.points_px, np.inf).min(axis=1)
-        high = np.where(found, track.points_px, -np.inf).max(axis=1)
-        for frame, box in zip(track.frames, np.hstack([low, high]).tolist(), strict=True):
-            boxes.setdefault(int(frame), []).append(tuple(box))
-    return boxes
 
 
 def _check_end(video: Video, lost_frames: list[int]) -> None:

@@ -17,6 +17,8 @@ Number = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
 Factor = Annotated[float, Meta(gt=0, le=1e6)]
 Focal = Annotated[float, Meta(gt=0, le=LARGEST)]
 Side = Annotated[int, Meta(ge=1, le=100_000)]
+CARRIED = 0.25
+"""Share of the background beyond which the camera is said to have been carried."""
 FloatType = Literal["float32", "float64"]
 Row = tuple[Number, Number, Number, Number]
 Runs = list[tuple[Whole, Whole]]
@@ -31,6 +33,7 @@ class Dtypes(Struct):
     points_px: FloatType | None = None
     deviation_m: FloatType | None = None
     T_cam_world: FloatType | None = None
+    R_view_cam: FloatType | None = None
 
 
 class About(Struct):
@@ -70,6 +73,8 @@ class LensRecord(Struct):
     """Field of view across the diagonal."""
     words: Text = ""
     """The file that says it, or what it says."""
+    focal_length_deviation: Annotated[float, Meta(ge=0, le=10)] | None = None
+    """Standard deviation of an estimated focal length, as a share of it."""
     distance_m: tuple[Number, Number] | None = None
     """Median distance of the main person from the camera, if the field of view were 50 and 80 degrees."""
     joints_mm: Annotated[float, Meta(ge=0, le=LARGEST)] | None = None
@@ -83,6 +88,9 @@ class CameraRecord(Struct, frozen=True):
     px_per_s: Annotated[float, Meta(ge=0, le=LARGEST)] | None = None
     first_frame: Count | None = None
     last_frame: Count | None = None
+    turned_deg: Annotated[float, Meta(ge=0, le=180)] | None = None
+    carried: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    not_followed: Text = ""
 
 
 class FitMeasures(Struct, frozen=True):
@@ -150,6 +158,10 @@ def lens_note(record: Mapping[str, Any]) -> str:
     field_of_view = f"a field of view of {lens.fov_deg:.0f}° across the diagonal"
     if lens.source == "calibration":
         return f"The lens is from {lens.words}: {field_of_view}."
+    if lens.source == "estimated":
+        doubt = lens.focal_length_deviation
+        give_or_take = f"; the focal length give or take {doubt:.0%}" if doubt else ""
+        return f"The lens is estimated from {lens.words}: {field_of_view}{give_or_take}."
     if lens.source == "video":
         return (
             f"The lens is the one that the video names, {lens.words} on 35 mm film: {field_of_view}. "
@@ -172,8 +184,20 @@ def camera_note(record: Mapping[str, Any]) -> str:
     found = convert("camera_motion", record.get("camera_motion", {}), CameraRecord)
     if not found.moves:
         return ""
+    if found.turned_deg is not None:
+        note = (
+            f"The camera turns by up to {found.turned_deg:.0f}°, as the background shows. It was held still: "
+            "positions are in the frame of the camera in the first frame. "
+        )
+        if found.carried > CARRIED:
+            return (
+                f"{note}{found.carried:.0%} of the background moves as no turn explains: the camera was "
+                "carried, too. One camera cannot tell by how much, and paths lack that."
+            )
+        return f"{note}If it was also carried, paths lack that: one camera cannot tell."
+    why = f" It was not followed: {found.not_followed}." if found.not_followed else ""
     speed = "" if found.px_per_s is None else f"about {found.px_per_s:.0f} px/s "
     return (
         f"The camera moves ({speed}in frames {found.first_frame}–{found.last_frame}): positions, and "
-        "the path, ground and up derived from them, cannot be trusted; poses can."
+        f"the path, ground and up derived from them, cannot be trusted; poses can.{why}"
     )

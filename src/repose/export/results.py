@@ -100,7 +100,8 @@ def read_poses(path: str | Path) -> list[Pose3D]:
     if about.ndim != 1 or about.dtype.kind != "U" or rows.shape != (len(about), 2) or not len(about):
         expected(name, "`about` and rows for each track", f"about {about.shape}, rows {rows.shape}")
     there = arrays["frames"].size
-    for key in _COLUMNS:
+    arrays.setdefault("R_view_cam", np.full((there, 3, 3), np.nan))  # of a camera that stood still
+    for key in (*_COLUMNS, "R_view_cam"):
         if arrays[key].shape[:1] != (there,):
             expected(
                 f"{name}: {key}", f"{there} rows, as many as frames", arrays[key].shape, "Make it again."
@@ -151,9 +152,9 @@ def describe(pose: Pose3D) -> dict[str, Any]:
 def write_npz(poses: Sequence[Pose3D], path: Path) -> None:
     """Write exact arrays, without pickles: the rows of all tracks, with `rows` as their start and stop.
 
-    Per row: `track_id`, `frames`, `times_s`, `joints_m`, `seen`, `confidence`, `deviation_m` and `points_px`
-    (NaN for a track without them). For the file: `format`, `version`, `skeleton`, `joints`, `parents`
-    (indices), `units`, `coordinates`, `fps` and `about`, one text per track.
+    Per row: `track_id`, `frames`, `times_s`, `joints_m`, `seen`, `confidence`, and, NaN for a track without,
+    `deviation_m`, `points_px` and `R_view_cam`. For the file: `format`, `version`, `skeleton`, `joints`,
+    `parents` (indices), `units`, `coordinates`, `fps` and `about`, one text per track.
     """
     skeleton = one_skeleton(poses)
     stops = np.cumsum([len(pose) for pose in poses])
@@ -185,6 +186,7 @@ def write_npz(poses: Sequence[Pose3D], path: Path) -> None:
         confidence=np.concatenate([pose.confidence for pose in poses]),
         deviation_m=np.concatenate([_or_nan(pose.deviation_m, pose.seen.shape) for pose in poses]),
         points_px=np.concatenate([_or_nan(pose.points_px, (*pose.seen.shape, 2)) for pose in poses]),
+        R_view_cam=np.concatenate([_or_nan(pose.R_view_cam, (len(pose), 3, 3)) for pose in poses]),
     )
 
 
@@ -192,7 +194,8 @@ def write_json(poses: Sequence[Pose3D], path: Path) -> None:
     """Write one object per track with its `about` and `poses`, one line per frame.
 
     A frame has `frame`, `time_s`, and in the order of `joints` `joints_m`, `seen` (true seen, false
-    inferred), `confidence` and, for a track that has them, `deviation_m` and the 2D keypoints `points_px`.
+    inferred), `confidence` and, for a track that has them, `deviation_m`, the 2D keypoints `points_px` and
+    the camera's turn `R_view_cam`.
     """
     one_skeleton(poses)
     with path.open("w", encoding="utf-8") as file:
@@ -247,6 +250,8 @@ def _json_frames(pose: Pose3D) -> Iterator[dict[str, Any]]:
             frame["deviation_m"] = _rounded(pose.deviation_m[row], 4)
         if pose.points_px is not None:
             frame["points_px"] = _rounded(pose.points_px[row], 2)
+        if pose.R_view_cam is not None:
+            frame["R_view_cam"] = _rounded(pose.R_view_cam[row], 6)
         yield frame
 
 
@@ -283,6 +288,7 @@ def take_track(about: About, arrays: dict[str, np.ndarray], rows: slice) -> Pose
         points_px=exact("points_px"),
         deviation_m=exact("deviation_m"),
         T_cam_world=None if dtypes.T_cam_world is None else np.array(T_cam_world, dtypes.T_cam_world),
+        R_view_cam=exact("R_view_cam"),
         times_s=arrays["times_s"][rows],
         image_size=about.image_size,
         intrinsics_px=about.intrinsics_px,

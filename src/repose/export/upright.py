@@ -87,6 +87,7 @@ def at_constant_rate(pose: Pose3D) -> Pose3D:
         else np.maximum(pose.deviation_m[before], pose.deviation_m[after]),
         confidence=np.minimum(pose.confidence[before], pose.confidence[after]),
         points_px=None,
+        R_view_cam=None,
     )
 
 

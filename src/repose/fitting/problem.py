@@ -90,7 +90,13 @@ class Problem:
         trust = np.where(self.pose.seen, self.pose.confidence.astype(np.float64) ** 2, 0)[rows]
         distance = np.linalg.norm(joints[:, root], axis=-1)
         terms: list[Term] = [
-            Reprojection(self.rays[rows], self.keypoint_deviation[rows], trust, options.keypoint_scale),
+            Reprojection(
+                self.rays[rows],
+                self.keypoint_deviation[rows],
+                trust,
+                options.keypoint_scale,
+                None if self.pose.R_view_cam is None else self.pose.R_view_cam[rows].astype(np.float64),
+            ),
             NetworkPrior(
                 joints[:, children] - joints[:, parents],
                 self.bone_deviation_m[rows],
@@ -225,13 +231,14 @@ def _plausible(joints_m: Joints, before_m: Joints, pose: Pose3D) -> Bool[np.ndar
     near = (around < FARTHEST_M) & (
         moved[:, root] < FARTHEST_ROOT * np.linalg.norm(before_m[:, root], axis=-1)
     )
-    ahead = (joints_m[..., 2] > 0).all(axis=1)
+    viewed_m = joints_m if pose.R_view_cam is None else joints_m @ pose.R_view_cam.swapaxes(-1, -2)
+    ahead = (viewed_m[..., 2] > 0).all(axis=1)
     return np.isfinite(joints_m).all(axis=(1, 2)) & near & ahead
 
 
 def apparent_height(pose: Pose3D) -> Float[np.ndarray, " frames"]:
     """The person's height in the picture, as a tangent."""
-    joints = pose.joints_m.astype(np.float64)
+    joints = pose.view_joints_m()
     height_m = np.median(stature(conversion_matrix(pose.skeleton, H36M_17) @ joints))
     depth_m = joints[:, pose.skeleton.parents.index(-1), 2]
     return height_m / np.maximum(depth_m, 0.3)
@@ -255,9 +262,10 @@ def jitter(
 def measure_fit(pose: Pose3D) -> dict[str, float | None]:
     """What fitting is to better, of a pose in the camera frame."""
     camera = pose.camera()
+    viewed_m = pose.view_joints_m()
     off = np.linalg.norm(
         camera.rays(pose.points_px.astype(np.float64))  # type: ignore[union-attr]
-        - pose.joints_m[..., :2].astype(np.float64) / np.maximum(pose.joints_m[..., 2:], 0.1),
+        - viewed_m[..., :2] / np.maximum(viewed_m[..., 2:], 0.1),
         axis=-1,
     )
     shares = (off / apparent_height(pose)[:, None])[pose.seen]

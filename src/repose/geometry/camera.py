@@ -5,7 +5,7 @@ world points to the camera.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -73,6 +73,10 @@ class Camera:
         if coefficients.shape not in ((4,), (5,)) or not np.isfinite(coefficients).all():
             expected("distortion", "k1 k2 p1 p2 k3, as OpenCV has them", distortion)
         return cls(K, coefficients)
+
+    def zoomed(self, factor: float) -> "Camera":
+        """Return the camera with a focal length that is longer by `factor`."""
+        return replace(self, K=self.K * [[factor, factor, 1.0], [factor, factor, 1.0], [1.0, 1.0, 1.0]])
 
     @property
     def intrinsics_px(self) -> tuple[float, float, float, float]:

@@ -1,6 +1,6 @@
 """From a 2D track to a 3D track, whole or while it is filmed."""
 
-from repose.lifting.lens import Lens, LensOptions, find_lens
+from repose.lifting.lens import Lens, LensOptions, compare_lenses, find_lens, follow_camera
 from repose.lifting.lifter import (
     ASSUMED_HEIGHT_M,
     HEIGHTS_M,
@@ -25,6 +25,8 @@ __all__ = [
     "Precision",
     "Stream",
     "check_scene",
+    "compare_lenses",
     "find_lens",
+    "follow_camera",
     "load",
 ]

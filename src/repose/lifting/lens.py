@@ -1,15 +1,23 @@
 """Which lens filmed: the given one, a calibrated one, the one that the video names, or an assumed one."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import tyro
 
 from repose.errors import UserError, Within
 from repose.files.numbers import LARGEST
 from repose.geometry.calibration import check_picture, read_calibration
 from repose.geometry.camera import ASSUMED_FOV_DEG, FIELDS_OF_VIEW_DEG, Camera
+from repose.geometry.camera_turn import LEAST_TURN_DEG, CameraTurn, Matched, find_fov, find_turn
+from repose.pose import Pose2D, Pose3D
+
+COMPARED_FOVS_DEG = (50.0, 80.0)
+"""Between these lie the lenses of most cameras that film people."""
+COMPARED_FRAMES = 240
 
 Source = Literal["given", "calibration", "video", "estimated", "assumed"]
 
@@ -42,7 +50,9 @@ class Lens:
     camera: Camera
     fov_deg: float
     words: str = ""
-    """The file, or what it says."""
+    """The file, or what it says, or what an estimate is from."""
+    deviation: float | None = None
+    """Of an estimated focal length's logarithm."""
 
     @property
     def scene(self) -> dict[str, Any]:
@@ -52,10 +62,18 @@ class Lens:
         distortion = tuple(self.camera.distortion.tolist()) if self.camera.distortion.any() else None
         return {"intrinsics_px": self.camera.intrinsics_px, "distortion": distortion}
 
+    def estimated(
+        self, pinhole: Camera, image_size: tuple[int, int], words: str, deviation: float | None = None
+    ) -> "Lens":
+        """Return the lens that was found in the place of an assumed one; distortion stays."""
+        camera = Camera.from_intrinsics(pinhole.intrinsics_px, self.camera.distortion.tolist())
+        return Lens("estimated", camera, camera.fov_deg(image_size), words, deviation)
+
     @property
     def record(self) -> dict[str, Any]:
         """What a result says of it."""
-        return {"source": self.source, "fov_deg": round(self.fov_deg, 2), "words": self.words}
+        told = {"source": self.source, "fov_deg": round(self.fov_deg, 2), "words": self.words}
+        return told if self.deviation is None else {**told, "focal_length_deviation": self.deviation}
 
 
 def find_lens(
@@ -108,3 +126,48 @@ def find_lens(
         check_picture(camera.intrinsics_px, image_size)
         camera.check_distortion(image_size)
     return Lens(source, camera, camera.fov_deg(image_size), words)
+
+
+def follow_camera(
+    background: Sequence[Matched], last_frame: int, lens: Lens, image_size: tuple[int, int]
+) -> tuple[Lens, CameraTurn | str]:
+    """Find the turn of a camera, or why it is not known, and the lens, which a turn may show.
+
+    `background` and `last_frame` are those of `repose.geometry.camera_turn.find_turn`.
+    """
+    if lens.source == "assumed" and (fov_deg := find_fov(background, image_size)) is not None:
+        lens = lens.estimated(Camera.assumed(image_size, fov_deg), image_size, "how the background turns")
+    turn = find_turn(background, lens.camera, last_frame)
+    if isinstance(turn, CameraTurn) and turn.largest_deg < LEAST_TURN_DEG:
+        turn = f"it turns by less than {LEAST_TURN_DEG:g}°"
+    return lens, turn
+
+
+def compare_lenses(track: Pose2D, lift: Callable[[Pose2D, dict[str, Any]], Pose3D]) -> dict[str, Any]:
+    """Measure how much the result of an assumed lens hangs on it, on an excerpt of a track.
+
+    Returns `distance_m`, the root's median distance from the camera (None where it is not known), and
+    `joints_mm`, the mean distance between the two results' joints relative to the root, for the narrowest
+    and the widest lens of `COMPARED_FOVS_DEG`.
+    """
+    start = max(0, (len(track) - COMPARED_FRAMES) // 2)
+    rows = slice(start, start + COMPARED_FRAMES)
+    excerpt = replace(
+        track,
+        points_px=track.points_px[rows],
+        confidence=track.confidence[rows],
+        frames=track.frames[rows],
+        times_s=track.times_s[rows],
+    )
+    if not (excerpt.confidence > 0).any():
+        return {}
+    narrow, wide = (lift(excerpt, {"fov_deg": fov_deg}) for fov_deg in COMPARED_FOVS_DEG)
+    apart_m = np.linalg.norm(narrow.root_relative_m() - wide.root_relative_m(), axis=-1)
+    distance_m = None
+    if narrow.coordinates == wide.coordinates == "camera":
+        root = narrow.skeleton.parents.index(-1)
+        distance_m = [
+            round(float(np.median(np.linalg.norm(pose.joints_m[:, root], axis=-1))), 2)
+            for pose in (narrow, wide)
+        ]
+    return {"distance_m": distance_m, "joints_mm": round(1000 * float(apart_m.mean()), 1)}

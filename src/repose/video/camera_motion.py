@@ -51,6 +51,12 @@ class CameraMotion:
     """The camera moves from this frame on,"""
     last_frame: int | None = None
     """and not after this one."""
+    turned_deg: float | None = None
+    """The largest turn against the first frame, where the camera was followed: results stand still then."""
+    carried: float = 0.0
+    """Share of the background that moves as no turn explains."""
+    not_followed: str = ""
+    """Why the camera was not followed."""
 
 
 @dataclass(frozen=True, eq=False)

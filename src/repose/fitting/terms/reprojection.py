@@ -24,27 +24,38 @@ class Reprojection:
     """What a keypoint counts for; 0 where none was seen."""
     scale: float
     """Of Student's t, in deviations."""
+    R_view_cam: Float[np.ndarray, "frames 3 3"] | None = None
+    """How the camera turned; None where it stands still."""
 
     def _residual(self, joints_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         depth = np.maximum(joints_m[..., 2], NEAREST_M)
         return (joints_m[..., :2] / depth[..., None] - self.rays) / self.deviation[..., None], depth
 
+    def _viewed(self, joints_m: np.ndarray) -> np.ndarray:
+        """In the axes of each frame's camera."""
+        return joints_m if self.R_view_cam is None else joints_m @ self.R_view_cam.swapaxes(-1, -2)
+
     def cost(self, joints_m: Joints, lengths_m: Lengths) -> float:
-        residual, _ = self._residual(joints_m)
+        residual, _ = self._residual(self._viewed(joints_m))
         return float((self.trust * student_cost((residual**2).sum(axis=-1), self.scale)).sum())
 
     def add(self, joints_m: Joints, lengths_m: Lengths, normal: NormalEquations) -> None:
-        residual, depth = self._residual(joints_m)
+        viewed_m = self._viewed(joints_m)
+        residual, depth = self._residual(viewed_m)
         weight = self.trust * student_weight((residual**2).sum(axis=-1), self.scale)
         # With u = x/z and v = y/z: ∂u/∂(x, y, z) = (1, 0, −u)/z, ∂v/∂(x, y, z) = (0, 1, −v)/z.
-        u, v = joints_m[..., 0] / depth, joints_m[..., 1] / depth
+        u, v = viewed_m[..., 0] / depth, viewed_m[..., 1] / depth
         slope = weight / (depth * self.deviation) ** 2
         across = np.stack([u, v], axis=-1)
-        normal.joint[..., 0, 0] += slope
-        normal.joint[..., 1, 1] += slope
-        normal.joint[..., 2, :2] -= slope[..., None] * across
-        normal.joint[..., :2, 2] -= slope[..., None] * across
-        normal.joint[..., 2, 2] += slope * (u**2 + v**2)
+        block = np.zeros((*slope.shape, 3, 3))
+        block[..., 0, 0] = block[..., 1, 1] = slope
+        block[..., 2, :2] = block[..., :2, 2] = -slope[..., None] * across
+        block[..., 2, 2] = slope * (u**2 + v**2)
         pull = (weight / (depth * self.deviation))[..., None] * residual
-        normal.gradient[..., :2] += pull
-        normal.gradient[..., 2] -= (pull * across).sum(axis=-1)
+        gradient = np.concatenate([pull, -(pull * across).sum(axis=-1, keepdims=True)], axis=-1)
+        if self.R_view_cam is not None:
+            turns = self.R_view_cam[:, None]
+            block = turns.swapaxes(-1, -2) @ block @ turns
+            gradient = gradient @ self.R_view_cam
+        normal.joint += block
+        normal.gradient += gradient
