@@ -187,9 +187,8 @@ class Estimator:
             if dropped:
                 facts = {**facts, "not_people": [vars(ghost) for ghost in dropped]}
         tracks = by_prominence(tracks) if options.person is None else [choose(tracks, options.person)]
-        if not tracks:
-            return []
-        return _lift_all(tracks, self.lifter, options, facts, replace(filmed, name=name), progress)
+        filmed = replace(filmed, name=name)
+        return _lift_all(tracks, self.lifter, options, facts, filmed, progress) if tracks else []
 
 
 @lru_cache(maxsize=1)

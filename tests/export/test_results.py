@@ -208,11 +208,13 @@ def test_npz_describes_itself_without_repose(tmp_path: Path) -> None:
     assert set(file.files) == {
         "format", "version", "skeleton", "joints", "parents", "units", "coordinates", "fps", "about", "rows",
         "track_id", "frames", "times_s", "joints_m", "seen", "confidence", "deviation_m", "points_px",
+        "R_view_cam",
     }  # fmt: skip
     about = json.loads(str(file["about"][0]))
     assert about.pop("dtypes") == {
         **dict.fromkeys(("joints_m", "confidence", "deviation_m", "points_px"), "float32"),
         "T_cam_world": "float64",
+        "R_view_cam": None,
     }
     assert about == ABOUT
     assert file["track_id"].tolist() == [4] * 5 + [5] * 3

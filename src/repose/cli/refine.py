@@ -62,6 +62,9 @@ class Angles:
     """Folder for the results: angles.csv, angles-PERSON.png; default: that of the poses."""
     plot: bool = True
     """Draw the angles over time."""
+    opensim: Annotated[Path | None, tyro.conf.arg(metavar="MODEL.osim")] = None
+    """Also scale this model of OpenSim to each person and solve inverse kinematics: person_0.mot with its
+    angles, the scaled model, and the markers' errors. Rajagopal2016, or a model with the same bodies."""
     force: bool = False
     """Overwrite existing files."""
 
@@ -71,6 +74,9 @@ class Angles:
         poses = read_poses(self.result)
         tracks = [joint_angles(pose) for pose in poses]
         folder = self.out or (self.result if self.result.is_dir() else self.result.parent)
+        check_output(folder, angle_files(tracks, plot=self.plot), force=self.force)
+        if self.opensim:
+            self._follow(poses, self.opensim, folder)
         write_angles(tracks, folder, plot=self.plot, force=self.force)
         for note in dict.fromkeys(up_note(pose) for pose in poses):
             echo(note)
@@ -80,6 +86,16 @@ class Angles:
                 echo(f"Not computed: {', '.join(lacking)}; {why}.")
         names = angle_files(tracks, plot=self.plot)
         echo(f"{len(tracks[0].names)} angles. Written: {', '.join(str(folder / name) for name in names)}")
+
+    def _follow(self, poses: list[Pose3D], model: Path, folder: Path) -> None:
+        from repose.export.inverse_kinematics import ik_files, solve_ik
+
+        for errors in solve_ik(poses, model, folder, force=self.force):
+            echo(
+                f"{model.name} follows person {errors.track_id}: markers are {errors.rms_mm:.0f} mm off "
+                f"(root mean square), {errors.worst_mm:.0f} mm at worst (at {errors.worst_s:.2f} s)."
+            )
+        echo(f"Written: {', '.join(str(folder / name) for name in ik_files(poses))}")
 
 
 def summarise_refined(poses: list[Pose3D]) -> None:
@@ -120,7 +136,8 @@ def refine_notes(poses: list[Pose3D]) -> list[str]:
             for step, why in refined["left_out"].items()
         ]
     if moving:
-        lines.append(f"{moving} The camera was assumed to stand still.")
+        still = "" if poses[0].R_view_cam is not None else " The camera was assumed to stand still."
+        lines.append(moving + still)
     return lines
 
 
