@@ -6,7 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repose.errors import UserError
-from repose.skeleton import DERIVATIONS, H36M_17, SKELETONS, conversion_matrix, convert, get_skeleton, walk
+from repose.skeleton import (
+    DERIVATIONS,
+    FEET,
+    H36M_17,
+    H36M_FEET,
+    SKELETONS,
+    conversion_matrix,
+    convert,
+    get_skeleton,
+    walk,
+)
 
 # One figure facing the camera, arms and legs different left and right; every joint that any layout has.
 # Its left is on the image's right. Hips 100 ± 20, shoulders 104 ± 30 and so on, to be checked by hand.
@@ -57,6 +67,7 @@ DERIVED = {
         "nose": NOSE_OVER_NECK,
         "head_top": TOP_OVER_NECK,
     },
+    "h36m-17+feet": {},
     "halpe-26": {"thorax": (106, 198), "spine": (103.5, 249.5)},
     "body-25": {
         "thorax": (106, 198),
@@ -278,8 +289,37 @@ def test_unknown_names_list_the_known_ones() -> None:
     with pytest.raises(UserError) as error:
         get_skeleton("smpl")
     assert error.value.message == (
-        "unknown skeleton 'smpl': expected one of h36m-17, mpi-17, coco-17, coco-18, halpe-26, body-25, "
-        "body-25b, mediapipe-33"
+        "unknown skeleton 'smpl': expected one of h36m-17, h36m-17+feet, mpi-17, coco-17, coco-18, halpe-26, "
+        "body-25, body-25b, mediapipe-33"
     )
     with pytest.raises(UserError, match="skeleton h36m-17 has no joint 'tail'"):
         H36M_17.index("tail")
+
+
+def test_feet_follow_the_joints_of_human36m_and_come_from_layouts_that_have_them() -> None:
+    assert H36M_FEET.joints[:17] == H36M_17.joints
+    assert {H36M_FEET.joints[H36M_FEET.parents[H36M_FEET.index(joint)]] for joint in FEET} == {
+        "left_ankle", "right_ankle",
+    }  # fmt: skip
+    rng = np.random.default_rng(1)
+    seen = {"halpe-26": 6, "body-25": 6, "body-25b": 6, "mediapipe-33": 4, "coco-17": 0, "coco-18": 0}
+    for layout, count in seen.items():
+        source = SKELETONS[layout]
+        points, confidence = rng.random((2, len(source), 2)), rng.uniform(0.2, 1, (2, len(source)))
+        made, sureness = convert(points, confidence, source, H36M_FEET)
+        body, body_sureness = convert(points, confidence, source, H36M_17)
+        assert made[:, :17].tolist() == body.tolist()
+        assert sureness[:, :17].tolist() == body_sureness.tolist()
+        found = [joint for joint in FEET if joint in source.joints]
+        assert len(found) == count
+        for joint in FEET:
+            if joint in found:
+                at = source.index(joint)
+                assert made[:, H36M_FEET.index(joint)].tolist() == points[:, at].tolist()
+                assert sureness[:, H36M_FEET.index(joint)].tolist() == confidence[:, at].tolist()
+            else:
+                assert not sureness[:, H36M_FEET.index(joint)].any()
+    with pytest.raises(
+        UserError, match=r"coco-17 cannot be converted to h36m-17.feet: no way to derive 'left_big"
+    ):
+        conversion_matrix(SKELETONS["coco-17"], H36M_FEET)

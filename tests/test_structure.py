@@ -12,7 +12,7 @@ TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 READ_TOP_TO_BOTTOM = {("lifting/lifter.py", "lift"), ("training/loop.py", "train")}
 """Long functions that are clearer whole: each is one sequence of steps."""
-MOST_DEPENDENCIES = 167
+MOST_DEPENDENCIES = 168
 MOST_ENTRIES = 33
 
 FORMATS = {"bvh", "c3d", "trc"}

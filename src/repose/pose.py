@@ -16,7 +16,7 @@ from repose.errors import expected
 from repose.files.numbers import LARGEST, LARGEST_M, check_numbers
 from repose.geometry.camera import Camera
 from repose.geometry.rigid import RigidTransform
-from repose.skeleton import Skeleton, convert, get_skeleton
+from repose.skeleton import Skeleton, conversion_matrix, convert, get_skeleton
 
 LAST_FRAME = 10_000_000
 """92 hours at 30 frames per second. Larger numbers in files are dates, milliseconds or identities."""
@@ -213,6 +213,34 @@ class Pose3D:
         if self.intrinsics_px is None:
             expected("intrinsics", "a result that says where people stand before the camera", None)
         return Camera.from_intrinsics(self.intrinsics_px, self.distortion)
+
+    def to(self, skeleton: "str | Skeleton") -> "Pose3D":
+        """Convert to another layout, joint by name: `pose.to("h36m-17")` leaves the feet out.
+
+        A joint made of several is seen where all of them are, and has their mean confidence and deviation.
+        Raises UserError where a joint of `skeleton` cannot be made from this pose's joints.
+        """
+        target = get_skeleton(skeleton)
+        if target == self.skeleton:
+            return self
+        weights = conversion_matrix(self.skeleton, target)
+        shares = np.abs(weights) / np.abs(weights).sum(axis=1, keepdims=True)
+
+        def made(points: np.ndarray) -> np.ndarray:
+            return (weights @ points).astype(np.float32)
+
+        def mean(values: np.ndarray) -> np.ndarray:
+            return (values @ shares.T).astype(np.float32)
+
+        return replace(
+            self,
+            joints_m=made(self.joints_m),
+            points_px=None if self.points_px is None else made(self.points_px),
+            seen=(self.seen[:, None] | (weights == 0)).all(axis=-1),
+            confidence=mean(self.confidence),
+            deviation_m=None if self.deviation_m is None else mean(self.deviation_m),
+            skeleton=target,
+        )
 
     def world_to_camera(self) -> RigidTransform:
         """`T_cam_world` as a transform; raises UserError where it is not known."""

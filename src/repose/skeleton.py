@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -100,6 +100,17 @@ def _skeleton(name: str, table: str) -> Skeleton:
     return Skeleton(name, tuple(joints), tuple(parents))
 
 
+_FEET = """
+    left_big_toe<left_ankle right_big_toe<right_ankle left_small_toe<left_ankle right_small_toe<right_ankle
+    left_heel<left_ankle right_heel<right_ankle
+"""
+_H36M_17 = """
+    pelvis right_hip<pelvis right_knee<right_hip right_ankle<right_knee
+    left_hip<pelvis left_knee<left_hip left_ankle<left_knee
+    spine<pelvis thorax<spine nose<thorax head_top<nose
+    left_shoulder<thorax left_elbow<left_shoulder left_wrist<left_elbow
+    right_shoulder<thorax right_elbow<right_shoulder right_wrist<right_elbow
+"""
 _COCO_17 = """
     nose left_eye<nose right_eye<nose left_ear<left_eye right_ear<right_eye
     left_shoulder<left_hip right_shoulder<right_hip left_elbow<left_shoulder right_elbow<right_shoulder
@@ -112,14 +123,9 @@ SKELETONS: dict[str, Skeleton] = {
     for skeleton in (
         # Human3.6M as the lifting papers order it. "spine" is half-way up the trunk, "thorax" between
         # the shoulders at the base of the neck, "nose" the joint that papers call neck/nose.
-        _skeleton(
-            "h36m-17",
-            """pelvis right_hip<pelvis right_knee<right_hip right_ankle<right_knee
-            left_hip<pelvis left_knee<left_hip left_ankle<left_knee
-            spine<pelvis thorax<spine nose<thorax head_top<nose
-            left_shoulder<thorax left_elbow<left_shoulder left_wrist<left_elbow
-            right_shoulder<thorax right_elbow<right_shoulder right_wrist<right_elbow""",
-        ),
+        _skeleton("h36m-17", _H36M_17),
+        # The default model's: the same, and the joints of the feet that Halpe-26 has.
+        _skeleton("h36m-17+feet", _H36M_17 + _FEET),
         # MPI-INF-3DHP as data_train_3dhp.npz and data_test_3dhp.npz order it.
         _skeleton(
             "mpi-17",
@@ -141,14 +147,7 @@ SKELETONS: dict[str, Skeleton] = {
             right_eye<nose left_eye<nose right_ear<right_eye left_ear<left_eye""",
         ),
         # AlphaPose and RTMPose: COCO-17, then head (its top), neck, hip (centre) and feet.
-        _skeleton(
-            "halpe-26",
-            _COCO_17
-            + """head_top<neck neck<pelvis pelvis
-            left_big_toe<left_ankle right_big_toe<right_ankle
-            left_small_toe<left_ankle right_small_toe<right_ankle
-            left_heel<left_ankle right_heel<right_ankle""",
-        ),
+        _skeleton("halpe-26", _COCO_17 + "head_top<neck neck<pelvis pelvis" + _FEET),
         _skeleton(
             "body-25",
             """nose<neck neck<pelvis right_shoulder<neck right_elbow<right_shoulder right_wrist<right_elbow
@@ -184,6 +183,11 @@ SKELETONS: dict[str, Skeleton] = {
 }
 
 H36M_17 = SKELETONS["h36m-17"]
+H36M_FEET = SKELETONS["h36m-17+feet"]
+FEET = H36M_FEET.joints[len(H36M_17) :]
+"""Toes and heels. They are derived from no other joint: a layout without them leaves them missing."""
+ANKLES_OF_FEET = [H36M_FEET.parents[H36M_FEET.index(joint)] for joint in FEET]
+"""The index of each one's ankle, in both layouts."""
 
 # Sapiens and SAM 3D Body: MHR-70, which are the first 70 points of Sapiens-308 as well. It begins with COCO's
 # joints in their order except for the wrists, which follow the fingers of their hands.
@@ -206,9 +210,13 @@ WHOLE_BODIES: dict[int, tuple[str, tuple[int, ...]]] = {
 
 # Human3.6M's "nose" is what papers call neck/nose: inside the head, at the height of the mouth. It is not the
 # tip of the nose that detectors find. MPI-INF-3DHP's "head" is about the same place.
-_MEANINGS = {"h36m-17": {"nose": "neck_nose"}, "mpi-17": {"head": "neck_nose"}}
+_MEANINGS = {
+    "h36m-17": {"nose": "neck_nose"},
+    "h36m-17+feet": {"nose": "neck_nose"},
+    "mpi-17": {"head": "neck_nose"},
+}
 # MotionBERT's conversion takes the tip of the nose for it all the same, and published models expect that.
-_PUBLISHED = {("halpe-26", "h36m-17")}
+_PUBLISHED = {("halpe-26", "h36m-17"), ("halpe-26", "h36m-17+feet")}
 
 # How to make a joint that a layout lacks, best first: {joint: weight}. These joints may themselves
 # be derived. Pelvis, thorax and spine are made as in MotionBERT's Halpe-26 conversion (Zhu et al. 2023).
@@ -262,14 +270,17 @@ def conversion_matrix(
 
     Raises UserError where one cannot be derived.
     """
-    matrix = np.stack([rows[0] for rows in derivations(source, target)])
+    options = derivations(source, target)
+    if lacking := [joint for joint, rows in zip(target.joints, options, strict=True) if not len(rows)]:
+        _refuse(source, target, lacking[0])
+    matrix = np.stack([rows[0] for rows in options])
     matrix.setflags(write=False)
     return matrix
 
 
 @cache
 def derivations(source: Skeleton, target: Skeleton) -> list[Shaped[np.ndarray, "options source_joints"]]:
-    """List the ways to derive each joint of `target` from `source`, best first, as weights."""
+    """List the ways to derive each joint of `target` from `source`, best first, as weights; none for feet."""
     meanings = _MEANINGS.get(source.name, {})
     known = {meanings.get(joint, joint): index for index, joint in enumerate(source.joints)}
     derivations = []
@@ -278,17 +289,21 @@ def derivations(source: Skeleton, target: Skeleton) -> list[Shaped[np.ndarray, "
         if joint in source.joints and (source.name, target.name) in _PUBLISHED:
             meaning = joint
         options = _derive(meaning, known, frozenset())
-        if not options:
-            raise UserError(
-                f"skeleton {source.name} cannot be converted to {target.name}: no way to derive {joint!r}",
-                f"{source.name} has {', '.join(source.joints)}.",
-            )
+        if not options and joint not in FEET:
+            _refuse(source, target, joint)
         rows = np.zeros((len(options), len(source)))
         for row, weights in zip(rows, options, strict=True):
             for part, weight in weights.items():
                 row[known[part]] = weight
         derivations.append(rows)
     return derivations
+
+
+def _refuse(source: Skeleton, target: Skeleton, joint: str) -> NoReturn:
+    raise UserError(
+        f"skeleton {source.name} cannot be converted to {target.name}: no way to derive {joint!r}",
+        f"{source.name} has {', '.join(source.joints)}.",
+    )
 
 
 def _derive(joint: str, known: Mapping[str, int], trail: frozenset[str]) -> list[dict[str, float]]:
@@ -317,19 +332,17 @@ def convert(
 
     A joint in both layouts is copied unchanged. A derived joint is made by the first derivation whose
     joints are all seen in that frame, and has their mean confidence; without one it has
-    confidence 0.
+    confidence 0, and so are toes and heels (`FEET`) that `source` does not have.
     """
     seen = confidence > 0
     derived = np.zeros((len(points), len(target), points.shape[-1]), dtype=points.dtype)
     derived_confidence = np.zeros((len(points), len(target)), dtype=confidence.dtype)
     for joint, options in enumerate(derivations(source, target)):
         # From the last option to the first, so that the best is what remains.
-        for weights in [*options[:0:-1], options[0]]:
+        for weights in options[::-1]:
             complete = seen[:, weights != 0].all(axis=1)
             share = np.abs(weights) / np.abs(weights).sum()
             derived_confidence[complete, joint] = confidence[complete].astype(np.float64) @ share
-            if weights is options[0]:
-                complete = complete | (derived_confidence[:, joint] == 0)
             derived[complete, joint] = np.einsum("s,fsa->fa", weights, points[complete].astype(np.float64))
     return derived, derived_confidence
 
@@ -354,14 +367,8 @@ ANKLE_HEIGHT = 0.039
 STATURE_SHARE = 0.961
 """What the bones of `STATURE_BONES`, by weight, are of the stature."""
 STATURE_BONES = {
-    "left_knee": 0.5,
-    "right_knee": 0.5,
-    "left_ankle": 0.5,
-    "right_ankle": 0.5,
-    "spine": 1.0,
-    "thorax": 1.0,
-    "nose": 1.0,
-    "head_top": 1.0,
+    **dict.fromkeys(("left_knee", "right_knee", "left_ankle", "right_ankle"), 0.5),
+    **dict.fromkeys(("spine", "thorax", "nose", "head_top"), 1.0),
 }
 
 
@@ -382,10 +389,7 @@ _MARKERS = {"pelvis": "Hip", "thorax": "Neck", "head_top": "Head", "head": "Nose
 
 
 def marker_names(skeleton: Skeleton) -> tuple[str, ...]:
-    """Name a layout's joints as Pose2Sim names markers: LKnee, RBigToe; `head_top` is Head.
-
-    Pose2Sim has no marker at H36M-17's `spine`; it is called Spine.
-    """
+    """Name a layout's joints as Pose2Sim does: LKnee, RBigToe, Head (`head_top`); it has no Spine."""
     return tuple(_MARKERS.get(joint) or _marker_name(joint) for joint in skeleton.joints)
 
 

@@ -11,7 +11,8 @@ from repose.export.rig import Rig, fit_rig
 from repose.export.upright import to_world, y_up
 from repose.geometry.rotation import matrix_to_axis_angle
 from repose.pose import Pose3D
-from repose.skeleton import H36M_17, SKELETONS, Skeleton, walk
+from repose.skeleton import FEET, H36M_17, H36M_FEET, SKELETONS, Skeleton, walk
+from repose.synthetic.procedural import ProceduralConfig, make_motion
 
 
 def upright(pose: Pose3D) -> np.ndarray:
@@ -114,3 +115,17 @@ def test_one_frame_will_do(walker: Pose3D) -> None:
                      confidence=None, deviation_m=None, points_px=None)  # fmt: skip
     joints = upright(single)
     np.testing.assert_allclose(joint_places(fit_rig(joints, H36M_17, 30.0)), joints, atol=2e-3)
+
+
+def test_with_toes_and_heels_the_ankle_turns_the_foot() -> None:
+    (joints,) = make_motion(ProceduralConfig(clips=1, seconds=3, p_gait=1), 6, H36M_FEET)
+    up = y_up(joints.astype(np.float64))
+    rig, footless = fit_rig(up, H36M_FEET, 60.0), fit_rig(up[:, :17], H36M_17, 60.0)
+    assert set(rig.names) == set(footless.names) | set(FEET)
+    np.testing.assert_allclose(joint_places(rig), joint_places(footless), atol=1e-9)
+    feet = rig.positions_m()[:, [rig.names.index(joint) for joint in FEET]]
+    assert np.linalg.norm(feet - up[:, 17:], axis=-1).mean() < 0.02
+    rest = dict(zip(rig.names, rig.rest_m, strict=True))
+    for side, sign in (("left", 1), ("right", -1)):
+        assert rest[f"{side}_big_toe"][2] > rest[f"{side}_small_toe"][2] > rest[f"{side}_heel"][2]
+        assert sign * (rest[f"{side}_small_toe"] - rest[f"{side}_big_toe"])[0] > 0.02

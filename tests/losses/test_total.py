@@ -4,6 +4,7 @@ import torch
 from repose import losses
 from repose.errors import UserError
 from repose.losses import LossWeights, total_loss
+from repose.skeleton import H36M_FEET
 
 PREDICTED, TARGET = torch.randn(2, 2, 9, 17, 3, dtype=torch.float64)
 
@@ -64,3 +65,23 @@ def test_a_fourth_column_is_the_deviation_and_touches_no_other_loss():
     torch.testing.assert_close(total, plain + 0.1 * values["deviation"])
     with pytest.raises(UserError, match="one that predicts a deviation, found joints alone"):
         total_loss(PREDICTED, TARGET, weights)
+
+
+def test_feet_count_apart_and_only_where_they_are_known() -> None:
+    torch.manual_seed(1)
+    output, target = torch.randn(3, 5, 23, 4), torch.randn(3, 5, 23, 3)
+    weights = LossWeights(deviation=0.1, angle=0.1, feet=0.5)
+    known = torch.ones(3, 23, dtype=torch.bool)
+    known[1, 17:] = False
+    body, _ = total_loss(output[:, :, :17], target[:, :, :17], weights)
+    total, parts = total_loss(output, target, weights, H36M_FEET, known)
+    torch.testing.assert_close(total, body + 0.5 * parts["feet"])
+    rest = torch.tensor([0, 2])
+    _, others = total_loss(output[rest], target[rest], weights, H36M_FEET)
+    torch.testing.assert_close(parts["feet"], others["feet"] * 2 / 3)
+    astray = target.clone()
+    astray[1, :, 17:] += 5
+    torch.testing.assert_close(total_loss(output, astray, weights, H36M_FEET, known)[0], total)
+    assert "feet" not in total_loss(output[:, :, :17], target[:, :, :17], weights)[1]
+    nothing, _ = total_loss(output, target, weights, H36M_FEET, known & (torch.arange(23) < 17))
+    torch.testing.assert_close(nothing, body)

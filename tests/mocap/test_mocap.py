@@ -1,6 +1,5 @@
 """Motion capture of every kind as Human3.6M joints: lopsided bodies by hand, and the shared recordings."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -198,7 +197,11 @@ GOOD = np.array([EXPECTED[joint] for joint in H36M.joints])[None]
             "expected its skeleton 1.asf in the same folder, found no ASF",
         ),
         ("1.asf", asf(CMU_BONES), "expected a motion, found an ASF skeleton without one"),
-        ("a.npz", {"joints": GOOD, "fps": 60}, "expected arrays of numbers joints_m (frames, 17, 3) and fps"),
+        (
+            "a.npz",
+            {"joints": GOOD, "fps": 60},
+            "expected arrays of numbers joints_m (frames, 17 or 23, 3) and fps",
+        ),
         ("a.npz", {"joints_m": np.zeros((4, 21, 3)), "fps": 60}, "found joints_m (4, 21, 3) and fps 60"),
         ("a.npz", {"joints_m": np.zeros((0, 17, 3)), "fps": 60}, "found joints_m (0, 17, 3)"),
         ("a.npz", {"joints_m": GOOD, "fps": 0}, "and a positive fps"),
@@ -415,7 +418,7 @@ def test_cmu_bodies_are_rigid_and_know_left_from_right(cmu) -> None:
 def test_the_recording_that_exists_in_two_forms_is_one(shared: Path) -> None:
     (original,) = read_mocap(shared / "mocap/cmu_amc/02/02_01.amc")
     (converted,) = read_mocap(shared / "mocap/cmu_joints17/walking_1.npz")
-    every_second = replace(original, joints_m=original.joints_m[::2])
+    every_second = original.changed(lambda joints: joints[::2])
     np.testing.assert_allclose(every_second.joints_m, converted.joints_m, atol=1e-5)
     # The same through the filter, which takes the recording's tremble away.
     filtered = resample(original, 60.0).joints_m

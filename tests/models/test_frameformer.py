@@ -9,8 +9,9 @@ from people import observe, turn
 from torch import Tensor
 
 from repose.models import build, find_spec, load_checkpoint, save_checkpoint
-from repose.models.frameformer import FrameFormer, FrameFormerConfig
+from repose.models.frameformer import FrameFormer, FrameFormerConfig, add_feet
 from repose.models.registry import PoseModel
+from repose.skeleton import ANKLES_OF_FEET
 
 CONFIG = {"width": 64, "depth": 2, "heads": 4}
 
@@ -164,3 +165,20 @@ def test_its_description() -> None:
     assert spec.root_relative
     assert not spec.fixed_window
     assert math.isclose(spec.frame_rate_hz, 30.0)
+
+
+def test_a_model_that_grows_feet_says_the_same_of_the_body() -> None:
+    torch.manual_seed(5)
+    body = build(find_spec("frameformer-small")).eval()
+    for parameter in body.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    grown = build(find_spec("frameformer-feet").with_config(width=128, depth=4)).eval()
+    grown.load_state_dict(add_feet(body.state_dict(), deviation=True))
+    keypoints = torch.rand(2, 9, 23, 3)
+    keypoints[0, :, 17:] = 0
+    with torch.inference_mode():
+        before, after = body(keypoints[:, :, :17]), grown(keypoints)
+    torch.testing.assert_close(after[:, :, :17], before, atol=1e-6, rtol=1e-5)
+    # Feet begin at their ankles: without any seen exactly there, with the ankle's deviation.
+    torch.testing.assert_close(after[0, :, 17:], before[0][:, ANKLES_OF_FEET], atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(after[1, :, 17:, 3], before[1][:, ANKLES_OF_FEET, 3], atol=1e-6, rtol=1e-5)

@@ -193,7 +193,7 @@ class StoreClips(Dataset[Batch]):
         if not share:  # Every device takes part in every step, if only with a factor of 0.
             own = slice(0, 1)
         confidence = None if batch.confidence is None else batch.confidence[own]
-        return Batch(batch.keypoints[own], batch.target[own], confidence, share)
+        return Batch(batch.keypoints[own], batch.target[own], confidence, share=share)
 
 
 @dataclass(frozen=True, eq=False)

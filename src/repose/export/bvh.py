@@ -11,6 +11,7 @@ from repose.export.upright import y_up
 from repose.geometry.rotation import matrix_to_euler
 from repose.pose import Pose3D
 from repose.sequence import interpolate_linear
+from repose.skeleton import FEET
 
 Unit = Literal["cm", "m"]
 
@@ -24,8 +25,8 @@ def write_bvh(pose: Pose3D, path: Path, unit: Unit = "cm") -> None:
 
     y up; at rest the figure stands in a T, facing +z, its left at +x. The joints are those of
     `repose.export.rig`, with constant bones, metres or centimetres (the format has no word for either).
-    Ankles, wrists and head top do not turn; the short bones after them are drawn, not measured. Frames that
-    the pose lacks are passed through in a straight line.
+    Wrists, head top, toes and heels do not turn, nor do ankles without these; the short bones after them are
+    drawn, not measured. Frames that the pose lacks are passed through in a straight line.
 
     Raises UserError where a joint of H36M-17 cannot be made from those of the pose.
     """
@@ -63,6 +64,6 @@ def _branch(rig: Rig, node: int, depth: int, scale: float) -> Iterator[str]:
     for child in children:
         yield from _branch(rig, child, depth + 1, scale)
     if not children:
-        tip = offset(TIP_M * rig.rest[node])
+        tip = offset((0.1 if name in FEET else 1.0) * TIP_M * rig.rest[node])
         yield f"{indent}\tEnd Site\n{indent}\t{{\n{indent}\t\t{tip}\n{indent}\t}}\n"
     yield f"{indent}}}\n"

@@ -6,7 +6,6 @@ bone but the hips' can point where it was seen to point: `lumbar` (pelvis to spi
 and the clavicles (thorax to shoulders) sit at the place of their parent.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
@@ -15,7 +14,7 @@ from jaxtyping import Float
 
 from repose.geometry.rotation import Rotation, axis_angle_to_matrix, forward_kinematics, shortest_arc, unit
 from repose.sequence import low_pass
-from repose.skeleton import H36M_17, Skeleton, conversion_matrix
+from repose.skeleton import FEET, H36M_17, H36M_FEET, Skeleton, conversion_matrix
 
 _X, _Y, _Z = np.eye(3)
 
@@ -34,7 +33,7 @@ class _Node(NamedTuple):
     @property
     def at(self) -> str:
         """The joint where it sits."""
-        return self.name if self.name in H36M_17.joints else cast(str, self.parent)
+        return self.name if self.name in H36M_FEET.joints else cast(str, self.parent)
 
 
 def _arm(side: str, x: np.ndarray) -> list[_Node]:
@@ -49,17 +48,25 @@ def _arm(side: str, x: np.ndarray) -> list[_Node]:
     ]
 
 
-def _leg(side: str) -> list[_Node]:
+def _leg(side: str, feet: bool) -> list[_Node]:
     hip, knee, ankle = f"{side}_hip", f"{side}_knee", f"{side}_ankle"
-    return [
+    leg = [
         _Node(hip, "pelvis", (hip, knee), -_Y, knee, _X),
         _Node(knee, hip, (knee, ankle), -_Y, knee, _X),
-        _Node(ankle, knee, None, _Z),
+    ]
+    if not feet:
+        return [*leg, _Node(ankle, knee, None, _Z)]
+    heel, toes = f"{side}_heel", [f"{side}_big_toe", f"{side}_small_toe"]
+    return [
+        *leg,
+        _Node(ankle, knee, (heel, f"{side}_toes"), _Z, ankle, _X),
+        _Node(heel, ankle, None, -_Z),
+        *(_Node(toe, ankle, None, _Z) for toe in toes),
     ]
 
 
 # Depth first, as files with nested joints have them.
-NODES = (
+_TRUNK_AND_ARMS = (
     _Node("pelvis", None, ("right_hip", "left_hip"), _X, "lumbar", _Y),
     _Node("lumbar", "pelvis", ("pelvis", "spine"), _Y, "hips", _X),
     _Node("spine", "lumbar", ("spine", "thorax"), _Y, "waist", _X),
@@ -69,9 +76,9 @@ NODES = (
     _Node("head_top", "nose", None, _Y),
     *_arm("left", _X),
     *_arm("right", -_X),
-    *_leg("left"),
-    *_leg("right"),
 )
+NODES = (*_TRUNK_AND_ARMS, *_leg("left", feet=False), *_leg("right", feet=False))
+NODES_WITH_FEET = (*_TRUNK_AND_ARMS, *_leg("left", feet=True), *_leg("right", feet=True))
 
 PRIOR = 0.1
 """Weight of where a hinge's axis would be without twist: as much as that of a bend by 6°."""
@@ -91,7 +98,7 @@ class Rig:
     tips_m: Float[np.ndarray, "nodes 3"]
     """Where the bone that begins at the node ends, in the node's frame; 0 where none does."""
     rest: Float[np.ndarray, "nodes 3"]
-    """Direction of each node's bone at rest; that of feet, hands and crown where no joint follows."""
+    """Direction of each node's bone at rest; that of toes, hands and crown where no joint follows."""
     rotations: Float[np.ndarray, "frames nodes 3 3"]
     """Relative to the parent."""
     root_m: Float[np.ndarray, "frames 3"]
@@ -113,19 +120,23 @@ def fit_rig(joints_m: Float[np.ndarray, "frames joints 3"], skeleton: Skeleton, 
     `joints_m`: y up. A bone is as long as its median over the frames and keeps its direction in each. The
     pelvis is turned by the line through the hips, upright by the spine; thigh and shank about themselves
     so that the knee is a hinge, and so for the arms; where a limb is straight it is turned as little as
-    possible. Other layouts than H36M-17 are converted to it by joint name.
+    possible. With toes and heels the ankle turns the foot, else it goes with the shank. Other layouts than
+    H36M-17 are converted to it by joint name.
 
     Raises UserError where a joint of H36M-17 cannot be made from those of `skeleton`.
     """
-    joints = np.einsum("ts,fsa->fta", conversion_matrix(skeleton, H36M_17), joints_m.astype(np.float64))
-    place = dict(zip(H36M_17.joints, np.moveaxis(joints, 1, 0), strict=True))
+    feet = set(FEET) <= set(skeleton.joints)
+    layout = H36M_FEET if feet else H36M_17
+    joints = np.einsum("ts,fsa->fta", conversion_matrix(skeleton, layout), joints_m.astype(np.float64))
+    place = dict(zip(layout.joints, np.moveaxis(joints, 1, 0), strict=True))
     directions = _directions(place, fps)
-    names = tuple(node.name for node in NODES)
-    parents = tuple(-1 if node.parent is None else names.index(node.parent) for node in NODES)
+    nodes = NODES_WITH_FEET if feet else NODES
+    names = tuple(node.name for node in nodes)
+    parents = tuple(-1 if node.parent is None else names.index(node.parent) for node in nodes)
     offsets, tips = np.zeros((2, len(names), 3))
     turned = np.empty((len(joints), len(names), 3, 3))
     rotations = np.empty_like(turned)
-    for i, (node, parent) in enumerate(zip(NODES, parents, strict=True)):
+    for i, (node, parent) in enumerate(zip(nodes, parents, strict=True)):
         above = turned[:, parent] if parent >= 0 else np.broadcast_to(np.eye(3), (len(joints), 3, 3))
         if node.bone is None:
             turned[:, i] = above
@@ -137,18 +148,21 @@ def fit_rig(joints_m: Float[np.ndarray, "frames joints 3"], skeleton: Skeleton, 
                 tips[i] = np.median(np.linalg.norm(bone, axis=-1)) * node.rest
         rotations[:, i] = above.swapaxes(-1, -2) @ turned[:, i]
         if parent >= 0:
-            over = NODES[parent]
+            over = nodes[parent]
             if over.bone == (over.at, node.at):
                 offsets[i] = tips[parent]
             else:
                 apart = place[node.at] - place[over.at]
                 offsets[i] = np.median((above.swapaxes(-1, -2) @ apart[..., None])[..., 0], axis=0)
-    rest = np.stack([node.rest for node in NODES])
+    rest = np.stack([node.rest for node in nodes])
     return Rig(names, parents, offsets, tips, rest, rotations, place["pelvis"])
 
 
-def _directions(place: Mapping[str, np.ndarray], fps: float) -> dict[str, np.ndarray]:
-    """Return the directions (frames, 3) by which bones are turned about themselves."""
+def _directions(place: dict[str, np.ndarray], fps: float) -> dict[str, np.ndarray]:
+    """Return the directions (frames, 3) by which bones are turned about themselves.
+
+    Where there are toes, adds to `place` where the axis of each foot ends.
+    """
 
     def line(start: str, end: str) -> np.ndarray:
         return unit(place[end] - place[start])
@@ -166,6 +180,10 @@ def _directions(place: Mapping[str, np.ndarray], fps: float) -> dict[str, np.nda
     for side, x in (("left", _X), ("right", -_X)):
         hip, knee, ankle = f"{side}_hip", f"{side}_knee", f"{side}_ankle"
         found[knee] = _hinge(line(hip, knee), line(knee, ankle), hips, fps)
+        if f"{side}_heel" in place:
+            big, small = place[f"{side}_big_toe"], place[f"{side}_small_toe"]
+            place[f"{side}_toes"] = 0.6 * big + 0.4 * small
+            found[ankle] = (small - big) * x[0]
         shoulder, elbow, wrist = f"{side}_shoulder", f"{side}_elbow", f"{side}_wrist"
         upper = line(shoulder, elbow)
         swing = _swing(x, (thorax.swapaxes(-1, -2) @ upper[..., None])[..., 0])

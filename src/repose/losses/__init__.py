@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Annotated
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from repose.errors import Within, check_ranges, expected
@@ -16,6 +17,7 @@ from repose.losses.position import (
     joint_l1,
     limb_length,
     limb_variance,
+    match,
     mpjpe,
     n_mpjpe,
     projection_2d,
@@ -23,7 +25,7 @@ from repose.losses.position import (
     weighted_mpjpe,
 )
 from repose.losses.relational import spatial_rank, temporal_rank
-from repose.skeleton import H36M_17, Skeleton
+from repose.skeleton import ANKLES_OF_FEET, H36M_17, H36M_FEET, Skeleton
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class LossWeights:
     """No factor: the share of the true gap by which the two relational losses want depths apart."""
     deviation: Annotated[float, Within(0, 1e6)] = 0.0
     """Of `deviation`, for models that predict one."""
+    feet: Annotated[float, Within(0, 1e6)] = 0.0
+    """Of `feet_loss`, for models with feet: all the others look at the joints of H36M-17 alone."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -57,7 +61,11 @@ class LossWeights:
 
     def factors(self) -> dict[str, float]:
         """Return the losses that count, by name, with their factors."""
-        return {name: value for name, value in asdict(self).items() if value and name != "rank_margin"}
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if value and name not in ("rank_margin", "feet")
+        }
 
 
 def total_loss(
@@ -65,6 +73,7 @@ def total_loss(
     target: Float[Tensor, "batch frames joints 3"],
     weights: LossWeights,
     skeleton: Skeleton = H36M_17,
+    known: Bool[Tensor, "batch joints"] | None = None,
 ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
     """Compute the weighted sum of all losses with a weight.
 
@@ -73,6 +82,7 @@ def total_loss(
         target: joints in the same unit.
         weights: factor of each loss.
         skeleton: layout of the joints, for the losses on bones.
+        known: where the target is the truth; everywhere unless given. Only feet may be unknown.
 
     Returns:
         The sum, and each loss in it by name: unweighted, without gradient, for the curves.
@@ -80,6 +90,9 @@ def total_loss(
     Raises:
         UserError: a weight on the deviation for a model that does not predict one.
     """
+    whole, whole_target = output, target
+    if skeleton == H36M_FEET:
+        output, target, skeleton = output[:, :, : len(H36M_17)], target[:, :, : len(H36M_17)], H36M_17
     predicted, log_deviation = output.split((3, output.shape[-1] - 3), dim=-1)
     margin = weights.rank_margin
     if weights.deviation and not log_deviation.shape[-1]:
@@ -97,8 +110,39 @@ def total_loss(
         "deviation": lambda: deviation(log_deviation.squeeze(-1), predicted, target),
     }
     values = {name: losses[name]() for name in weights.factors()}
+    if weights.feet and whole.shape[2] > output.shape[2]:
+        values["feet"] = feet_loss(whole, whole_target, weights, known)
     total = sum(getattr(weights, name) * value for name, value in values.items())
     return total, {name: value.detach() for name, value in values.items()}
+
+
+def feet_loss(
+    output: Float[Tensor, "batch frames 23 columns"],
+    target: Float[Tensor, "batch frames 23 3"],
+    weights: LossWeights,
+    known: Bool[Tensor, "batch 23"] | None = None,
+) -> Float[Tensor, ""]:
+    """Sum the losses on toes and heels: of position, also relative to their ankles, velocity and deviation.
+
+    The mean over all feet, 0 for those that are not known; each loss weighted by `weights`.
+    """
+    feet = slice(len(H36M_17), None)
+    wanted = torch.ones_like(target[:, 0, feet, 0]) if known is None else known[:, feet].to(target.dtype)
+    predicted, truth = match(output[..., :3], target)
+
+    def mean(distance: Float[Tensor, "batch frames feet"]) -> Float[Tensor, ""]:
+        return (distance.mean(dim=1) * wanted).mean()
+
+    astray = predicted - truth
+    loss = weights.position * mean(astray[:, :, feet].norm(dim=-1))
+    loss = loss + weights.position * mean((astray[:, :, feet] - astray[:, :, ANKLES_OF_FEET]).norm(dim=-1))
+    if astray.shape[1] > 1:
+        loss = loss + weights.velocity * mean(astray[:, :, feet].diff(dim=1).norm(dim=-1))
+    if weights.deviation:
+        log_deviation = output[:, :, feet, 3]
+        own = deviation(log_deviation, predicted[:, :, feet], truth[:, :, feet], wanted)
+        loss = loss + weights.deviation * own
+    return loss
 
 
 __all__ = [

@@ -118,19 +118,22 @@ def deviation(
     log_deviation: Float[Tensor, "batch frames joints"],
     predicted: Float[Tensor, "batch frames joints 3"],
     target: Float[Tensor, "batch frames joints 3"],
+    known: Float[Tensor, "batch joints"] | None = None,
 ) -> Float[Tensor, ""]:
     """Fit e^log_deviation so that 68 % of the distances from the truth are below it, and 95 % below twice it.
 
     The sum of two quantile losses (Koenker and Bassett 1978) of the logarithm of the distance. The joints
-    themselves get no gradient, only their deviation does. Distances below 1 mm count as 1 mm.
+    themselves get no gradient, only their deviation does. Distances below 1 mm count as 1 mm. Where `known`
+    is 0 (else 1) the target is not the truth, and the loss is 0.
     """
     predicted, target = match(predicted, target)
     distance = torch.linalg.vector_norm(predicted - target, dim=-1).detach().clamp_min(_LEAST_M).log()
     beyond = distance - widen(log_deviation)
+    wanted = torch.ones_like(beyond) if known is None else widen(known)[:, None].expand_as(beyond)
     loss = beyond.new_zeros(())
     for deviations, share in WITHIN:
         over = beyond - math.log(deviations)
-        loss = loss + torch.maximum(share * over, (share - 1) * over).mean()
+        loss = loss + (wanted * torch.maximum(share * over, (share - 1) * over)).mean()
     return loss
 
 

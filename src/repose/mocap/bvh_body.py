@@ -10,6 +10,7 @@ from jaxtyping import Float
 from repose.errors import expected
 from repose.geometry.rotation import unit
 from repose.mocap.bvh import BvhMotion, read_bvh
+from repose.mocap.foot_bones import SIDES, Z_UP, FootBones, add_feet
 from repose.mocap.joint_map import (
     NEEDED,
     JointMap,
@@ -81,14 +82,18 @@ _CROWN_M = 0.17
 _REST_FRAMES = 10
 _FASTEST_M_S = 13.0
 """Faster is no human joint."""
+_FOOT_M = (0.05, 0.3)
+"""What a foot reaches from its ankle across the shank."""
 _HEAD_LENGTH_M = (0.08, 0.35)
 """Ends of a head's bone that may be its top; others are drawn, not measured."""
 
 
 def read_bvh_body(
     path: Path, unit_m: float | None = None, joint_map: JointMap | None = None
-) -> tuple[Float[np.ndarray, "frames 17 3"], float, tuple[str, ...]]:
+) -> tuple[Float[np.ndarray, "frames 23 3"], float, tuple[str, ...]]:
     """Read joints in metres, z up; frames per second; and what had to be recognised or made up.
+
+    Joints of h36m-17+feet: the feet are drawn on the bones below the ankles, NaN without any.
 
     Joints are those of `joint_map` where the file has them, else of a skeleton known here, else matched by
     usual names. A first frame that stands in another pose than all others is the rest pose and left out.
@@ -103,18 +108,20 @@ def read_bvh_body(
     mapped = joint_map is not None and not joint_map.missing(motion.joints)
     layout = next((name for name, table in _LAYOUTS.items() if not set(_words(table)) - set(names)), "")
     if mapped and joint_map is not None:
-        joints, layout = _by_names(motion, joint_map.names, positions, notes), "the joint map"
+        table = joint_map.names
+        joints, layout = _by_names(motion, table, positions, notes), "the joint map"
         unit_m = unit_m or joint_map.unit_m
         notes.append("joints identified by the joint map")
     elif layout:
         if layout == "CMU":
             _put_back_lost_bones(motion, names, positions, notes)
-        joints = pick({joint: words.split() for joint, words in _LAYOUTS[layout].items()}, names, positions)
+        table = {joint: words.split() for joint, words in _LAYOUTS[layout].items()}
+        joints = pick(table, names, positions)
     else:
         found = match_synonyms(motion.joints)
         if found is None:
             _refuse(path, motion, joint_map)
-        joints = _by_names(motion, found, positions, notes)
+        table, joints = found, _by_names(motion, found, positions, notes)
         notes.append("joints identified by name")
     if unit_m is None:
         unit, unit_m = recognise_unit(path, joints)
@@ -128,14 +135,45 @@ def read_bvh_body(
     _crown(motion, joints, unit_m, notes)
     check_body(path, joints, motion.fps, unit_m)
     up = joint_map.up if mapped and joint_map is not None else None
-    if up == "z" or (up is None and _stands_along_z(motion, joints)):
+    along_z = up == "z" or (up is None and _stands_along_z(motion, joints))
+    if along_z:
         notes.append("z is up")
     else:
         joints = z_up(joints)
-    if first := _first_of_motion(joints, motion.fps):
+    ankles = {side: names.index(table[f"{side}_ankle"][0].rpartition(":")[2]) for side in SIDES}
+    joints = _with_feet(motion, joints, ankles, unit_m, np.eye(3) if along_z else Z_UP)
+    if first := _first_of_motion(joints[:, : len(H36M_17)], motion.fps):
         joints = joints[first:]
         notes.append("a rest pose at the beginning left out")
     return joints, motion.fps, tuple(notes)
+
+
+def _with_feet(
+    motion: BvhMotion,
+    joints: Float[np.ndarray, "frames 17 3"],
+    ankles: dict[str, int],
+    unit_m: float,
+    world: Float[np.ndarray, "3 3"],
+) -> Float[np.ndarray, "frames 23 3"]:
+    bones = {side: _foot_bones(motion, ankle, unit_m, world) for side, ankle in ankles.items()}
+    return add_feet(joints, bones, motion.fps)
+
+
+def _foot_bones(
+    motion: BvhMotion, ankle: int, unit_m: float, world: Float[np.ndarray, "3 3"]
+) -> FootBones | None:
+    """Return the bones below an ankle, None where nothing as long as a foot hangs on it across the shank."""
+    below = [joint for joint, parent in enumerate(motion.parents) if parent == ankle]
+    if not below:
+        return None
+    toes = max(below, key=lambda joint: float(np.linalg.norm(motion.offsets_m[joint])))
+    shank_m, foot_m = motion.offsets_m[ankle] * unit_m, motion.offsets_m[toes] * unit_m
+    across_m = np.linalg.norm(np.cross(unit(shank_m), foot_m))
+    if not _FOOT_M[0] <= across_m <= _FOOT_M[1]:
+        return None
+    turned = world @ motion.rotations
+    ends = toes not in motion.parents  # an end site turns with the foot
+    return FootBones(shank_m, foot_m, turned[:, ankle], None if ends else turned[:, toes])
 
 
 def _words(table: Table) -> list[str]:

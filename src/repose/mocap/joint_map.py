@@ -143,12 +143,12 @@ def pick(
     return joints
 
 
-def centre_pelvis(joints: Float[np.ndarray, "frames 17 3"]) -> None:
+def centre_pelvis(joints: Float[np.ndarray, "frames joints 3"]) -> None:
     """Put the pelvis half-way between the hips, in place."""
     joints[:, H36M_17.index("pelvis")] = joints[:, H36M_17.indices("left_hip", "right_hip")].mean(axis=1)
 
 
-def recognise_unit(path: Path, joints: Float[np.ndarray, "frames 17 3"]) -> tuple[str, float]:
+def recognise_unit(path: Path, joints: Float[np.ndarray, "frames joints 3"]) -> tuple[str, float]:
     """Find the unit in which the body has the most human size: its name, and its length in metres.
 
     Raises UserError where the body is not human in any unit.
@@ -163,13 +163,14 @@ def recognise_unit(path: Path, joints: Float[np.ndarray, "frames 17 3"]) -> tupl
 
 
 def check_body(
-    path: Path, joints_m: Float[np.ndarray, "frames 17 3"], fps: float, unit_m: float = 1.0
+    path: Path, joints_m: Float[np.ndarray, "frames joints 3"], fps: float, unit_m: float = 1.0
 ) -> None:
     """Check that a recording can be a human body.
 
     Raises UserError for positions that are not finite or far away, an implausible rate, and a thigh that is
     not human, with the unit that would make it so in place of `unit_m`.
     """
+    joints_m = joints_m[:, : len(H36M_17)]  # feet may be unknown
     check_numbers(f"{path}: places in metres", joints_m, largest=_FARTHEST_M, hint="Check the file's unit.")
     if not _RATES_HZ[0] <= fps <= _RATES_HZ[1]:
         rates = f"a frame rate of {_RATES_HZ[0]:g} to {_RATES_HZ[1]:,.0f} Hz"
@@ -189,7 +190,7 @@ def z_up(points: Float[np.ndarray, "*axes 3"]) -> Float[np.ndarray, "*axes 3"]:
     return np.stack([points[..., 0], -points[..., 2], points[..., 1]], axis=-1)
 
 
-def upright_axis(joints: Float[np.ndarray, "frames 17 3"]) -> str | None:
+def upright_axis(joints: Float[np.ndarray, "frames joints 3"]) -> str | None:
     """Return the axis, "y" or "z", along which the person mostly stands; None for one who lies."""
     head, feet = joints[:, H36M_17.index("head_top")], joints[:, H36M_17.indices("left_ankle", "right_ankle")]
     body = head - feet.mean(axis=1)

@@ -20,9 +20,10 @@ from jaxtyping import Float
 
 from repose.errors import expected
 from repose.geometry.rotation import unit
+from repose.mocap.foot_bones import SIDES, place_foot
 from repose.mocap.joint_map import NEEDED, JointMap, centre_pelvis, match_synonyms, pick, upright_axis, z_up
 from repose.sequence import fill_gaps, runs
-from repose.skeleton import H36M_17
+from repose.skeleton import FEET, H36M_17, H36M_FEET, marker_names, stature
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,8 @@ def length_of_unit(path: str | Path, unit: str) -> float:
 _SIDED = "FHD BHD SHO ELB WRA WRB ASI PSI THI KNE TIB ANK"
 MARKERS = ("C7", "T10", "CLAV", "STRN", *(side + name for side in "LR" for name in _SIDED.split()))
 """The markers of the Plug-in-Gait set that are used; all must be there."""
+FEET_MARKERS = ("LHEE", "RHEE", "LTOE", "RTOE")
+"""Used as well where they are there."""
 
 _MARKER_RADIUS_M = 0.007
 _HALF_WIDTH_M = {"knee": 0.050, "ankle": 0.035, "elbow": 0.035}
@@ -83,6 +86,28 @@ def joint_centres(markers_m: Mapping[str, Float[np.ndarray, "frames 3"]]) -> Flo
     places["head_top"] = band + _CROWN_M * up
     places["nose"] = band + _NOSE_M[0] * forward + _NOSE_M[1] * up
     return np.stack([places[joint] for joint in H36M_17.joints], axis=1)
+
+
+def feet_of_markers(
+    markers_m: Mapping[str, Float[np.ndarray, "frames 3"]], joints: Float[np.ndarray, "frames 17 3"]
+) -> Float[np.ndarray, "frames 6 3"]:
+    """Place feet along the line from the heel's marker to the toe's, equally high, under the shank.
+
+    NaN where one is not found, and without `FEET_MARKERS`.
+    """
+    m = markers_m
+    feet = np.full((len(joints), len(FEET), 3), np.nan)
+    heights_m = stature(joints)
+    if not set(FEET_MARKERS) <= set(m) or not np.isfinite(heights_m).any():
+        return feet
+    for side in SIDES:
+        knee, ankle = (joints[:, H36M_17.index(f"{side}_{joint}")] for joint in ("knee", "ankle"))
+        forward = unit(m[f"{side[0].upper()}TOE"] - m[f"{side[0].upper()}HEE"])
+        shank = knee - ankle
+        up = unit(shank - (shank * forward).sum(axis=-1, keepdims=True) * forward)
+        for joint, place in place_foot(side, ankle, forward, up, float(np.nanmedian(heights_m))).items():
+            feet[:, FEET.index(joint)] = place
+    return feet
 
 
 def _hips(m: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -140,8 +165,10 @@ _SHORTEST_S = 0.25
 
 def read_marker_body(
     path: Path, motion: MarkerMotion, joint_map: JointMap | None = None
-) -> tuple[list[tuple[int, Float[np.ndarray, "frames 17 3"]]], tuple[str, ...]]:
-    """Read the joints of a recording, split at gaps, and say what was assumed.
+) -> tuple[list[tuple[int, Float[np.ndarray, "frames 23 3"]]], tuple[str, ...]]:
+    """Read the joints (h36m-17+feet) of a recording, split at gaps, and say what was assumed.
+
+    Feet are NaN where no markers tell of them.
 
     Each piece comes with its first frame; metres, z up. Gaps of up to 0.2 s are interpolated.
 
@@ -151,12 +178,16 @@ def read_marker_body(
     notes: list[str] = []
     if joint_map is not None and not joint_map.missing(names):
         joints = _complete(pick(joint_map.names, names, motion.positions_m), notes)
+        joints = np.concatenate([joints, _feet_by_name(names, motion.positions_m)], axis=1)
         notes.append("joints identified by the joint map")
     elif set(MARKERS) <= set(names):
-        joints = joint_centres({name: motion.positions_m[:, names.index(name)] for name in MARKERS})
+        markers = {name: motion.positions_m[:, at] for at, name in enumerate(names)}
+        joints = joint_centres(markers)
+        joints = np.concatenate([joints, feet_of_markers(markers, joints)], axis=1)
         notes.append("joint centres estimated from Plug-in-Gait markers")
     elif (found := match_synonyms(names)) is not None:
         joints = _complete(pick(found, names, motion.positions_m), notes)
+        joints = np.concatenate([joints, _feet_by_name(names, motion.positions_m)], axis=1)
     else:
         wanted = "markers of the Plug-in-Gait set, joints by usual names, or a joint map"
         hint = f"Write a joint map ({', '.join(NEEDED)}; --joint-map FILE, docs/training.md)."
@@ -189,9 +220,18 @@ def _complete(joints: Float[np.ndarray, "frames 17 3"], notes: list[str]) -> Flo
     return joints
 
 
+def _feet_by_name(
+    names: tuple[str, ...], positions_m: Float[np.ndarray, "frames markers 3"]
+) -> Float[np.ndarray, "frames 6 3"]:
+    own = marker_names(H36M_FEET)[len(H36M_17) :]
+    if not set(own) <= set(names):
+        return np.full((len(positions_m), len(FEET), 3), np.nan)
+    return positions_m[:, [names.index(marker) for marker in own]]
+
+
 def _pieces(joints: np.ndarray, fps: float) -> list[tuple[int, np.ndarray]]:
     filled = fill_gaps(joints, np.isfinite(joints).all(axis=-1), longest=int(_LONGEST_GAP_S * fps))
     centre_pelvis(filled)
-    there = np.isfinite(filled).all(axis=(1, 2))
+    there = np.isfinite(filled[:, : len(H36M_17)]).all(axis=(1, 2))
     shortest = 1 if there.all() else _SHORTEST_S * fps
     return [(start, filled[start:stop]) for start, stop in runs(there) if stop - start >= shortest]

@@ -7,9 +7,11 @@ their midpoint; the pelvis is always the midpoint of the hips, as in Human3.6M.
 import codecs
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -21,11 +23,12 @@ from repose.files.text import beginning
 from repose.mocap.asf_amc import AsfSkeleton, read_amc, read_asf
 from repose.mocap.bvh_body import read_bvh_body
 from repose.mocap.c3d import read_c3d
+from repose.mocap.foot_bones import SIDES, add_feet, amc_foot
 from repose.mocap.joint_map import JointMap, centre_pelvis, check_body, pick, read_joint_map, z_up
 from repose.mocap.markers import MarkerMotion, read_marker_body
 from repose.mocap.trc import read_trc
 from repose.sequence import stretches
-from repose.skeleton import SKELETONS
+from repose.skeleton import FEET, SKELETONS
 
 H36M = SKELETONS["h36m-17"]
 
@@ -46,9 +49,23 @@ class MocapClip:
     """Who moves, where the name tells: `cmu 03`, `ui-prmd 10`."""
     kind: str = ""
     """Recordings of one kind are alike, as far as names tell: a movement, else a subject's or an action's."""
+    feet_m: Float[np.ndarray, "frames 6 3"] | None = None
+    """Toes and heels in the order of `repose.skeleton.FEET`, None where the recording does not tell."""
 
     def __len__(self) -> int:
         return len(self.joints_m)
+
+    def changed(self, change: Callable[[np.ndarray], np.ndarray], **others: Any) -> "MocapClip":
+        """Return the clip with `change` applied to joints and feet, and with other values of other fields."""
+        feet = None if self.feet_m is None else change(self.feet_m)
+        return replace(self, joints_m=change(self.joints_m), feet_m=feet, **others)
+
+    def with_feet_m(self) -> Float[np.ndarray, "frames 23 3"]:
+        """Return the joints of h36m-17+feet; NaN for feet that are not known."""
+        feet = self.feet_m
+        if feet is None:
+            feet = np.full((len(self), len(FEET), 3), np.nan, self.joints_m.dtype)
+        return np.concatenate([self.joints_m, feet], axis=1)
 
 
 _CMU_AMC = {
@@ -210,7 +227,7 @@ def split_at_jumps(
     if not jumps.any():
         return [clip]
     return [
-        replace(clip, name=f"{clip.name}#{rows.start}", joints_m=clip.joints_m[rows])
+        clip.changed(itemgetter(rows), name=f"{clip.name}#{rows.start}")
         for rows in stretches(jumps)
         if rows.stop - rows.start >= shortest_s * clip.fps
     ]
@@ -229,8 +246,10 @@ def resample(clip: MocapClip, fps: float) -> MocapClip:
     # A hair's breadth beyond the end, so that rounding never costs the last frame.
     count = int((len(clip) - 1) / clip.fps * fps + 1e-6) + 1
     at = np.minimum(np.arange(count) * (clip.fps / fps), len(clip) - 1)
-    joints = sequence.resample(clip.joints_m.astype(np.float64), at, fps / clip.fps)
-    return replace(clip, joints_m=joints.astype(np.float32), fps=float(fps))
+    return clip.changed(
+        lambda joints: sequence.resample(joints.astype(np.float64), at, fps / clip.fps).astype(np.float32),
+        fps=float(fps),
+    )
 
 
 @reads("motion capture")
@@ -261,6 +280,7 @@ def _read_file(
         ):
             expected(str(path), f"the CMU database's bones, {missing} too", ", ".join(motion.bones))
         joints, fps = pick(table, motion.bones, z_up(motion.positions_m)), motion.fps
+        joints = add_feet(joints, {side: amc_foot(side, skeletons[asf], motion) for side in SIDES}, fps)
     elif path.suffix.lower() == ".asf":
         expected(str(path), "a motion", "an ASF skeleton without one", "Give an AMC file of the subject.")
     else:
@@ -282,14 +302,23 @@ def _of_markers(path: Path, motion: MarkerMotion, joint_map: JointMap | None) ->
 
 
 def _clip(
-    path: Path, name: str, joints: Float[np.ndarray, "frames 17 3"], fps: float, notes: tuple[str, ...]
+    path: Path, name: str, joints: Float[np.ndarray, "frames joints 3"], fps: float, notes: tuple[str, ...]
 ) -> MocapClip:
-    """Return a file's motion, with what its name tells of the CMU database: 02_01 is of subject 02."""
+    """Return a file's motion, with what its name tells of the CMU database: 02_01 is of subject 02.
+
+    `joints` are those of h36m-17 or of h36m-17+feet.
+    """
     number = re.match(r"(\d+)_\d+(#|$)", name)
     subject = number[1] if number else _CMU_JOINTS.get(name)
     kind = re.sub(r"[ _-]*\d*(#\d+)?$", "", name)
     about = f"cmu {int(subject):02d}" if subject else ""
-    return MocapClip(name, joints.astype(np.float32), fps, str(path), notes, about, kind)
+    return _made(joints, name=name, fps=fps, source=str(path), notes=notes, subject=about, kind=kind)
+
+
+def _made(joints: Float[np.ndarray, "frames joints 3"], **others: Any) -> MocapClip:
+    """Return a clip of the joints of h36m-17, or of h36m-17+feet with all of the feet or none."""
+    body, feet = np.split(joints.astype(np.float32), [len(H36M)], axis=1)
+    return MocapClip(joints_m=body, feet_m=feet if feet.size and np.isfinite(feet).all() else None, **others)
 
 
 def _read_uiprmd(path: Path, arrays: Mapping[str, np.ndarray]) -> list[MocapClip]:
@@ -322,8 +351,8 @@ def _read_uiprmd(path: Path, arrays: Mapping[str, np.ndarray]) -> list[MocapClip
         for start, joints in pieces:
             check_body(path, joints, motion.fps)
             whole = name if len(pieces) == 1 else f"{name}#{start}"
-            who, what = f"ui-prmd {subject:02d}", f"ui-prmd m{movement:02d}"
-            clips.append(MocapClip(whole, joints.astype(np.float32), motion.fps, str(path), notes, who, what))
+            named = {"name": whole, "subject": f"ui-prmd {subject:02d}", "kind": f"ui-prmd m{movement:02d}"}
+            clips.append(_made(joints, fps=motion.fps, source=str(path), notes=notes, **named))
     return clips
 
 
@@ -336,15 +365,16 @@ def _read_start(path: Path) -> bytes:
 
 
 def _joints_of(path: Path, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, float]:
-    wanted = "arrays of numbers joints_m (frames, 17, 3) and fps"
+    wanted = "arrays of numbers joints_m (frames, 17 or 23, 3) and fps"
     if any(key not in arrays or arrays[key].dtype.kind not in "iuf" for key in ("joints_m", "fps")):
         expected(str(path), wanted, ", ".join(f"{k} {a.dtype} {a.shape}" for k, a in arrays.items()))
     if arrays["fps"].size != 1:
         expected(str(path), wanted, f"fps {arrays['fps'].shape}")
     joints, fps = arrays["joints_m"].astype(np.float64), float(arrays["fps"].item())
-    if joints.ndim != 3 or joints.shape[1:] != (len(H36M), 3) or not len(joints) or not 0 < fps < np.inf:
+    shapes = ((len(H36M), 3), (len(H36M) + len(FEET), 3))
+    if joints.ndim != 3 or joints.shape[1:] not in shapes or not len(joints) or not 0 < fps < np.inf:
         found = f"joints_m {joints.shape} and fps {fps:g}"
-        expected(str(path), "joints_m (frames, 17, 3) and a positive fps", found)
+        expected(str(path), "joints_m (frames, 17 or 23, 3) and a positive fps", found)
     centre_pelvis(joints)
     return joints, fps
 

@@ -1,12 +1,13 @@
 """FrameFormer: the project's own lifter, one token per frame, small and fast.
 
-All 17 joints of a frame share one token and attention runs over time alone, so that a frame costs a
+All joints of a frame share one token and attention runs over time alone, so that a frame costs a
 hundredth of what a token per joint costs. The network sees the clip by a camera that looks straight at
 the person (`repose.models.perspective_crop`), and its answer is turned back.
 Positions in time enter attention by rotation (RoPE, Su et al. 2021), so any number of frames will do.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import cast
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from repose.models.perspective_crop import USUAL_SIZE_M, perspective_crop, rotate
 from repose.models.registry import PoseModel, register, register_architecture
 from repose.models.spec import Joints, Layers, ModelSpec, Ratio, Width
+from repose.skeleton import ANKLES_OF_FEET, H36M_17, H36M_FEET
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,9 @@ class FrameFormer(PoseModel):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(cast(Tensor, module.bias))
 
-    def forward(self, keypoints: Float[Tensor, "batch frames 17 3"]) -> Float[Tensor, "batch frames 17 _"]:
+    def forward(
+        self, keypoints: Float[Tensor, "batch frames joints 3"]
+    ) -> Float[Tensor, "batch frames joints _"]:
         """Lift a clip.
 
         `keypoints`: rays x/z, y/z of the camera (x right, y down) and confidence, 0 where missing.
@@ -120,6 +124,26 @@ def turn_in_time(x: Float[Tensor, "batch heads frames width"], turn: tuple[Tenso
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
 
 
+def add_feet(weights: Mapping[str, Tensor], deviation: bool) -> dict[str, Tensor]:
+    """Return the weights of a model for H36M-17 as those of one for h36m-17+feet.
+
+    Its first 17 joints come out as before, whatever it is told of the feet: these enter with a weight of 0.
+    What comes out for them, with their deviation, is at first what comes out for their ankle.
+    """
+    body, feet = len(H36M_17), len(ANKLES_OF_FEET)
+    grown = dict(weights)
+    points, confidence, rest = weights["embed.weight"].split((2 * body, body, 3), dim=1)
+    grown["embed.weight"] = torch.cat(
+        [F.pad(points, (0, 2 * feet)), F.pad(confidence, (0, feet)), rest], dim=1
+    )
+    order = [3 * joint + axis for joint in [*range(body), *ANKLES_OF_FEET] for axis in range(3)]
+    if deviation:
+        order += [3 * body + joint for joint in [*range(body), *ANKLES_OF_FEET]]
+    for name in ("head.weight", "head.bias"):
+        grown[name] = torch.cat([weights[name][order], weights[name][-1:]])
+    return grown
+
+
 register_architecture("frameformer", FrameFormerConfig, FrameFormer)
 _SPEC = ModelSpec(
     name="frameformer",
@@ -134,3 +158,4 @@ _SPEC = ModelSpec(
 )
 register(_SPEC)
 register(replace(_SPEC.with_config(width=128, depth=4), name="frameformer-small"))
+register(replace(_SPEC.with_config(joints=len(H36M_FEET)), name="frameformer-feet", skeleton=H36M_FEET.name))

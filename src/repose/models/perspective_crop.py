@@ -13,8 +13,10 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from repose.skeleton import H36M_17
+from repose.skeleton import ANKLES_OF_FEET, H36M_17
 
+BODY = len(H36M_17)
+"""Joints of H36M-17, which alone decide about the view; those of feet may follow."""
 TRUNK = H36M_17.indices("left_hip", "right_hip", "left_shoulder", "right_shoulder")
 _SIDED = {"ankle": 0.04, "knee": 0.285, "hip": 0.53, "shoulder": 0.82}
 LONGEST_CLIP = 16_384
@@ -30,7 +32,7 @@ _STANDING = {
     "nose": 0.90,
     "head_top": 1.0,
 }
-_IN_TRUNK = torch.tensor([float(joint in TRUNK) for joint in range(len(H36M_17))])
+_IN_TRUNK = torch.tensor([float(joint in TRUNK) for joint in range(BODY)])
 _TELLING = H36M_17.indices(*_STANDING)
 _HEIGHTS = torch.tensor(list(_STANDING.values()))
 
@@ -55,16 +57,17 @@ def perspective_crop(keypoints: Float[Tensor, "batch frames joints 3"]) -> Persp
 
     `keypoints` are rays x/z, y/z of the real camera (OpenCV axes) and a confidence that is 0 for a
     missing joint. A joint missing for a while is interpolated over time, one that is missing for the
-    whole clip stands at the person's centre.
+    whole clip stands at the person's centre, and one of a foot at its ankle. Joints are those of H36M-17 or
+    of h36m-17+feet.
     """
     seen = keypoints[..., 2] > 0
     points = fill_gaps(keypoints[..., :2], seen)
     ever_seen = seen.any(dim=1, keepdim=True)  # batch 1 joints
-    there = ever_seen[..., : len(H36M_17)].to(points.dtype)
+    there = ever_seen[..., :BODY].to(points.dtype)
     trunk = there * _IN_TRUNK.to(there)
     # Chosen as numbers: runtimes of ONNX do not choose between booleans.
     anchor = torch.where(trunk.any(dim=-1, keepdim=True), trunk, there)[..., None]
-    centre = (points[:, :, : len(H36M_17)] * anchor).sum(dim=2) / anchor.sum(dim=2).clamp(min=1)
+    centre = (points[:, :, :BODY] * anchor).sum(dim=2) / anchor.sum(dim=2).clamp(min=1)
 
     x, y = centre.unbind(-1)
     norm = torch.sqrt(x * x + y * y + 1)
@@ -78,11 +81,14 @@ def perspective_crop(keypoints: Float[Tensor, "batch frames joints 3"]) -> Persp
     rays = rotate(T_camera_view.transpose(-1, -2), F.pad(points, (0, 1), value=1.0))
     points = rays[..., :2] / rays[..., 2:].clamp(min=0.1)
     points = torch.where(ever_seen[..., None], points, torch.zeros_like(points))
+    if points.shape[2] > BODY:
+        feet = torch.where(ever_seen[..., BODY:, None], points[:, :, BODY:], points[:, :, ANKLES_OF_FEET])
+        points = torch.cat([points[:, :, :BODY], feet], dim=2)
     upright = upright_roll(points, ever_seen)
     points = roll(points, upright)
     T_camera_view = torch.cat([roll(T_camera_view[..., :2], upright), T_camera_view[..., 2:]], dim=-1)
-    weight = seen.to(points.dtype)
-    square = (points.square().sum(-1) * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1)
+    weight = seen[..., :BODY].to(points.dtype)
+    square = (points[:, :, :BODY].square().sum(-1) * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1)
     size = square.sqrt().clamp(min=1e-4)[:, None]
     track = (centre - centre.mean(dim=1, keepdim=True)) / size[..., None]
     return PerspectiveCrop(points / size[..., None, None], roll(track, upright), size, T_camera_view)

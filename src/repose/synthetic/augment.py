@@ -1,14 +1,15 @@
 """Augmentation: other bodies and motions made from existing ones, on joint positions alone.
 
-Everything takes and gives H36M-17 joints `(batch, frames, 17, 3)` in metres in the world frame (z up),
+Everything takes and gives joints of H36M-17, or of h36m-17+feet, in metres in the world frame (z up),
 and draws from the given generator, so that a seed fixes the result.
 """
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
-from repose.skeleton import H36M_17, Skeleton, walk
+from repose.skeleton import ANKLES_OF_FEET, H36M_17, Skeleton, walk
 
 Joints = Float[Tensor, "batch frames joints 3"]
 
@@ -29,7 +30,8 @@ def resize_bones(joints: Joints, spread: float, generator: Generator) -> Joints:
 
     Factors are log-normal with standard deviation `spread`, cut at e^±0.6; the widths of hips and
     shoulders vary three times as much and the place of the nose twice as much, since motion capture systems
-    and detectors disagree on them most. The pelvis stays.
+    and detectors disagree on them most. The pelvis stays. Feet, in `joints` of h36m-17+feet, grow with the
+    shank.
     """
     batch, count = len(joints), len(H36M_17)
     factors = torch.randn(batch, count, generator=generator)
@@ -42,6 +44,9 @@ def resize_bones(joints: Joints, spread: float, generator: Generator) -> Joints:
     for child, parent in walk(H36M_17):
         bone = joints[:, :, child] - joints[:, :, parent]
         resized[:, :, child] = resized[:, :, parent] + bone * factors[:, None, child, None]
+    if joints.shape[2] > count:
+        feet = joints[:, :, count:] - joints[:, :, ANKLES_OF_FEET]
+        resized[:, :, count:] = resized[:, :, ANKLES_OF_FEET] + feet * factors[:, None, ANKLES_OF_FEET, None]
     return resized
 
 
@@ -67,7 +72,7 @@ def shift_joints(joints: Joints, spread_m: float, generator: Generator) -> Joint
     shift[:, middle, 0] = 0.0
     # The pelvis is the middle of the hips by definition.
     shift[:, i("pelvis")] = (shift[:, i("left_hip")] + shift[:, i("right_hip")]) / 2
-    shift = shift.to(joints.dtype)
+    shift = F.pad(shift, (0, 0, 0, joints.shape[2] - len(H36M_17))).to(joints.dtype)
     return joints + (trunk_frame(joints)[:, :, None] @ shift[:, None, :, :, None])[..., 0]
 
 

@@ -84,6 +84,10 @@ class DetectionConfig:
     p_unsure: Annotated[float, Within(0, 1)] = 0.8
     """Clips whose confidence goes with the error; in the others it is 1."""
 
+    p_no_feet: Annotated[float, Within(0, 1)] = 0.0
+    """Clips of a detector that knows no toes and heels (`repose.synthetic.synthetic_feet`)."""
+    p_no_small_toes: Annotated[float, Within(0, 1)] = 0.0
+
     def __post_init__(self) -> None:
         check_ranges(self)
 

@@ -12,17 +12,18 @@ from typing import Annotated
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
-from repose.errors import Within, check_ranges
+from repose.errors import Within, check_ranges, expected
 from repose.mocap.recordings import MocapClip, read_split, resample
-from repose.skeleton import stature
+from repose.skeleton import H36M_17, H36M_FEET, Skeleton, stature
 from repose.synthetic.augment import exchange_arms, mirror, resize_bones, shift_joints
 from repose.synthetic.detector_errors import DetectionConfig, detect
 from repose.synthetic.occlusion import self_occluded
 from repose.synthetic.procedural import ProceduralConfig, make_motion
+from repose.synthetic.synthetic_feet import at_ankles, detect_feet
 from repose.synthetic.virtual_camera import CameraConfig, cut_by_edge, sample_views
 
 
@@ -36,13 +37,16 @@ class Batch:
     """Joints to learn: x right, y down, z away from the camera."""
     confidence: Float[Tensor, "batch frames joints"] | None = None
     """Given where only x and y of the target are known: how much each counts."""
+    known: Bool[Tensor, "batch joints"] | None = None
+    """Where the target is the truth; all of it unless given. Recordings may not tell of feet."""
     share: float = 1.0
     """Factor of this device's loss, so that the mean over devices is the mean over clips."""
 
     def pin_memory(self) -> "Batch":
         """Return the batch in memory that a GPU copies from by itself; `DataLoader` asks for it."""
         confidence = None if self.confidence is None else self.confidence.pin_memory()
-        return Batch(self.keypoints.pin_memory(), self.target.pin_memory(), confidence, self.share)
+        known = None if self.known is None else self.known.pin_memory()
+        return Batch(self.keypoints.pin_memory(), self.target.pin_memory(), confidence, known, self.share)
 
 
 STATURE_M = 1.70
@@ -75,7 +79,9 @@ class SyntheticConfig:
     camera: CameraConfig = CameraConfig(
         p_steep=0.2, p_rolled=0.2, p_any_distance=0.25, p_wrong_lens=0.2, p_distorted=0.3, p_cut=0.12
     )
-    detection: DetectionConfig = DetectionConfig(limb_lost_frames=(5, 120), p_limb_gone=0.12, p_measured=0.4)
+    detection: DetectionConfig = DetectionConfig(
+        limb_lost_frames=(5, 120), p_limb_gone=0.12, p_measured=0.4, p_no_feet=0.35, p_no_small_toes=0.25
+    )
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -133,12 +139,26 @@ class MotionBank:
 
 
 class SyntheticClips(Dataset[Batch]):
-    """Item number `step` is the batch of that training step."""
+    """Item number `step` is the batch of that training step.
+
+    Joints are those of `skeleton`, h36m-17 or h36m-17+feet; the first 17 are the same in both.
+    """
 
     def __init__(
-        self, config: SyntheticConfig, *, seed: int, batch: int, frames: int, rank: int = 0, ranks: int = 1
+        self,
+        config: SyntheticConfig,
+        *,
+        seed: int,
+        batch: int,
+        frames: int,
+        rank: int = 0,
+        ranks: int = 1,
+        skeleton: Skeleton = H36M_17,
     ) -> None:
+        if skeleton not in (H36M_17, H36M_FEET):
+            expected("skeleton of synthetic motion", f"{H36M_17.name} or {H36M_FEET.name}", skeleton.name)
         self.config = config
+        self.skeleton = skeleton
         self.seed = seed
         self.batch = batch
         self.frames = frames
@@ -162,15 +182,17 @@ class SyntheticClips(Dataset[Batch]):
             made = torch.rand(self.batch, generator=generator) < config.p_procedural
             real = self.mocap.sample(self.batch, frames, speed, generator)
             joints = torch.where(made[:, None, None, None], joints, real)
+        joints = joints[:, :, : len(self.skeleton)]
         reverse = torch.rand(self.batch, generator=generator) < config.p_reverse
         joints = torch.where(reverse[:, None, None, None], joints.flip(1), joints)
-        joints = mirror(joints, torch.rand(self.batch, generator=generator) < 0.5)
+        joints = mirror(joints, torch.rand(self.batch, generator=generator) < 0.5, self.skeleton)
         exchanged = torch.rand(self.batch, generator=generator) < config.p_exchange_arms
         joints = exchange_arms(joints, exchanged, generator)
         joints = resize_bones(joints, config.bone_spread, generator)
         joints = shift_joints(joints, config.shift_m, generator)
         batch = observe(joints, config.camera, config.detection, generator)
-        return Batch(batch.keypoints[self.rows], batch.target[self.rows])
+        known = None if batch.known is None else batch.known[self.rows]
+        return Batch(batch.keypoints[self.rows], batch.target[self.rows], known=known)
 
 
 def observe(
@@ -182,26 +204,37 @@ def observe(
     """Observe world joints by a detector behind a virtual camera; returns its report and the target.
 
     Keypoints are rays x/z, y/z and confidence (see `models.perspective_crop`); targets are joints minus
-    the pelvis in the camera frame, in metres of a person 1.70 m tall.
+    the pelvis in the camera frame, in metres of a person 1.70 m tall. Joints are those of h36m-17 or of
+    h36m-17+feet, feet that are not known NaN; their target means nothing.
     """
+    body, feet = slice(len(H36M_17)), slice(len(H36M_17), None)
+    known = joints_m.isfinite().all(dim=-1).all(dim=1) if joints_m.shape[2] > len(H36M_17) else None
+    if known is not None:
+        joints_m = at_ankles(joints_m)
     rays, joints = sample_views(joints_m, camera, generator)
     height = stature(joints_m).mean(dim=1)
     hidden = self_occluded(joints)
-    keypoints = detect(rays, height / joints[..., 2].mean(dim=(1, 2)), detection, generator, hidden)
-    if camera.p_cut:
-        keypoints = keypoints * ~cut_by_edge(rays, camera, generator)[..., None]
+    apparent = height / joints[:, :, body, 2].mean(dim=(1, 2))
+    keypoints = detect(rays[:, :, body], apparent, detection, generator, hidden[:, :, body])
+    beyond = cut_by_edge(rays, camera, generator) if camera.p_cut else torch.zeros_like(hidden)
+    if known is not None:
+        # With randomness of their own: the body is seen as it is without feet.
+        own = Generator().manual_seed(generator.initial_seed() + 2**40)
+        found = detect_feet(rays, keypoints, apparent, hidden[:, :, feet], known[:, feet], detection, own)
+        keypoints = torch.cat([keypoints, found], dim=2)
+    keypoints = keypoints * ~beyond[..., None]
     relative = (joints - joints[:, :, :1]) * (STATURE_M / height)[:, None, None, None]
-    return Batch(keypoints, relative)
+    return Batch(keypoints, relative, known=known)
 
 
 def _bank(clips: Sequence[MocapClip]) -> MotionBank:
-    return MotionBank.of([clip.joints_m for clip in clips], [clip.kind for clip in clips])
+    return MotionBank.of([clip.with_feet_m() for clip in clips], [clip.kind for clip in clips])
 
 
 @cache
 def _procedural_bank(config: ProceduralConfig, seed: int) -> MotionBank:
     """Made once in a process, which may train many models."""
-    return MotionBank.of(list(make_motion(config, seed)))
+    return MotionBank.of(list(make_motion(config, seed, H36M_FEET)))
 
 
 @cache

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
-from repose.skeleton import H36M_17, stature
+from repose.skeleton import FEET, H36M_17, H36M_FEET, stature
 
-JOINTS = len(H36M_17)
+JOINTS = len(H36M_FEET)
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ def _body() -> Iterator[Capsule]:
         chest = {"spine": 0.25, "thorax": 0.375, shoulder: 0.375}
         yield Capsule({"pelvis": 0.5, hip: 0.5}, chest, 0.060, (*trunk, *_both("hip"), shoulder))
         yield Capsule({hip: 1}, {knee: 1}, 0.045, ("pelvis", hip, knee))
-        yield Capsule({knee: 1}, {ankle: 1}, 0.030, (knee, ankle))
+        feet = [joint for joint in FEET if joint.startswith(side)]
+        yield Capsule({knee: 1}, {ankle: 1}, 0.030, (knee, ankle, *feet))
         yield Capsule({shoulder: 1}, {elbow: 1}, 0.027, ("thorax", shoulder, elbow))
         # The hand goes on from the forearm by half of its length.
         yield Capsule({elbow: 1}, {wrist: 1.5, elbow: -0.5}, 0.023, (elbow, wrist))
@@ -60,12 +61,12 @@ def _matrix(ends: list[dict[str, float]]) -> Float[Tensor, "capsules joints"]:
     matrix = torch.zeros(len(ends), JOINTS)
     for row, weights in enumerate(ends):
         for joint, weight in weights.items():
-            matrix[row, H36M_17.index(joint)] = weight
+            matrix[row, H36M_FEET.index(joint)] = weight
     return matrix
 
 
-_STARTS = _matrix([part.start for part in BODY])
-_ENDS = _matrix([part.end for part in BODY])
+_STARTS = _matrix([part.start for part in BODY])[:, : len(H36M_17)]
+_ENDS = _matrix([part.end for part in BODY])[:, : len(H36M_17)]
 _RADII = torch.tensor([part.radius for part in BODY])
 _OWN = torch.stack([_matrix([dict.fromkeys(part.own, 1.0)])[0] > 0 for part in BODY], dim=-1)
 """(joints, capsules)"""
@@ -74,11 +75,12 @@ _FLESH = torch.where(_OWN, _RADII, torch.inf).amin(dim=-1)
 
 
 def self_occluded(
-    joints_camera_m: Float[Tensor, "batch frames 17 3"],
-) -> Bool[Tensor, "batch frames 17"]:
+    joints_camera_m: Float[Tensor, "batch frames joints 3"],
+) -> Bool[Tensor, "batch frames joints"]:
     """Find joints that a limb, the trunk or the head hides from the camera.
 
-    `joints_camera_m`: H36M-17, camera frame (camera at the origin), metres; all joints before the camera.
+    `joints_camera_m`: H36M-17 or h36m-17+feet, camera frame (camera at the origin), metres; all joints before
+    the camera.
     The body is made of capsules (`BODY`) in proportion to the clip's mean stature. A joint is hidden when
     the line of sight to its nearest skin meets a part of the body that is not its own. So a knee is never
     hidden by its own thigh and a hip not by the trunk, but the far knee by the near one, the far hip by the
@@ -91,8 +93,10 @@ def self_occluded(
     start, end, radius, own, flesh = (
         table.to(joints.device) for table in (_STARTS, _ENDS, _RADII, _OWN, _FLESH)
     )
+    own, flesh = own[: joints.shape[2]], flesh[: joints.shape[2]]
     # The line of sight is s × joint, s from 0 to `skin`; a part's axis is start + t × along, t from 0 to 1.
-    start, along = start @ joints, (end - start) @ joints  # batch frames capsules 3
+    body = joints[:, :, : len(H36M_17)]
+    start, along = start @ body, (end - start) @ body  # batch frames capsules 3
     sight_sight = joints.square().sum(-1, keepdim=True)
     along_along = along.square().sum(-1)[..., None, :].clamp(min=1e-8)
     start_start = start.square().sum(-1)[..., None, :]

@@ -14,7 +14,8 @@ from jaxtyping import Float
 
 from repose.errors import Within, check_ranges, expected
 from repose.geometry.rotation import euler_to_matrix, forward_kinematics
-from repose.skeleton import H36M_17
+from repose.skeleton import FEET, H36M_17, Skeleton, stature
+from repose.synthetic.synthetic_feet import place_on_ground
 
 # The tree that moves: H36M-17 with a neck and two collar joints of length 0, so that head and arms
 # can turn without the trunk.
@@ -120,6 +121,12 @@ _GROUPS: dict[str, tuple[str, ...]] = {
 }
 
 
+_LOWEST_M = 0.08
+"""Height of the lowest joint, which is mostly an ankle."""
+_ANKLE = (-0.9, -0.15, 0.75)
+"""As `_LIMITS`: flexion lifts the toes towards the shin."""
+
+
 @dataclass(frozen=True)
 class ProceduralConfig:
     clips: Annotated[int, Within(1, 100_000)] = 600
@@ -140,14 +147,22 @@ class ProceduralConfig:
             expected("procedural seconds × fps", "2 frames or more", self.seconds * self.fps)
 
 
-def make_motion(config: ProceduralConfig, seed: int) -> Iterator[Float[np.ndarray, "frames 17 3"]]:
-    """Create H36M-17 joints in metres, world frame (z up), clip by clip, each with its own body."""
+def make_motion(
+    config: ProceduralConfig, seed: int, skeleton: Skeleton = H36M_17
+) -> Iterator[Float[np.ndarray, "frames joints 3"]]:
+    """Create joints in metres, world frame (z up), clip by clip, each with its own body.
+
+    They are those of h36m-17 or, the same and feet, of h36m-17+feet.
+    """
     for clip in range(config.clips):
-        rng = np.random.default_rng((seed, clip))
-        yield _clip(config, rng)
+        # The feet have randomness of their own: without them everything else would be the same.
+        rng, rng_feet = np.random.default_rng((seed, clip)), np.random.default_rng((seed, clip, 1))
+        yield _clip(config, rng, rng_feet)[:, : len(skeleton)]
 
 
-def _clip(config: ProceduralConfig, rng: np.random.Generator) -> Float[np.ndarray, "frames 17 3"]:
+def _clip(
+    config: ProceduralConfig, rng: np.random.Generator, rng_feet: np.random.Generator
+) -> Float[np.ndarray, "frames 23 3"]:
     frames = round(config.seconds * config.fps)
     time_s = np.arange(frames) / config.fps
     angles = _angles(time_s, rng)
@@ -172,8 +187,10 @@ def _clip(config: ProceduralConfig, rng: np.random.Generator) -> Float[np.ndarra
         angles["trunk", "side"] = np.clip(angles["trunk", "side"] + away * rng.uniform(0, 0.3), -0.45, 0.45)
     rotations = _rotations(angles, heading, frames)
     offsets = _body(rng)
-    joints, _ = forward_kinematics(rotations, offsets, _PARENTS, np.zeros((frames, 3)))
-    return _stand(joints[:, _H36M], config.fps, floor, rng).astype(np.float32)
+    joints, turned = forward_kinematics(rotations, offsets, _PARENTS, np.zeros((frames, 3)))
+    joints = _stand(joints[:, _H36M], config.fps, floor, rng)
+    feet = _feet(joints, turned, time_s, rng_feet)
+    return np.concatenate([joints, feet], axis=1).astype(np.float32)
 
 
 def _body(rng: np.random.Generator) -> Float[np.ndarray, "joints 3"]:
@@ -342,7 +359,7 @@ def _stand(
 ) -> Float[np.ndarray, "frames 17 3"]:
     """Put the body on the ground, and let the foot that carries it stay where it is."""
     lowest = joints[:, :, 2].min(axis=1)
-    up = 0.08 - lowest
+    up = _LOWEST_M - lowest
     if rng.random() < 0.1 and not floor:  # hops
         height, hop_hz = rng.uniform(0.05, 0.35), rng.uniform(0.4, 1.2)
         up = up + height * np.clip(np.sin(2 * np.pi * hop_hz * (np.arange(len(joints)) / fps)), 0, None)
@@ -353,3 +370,22 @@ def _stand(
     slide = -(carry[..., None] * velocity).sum(axis=1)
     along = np.cumsum(slide, axis=0) * (0.0 if floor else 1.0)
     return joints + np.concatenate([along, up[:, None]], axis=1)[:, None]
+
+
+def _feet(
+    joints: Float[np.ndarray, "frames 17 3"],
+    turned: Float[np.ndarray, "frames joints 3 3"],
+    time_s: Float[np.ndarray, " frames"],
+    rng: np.random.Generator,
+) -> Float[np.ndarray, "frames 6 3"]:
+    height_m, low, high = float(np.median(stature(joints))), _ANKLE[0], _ANKLE[2]
+    feet = np.empty((len(joints), len(FEET), 3))
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        out = euler_to_matrix(np.array([sign * rng.normal(0.12, 0.1)]), "Z")  # toes point outward
+        axes = turned[:, _NAMES.index(f"{side}_knee")] @ out
+        free = _keyed(time_s, rng, *_ANKLE, liveliness=0.4)
+        ankle = joints[:, H36M_17.index(f"{side}_ankle")]
+        places = place_on_ground(side, ankle, axes, free, (low, high), _LOWEST_M, height_m)
+        for joint, place in places.items():
+            feet[:, FEET.index(joint)] = place
+    return feet

@@ -10,7 +10,10 @@ from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
 from repose.errors import Within, check_ranges
-from repose.skeleton import stature
+from repose.skeleton import H36M_17, stature
+
+BODY = slice(len(H36M_17))
+"""Joints by which cameras are placed: feet change nothing about that."""
 
 
 @dataclass(frozen=True)
@@ -100,12 +103,12 @@ def sample_views(
     )
 
     T_cam_world = world_to_camera(yaw, pitch, roll)
-    centre = joints_m.mean(dim=(1, 2), keepdim=True)
+    centre = joints_m[:, :, BODY].mean(dim=(1, 2), keepdim=True)
     joints = (joints_m - centre) @ T_cam_world.transpose(-1, -2)[:, None]
     size_m = stature(joints_m).mean(dim=1)
     depth = distance * size_m / ray.norm(dim=-1)
     # Someone who walks around must not walk through the camera.
-    depth = torch.maximum(depth, 0.41 * size_m - joints[..., 2].amin(dim=(1, 2)))
+    depth = torch.maximum(depth, 0.41 * size_m - joints[:, :, BODY, 2].amin(dim=(1, 2)))
     joints = joints + (depth[:, None] * ray)[:, None, None]
     joints = joints @ rolled(math.radians(config.roll_deg)).T
     rays = joints[..., :2] / joints[..., 2:]
@@ -130,7 +133,7 @@ def cut_by_edge(
     """
     batch = len(rays)
     happens, side, share = torch.rand(3, batch, generator=generator)
-    middle = rays.mean(dim=1)
+    middle = rays[:, :, BODY].mean(dim=1)
     low, high = middle.amin(dim=1), middle.amax(dim=1)
     left = config.cut[0] + (config.cut[1] - config.cut[0]) * share
     number = (4 * side).long()

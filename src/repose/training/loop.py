@@ -20,7 +20,7 @@ from repose.datasets.clips import StoreClips, StoreConfig
 from repose.errors import UserError, Within, check_ranges, expected
 from repose.files.output import stage_file
 from repose.losses import LossWeights, projection_2d, total_loss
-from repose.models import Lifted, ModelSpec, PoseModel, build, find_spec, load_checkpoint, packaged_weights
+from repose.models import Lifted, ModelSpec, PoseModel, build, find_spec, packaged_weights
 from repose.models.checkpoint import save_checkpoint
 from repose.models.inference import Precision
 from repose.models.recompute import recompute, release_memory
@@ -32,6 +32,7 @@ from repose.training.run_folder import (
     as_json,
     check_folder,
     describe_run,
+    load_initial,
     restore,
     save_state,
     save_tensors,
@@ -52,7 +53,7 @@ class TrainConfig:
     """Model: name of a registered one (`repose models`), for motion, one that takes camera rays; for a store,
     any other."""
     initial: Path | None = None
-    """Checkpoint of this model to start from, or the name of packaged weights (`default`)."""
+    """Checkpoint to start from, of this model or the same without feet, or packaged weights (`default`)."""
     frames: Annotated[int | None, Within(1, 10_000)] = None
     """Frames of a window, where they are to differ from the model's."""
     skeleton: Annotated[str | None, tyro.conf.arg(name="target-skeleton")] = None
@@ -178,8 +179,8 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False) -> Path:
             for group in optimizer.param_groups:
                 group["lr"] = rate
 
-            keypoints, target, confidence = fabric.to_device(
-                (batch.keypoints, batch.target, batch.confidence)
+            keypoints, target, confidence, known = fabric.to_device(
+                (batch.keypoints, batch.target, batch.confidence, batch.known)
             )
             optimizer.zero_grad()
             loss = torch.zeros((), device=fabric.device)
@@ -193,7 +194,8 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False) -> Path:
                 with fabric.no_backward_sync(model_on_device, enabled=more):
                     predicted = model_on_device(keypoints[rows])
                     if confidence is None:
-                        part_loss, part_values = total_loss(predicted, target[rows], config.losses, layout)
+                        truth = target[rows], config.losses, layout, None if known is None else known[rows]
+                        part_loss, part_values = total_loss(predicted, *truth)
                     else:  # x and y alone are known
                         joints = Lifted.of(predicted).joints
                         part_loss = projection_2d(joints, target[rows], confidence[rows])
@@ -286,7 +288,7 @@ def make_model(config: TrainConfig) -> PoseModel:
     model = build(spec)
     if config.initial is not None:
         path = packaged_weights().get(str(config.initial), config.initial)
-        initial = load_checkpoint(path, config.model)
+        initial = load_initial(path, spec)
         if initial.spec.config != spec.config:
             changed = [name for name in spec.config if initial.spec.config.get(name) != spec.config[name]]
             expected(
@@ -315,7 +317,8 @@ def open_data(config: TrainConfig, model: PoseModel, rank: int, ranks: int) -> S
             model.spec.normalisation,
             "Virtual cameras train models such as frameformer; see `repose models`.",
         )
-    return SyntheticClips(config.data, frames=model.spec.window_frames, **place)
+    layout = model.spec.layout
+    return SyntheticClips(config.data, frames=model.spec.window_frames, skeleton=layout, **place)
 
 
 def make_optimizer(model: PoseModel, config: TrainConfig) -> torch.optim.Optimizer:

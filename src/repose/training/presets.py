@@ -30,7 +30,9 @@ _PUBLISHED = TrainConfig(
     validate_every=1,
 )
 # Losses are in metres of a person 1.70 m tall at 30 frames/s.
-_MOTION = LossWeights(position=1.0, scale=0.5, velocity=4.0, rank_margin=1.0, deviation=0.01, **RANK_WEIGHTS)
+_MOTION = LossWeights(
+    position=1.0, scale=0.5, velocity=4.0, rank_margin=1.0, deviation=0.01, feet=0.35, **RANK_WEIGHTS
+)
 _DSTFORMER = replace(_PUBLISHED, recompute=True)
 _AGFORMER = replace(_PUBLISHED, learning_rate=5e-4, batch=16)
 _AGFORMER_MPI = replace(
@@ -52,6 +54,7 @@ _PRETRAINING = replace(
 PRESETS: dict[str, TrainConfig] = {
     # The packaged model.
     "default": TrainConfig(
+        model="frameformer-feet",
         data=SyntheticConfig(mocap=Path("mocap")),
         losses=_MOTION,
         steps=37_500,

@@ -22,7 +22,10 @@ from repose.errors import UserError, expected, reading, reads
 from repose.files.output import stage_file
 from repose.files.structured import Count, convert, decode
 from repose.files.unpickler import check_torch_file
-from repose.models import PoseModel
+from repose.models import ModelSpec, PoseModel, build, load_checkpoint
+from repose.models.checkpoint import read_spec
+from repose.models.frameformer import add_feet
+from repose.skeleton import H36M_17, H36M_FEET
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -151,6 +154,22 @@ def describe_run(folder: Path, config: "DataclassInstance") -> None:
         partial.write_text(json.dumps(record, indent=1))
     if times:  # its time is the run's name at Weights & Biases
         os.utime(description, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def load_initial(path: Path, spec: ModelSpec) -> PoseModel:
+    """Load a checkpoint of the model, with feet added where it has none (`frameformer.add_feet`)."""
+    found = read_spec(path)
+    joints = {"joints": len(H36M_17)}
+    grows = (
+        found is not None
+        and (spec.architecture, spec.skeleton) == ("frameformer", H36M_FEET.name)
+        and found.config == {**spec.config, **joints}
+    )
+    if not grows:
+        return load_checkpoint(path, spec.name)
+    model = build(spec)
+    model.load_state_dict(add_feet(load_checkpoint(path).state_dict(), spec.config["deviation"]))
+    return model
 
 
 def save_state(path: Path, model: PoseModel, optimizer: Any, step: int, best: float) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
 from repose.datasets.clips import StoreClips
@@ -13,6 +13,7 @@ from repose.evaluation import evaluate
 from repose.evaluation.scores import Poses, mean, measure
 from repose.losses import WITHIN
 from repose.models import Lifted, PoseModel
+from repose.skeleton import ANKLES_OF_FEET, H36M_17, H36M_FEET
 from repose.synthetic.augment import resize_bones, shift_joints
 from repose.synthetic.detector_errors import DetectionConfig
 from repose.synthetic.motions import Batch, MotionBank, SyntheticClips, observe
@@ -26,7 +27,9 @@ class Validation:
     """A fixed set of validation clips, the same for every run.
 
     Exact 2D, simulated and measured errors of a detector, exact 2D of rolled cameras and of training's own
-    ones, and without a limb.
+    ones, and without a limb; of a model with feet, also exact 2D without them. What is scored are the joints
+    of H36M-17, and feet apart (`_feet_`, where the motion has them), so that models with and without can be
+    compared: they see the same.
     """
 
     decides = "noisy_p_mpjpe_mm"
@@ -34,9 +37,9 @@ class Validation:
 
     def __init__(self, data: SyntheticClips, clips: int = 64) -> None:
         generator = Generator().manual_seed(20_240_930)
-        motions = [clip.joints_m for clip in data.validation]
+        motions = [clip.with_feet_m() for clip in data.validation]
         if not motions:  # procedural motion that no run trains on
-            motions = list(make_motion(ProceduralConfig(clips=clips // 2), seed=20_240_930))
+            motions = list(make_motion(ProceduralConfig(clips=clips // 2), 20_240_930, H36M_FEET))
         self.clips, self.data, self.bank = clips, data, MotionBank.of(motions)
         joints = self._sample(generator)
         clean = DetectionConfig(p_clean=1.0, fast_noise=(1e-9, 1e-8), p_unsure=0.0)
@@ -50,10 +53,15 @@ class Validation:
             "anywhere": observe(joints, data.config.camera, clean, generator),
             "gone": observe(joints, usual, replace(clean, p_clean=0.0, p_limb_gone=1.0), generator),
         }
+        if data.skeleton == H36M_FEET:
+            blind = self.batches["clean"].keypoints.clone()
+            blind[:, :, len(H36M_17) :] = 0
+            self.batches["footless"] = replace(self.batches["clean"], keypoints=blind)
 
     def _sample(self, generator: Generator) -> Float[Tensor, "clips frames joints 3"]:
         step = torch.full((self.clips,), 2.0)
-        return self.bank.sample(self.clips, self.data.frames, step, generator)
+        joints = self.bank.sample(self.clips, self.data.frames, step, generator)
+        return joints[:, :, : len(self.data.skeleton)]
 
     def other_bodies(self, times: int = 4) -> Iterator[Batch]:
         """Repeat the validation motion `times` times with other bodies than the training's.
@@ -72,15 +80,20 @@ class Validation:
         scores: dict[str, float] = {}
         for name, batch in self.batches.items():
             with torch.inference_mode():
-                joints, deviation = Lifted.of(model(batch.keypoints.to(device)).double().cpu().flatten(0, 1))
+                joints, deviation = Lifted.of(model(batch.keypoints.to(device)).double().cpu())
+            body = slice(len(H36M_17))
             poses = Poses(
-                predicted_mm=1000 * joints.numpy(),
-                truth_mm=1000 * batch.target.double().flatten(0, 1).numpy(),
-                hidden=batch.keypoints[..., 2].flatten(0, 1).numpy() == 0,
+                predicted_mm=1000 * joints[:, :, body].flatten(0, 1).numpy(),
+                truth_mm=1000 * batch.target[:, :, body].double().flatten(0, 1).numpy(),
+                hidden=batch.keypoints[:, :, body, 2].flatten(0, 1).numpy() == 0,
                 fps=model.spec.frame_rate_hz,
-                skeleton=model.spec.layout,
-                deviation_mm=None if deviation is None else 1000 * deviation.numpy(),
+                skeleton=H36M_17,
+                deviation_mm=None
+                if deviation is None
+                else 1000 * deviation[:, :, body].flatten(0, 1).numpy(),
             )
+            if batch.known is not None and (feet := batch.known[:, len(H36M_17) :]).any():
+                scores |= _feet_scores(name, joints, batch, feet)
             sums = measure(poses, ("mpjpe_mm", "p_mpjpe_mm", *_WITHIN))
             scores |= {f"{name}_{metric}": mean(sums[metric]) for metric in ("mpjpe_mm", "p_mpjpe_mm")}
             if poses.hidden.any():
@@ -105,6 +118,8 @@ class Validation:
                 break
             error = (joints - batch.target).norm(dim=-1)
             seen, moving = batch.keypoints[..., 2] > 0, error > 0  # the root is not
+            if batch.known is not None:
+                moving = moving & batch.known[:, None]
             ratio = error / deviation
             ratios["seen"].append(ratio[seen & moving])
             ratios["hidden"].append(ratio[~seen & moving])
@@ -115,6 +130,19 @@ class Validation:
                 bounds = [torch.cat(found).quantile(share) / count for count, share in WITHIN]
                 factors[name] = round(float(torch.stack(bounds).log().mean().exp()), 3)
         return factors
+
+
+def _feet_scores(
+    name: str, joints: Float[Tensor, "clips frames 23 3"], batch: Batch, known: Bool[Tensor, "clips 6"]
+) -> dict[str, float]:
+    """Mean errors of the feet in millimetres, relative to the pelvis and to their ankles."""
+    astray = joints - batch.target
+    feet = astray[:, :, len(H36M_17) :]
+    errors = {"mpjpe": feet, "from_ankle": feet - astray[:, :, ANKLES_OF_FEET]}
+    return {
+        f"{name}_feet_{what}_mm": 1000 * error.norm(dim=-1).transpose(1, 2)[known].mean().item()
+        for what, error in errors.items()
+    }
 
 
 class StoreValidation:
