@@ -168,7 +168,7 @@ class Session:
         ]
 
     def start(self) -> None:
-        for thread in self._threads:
+        for thread in reversed(self._threads):  # the lifter is there before anything is handed over to it
             thread.start()
 
     def wait(self, seconds: float | None = None) -> bool:
