@@ -65,8 +65,9 @@ _FORMER = {"-viewed": "-cropped", "viewed": "cropped"}
 
 
 def _import_built_in() -> None:
-    for module in _BUILT_IN:
-        import_module(f"repose.models.{module}")
+    with torch.device("cpu"):  # where the modules' tables belong, whatever the default is meanwhile
+        for module in _BUILT_IN:
+            import_module(f"repose.models.{module}")
 
 
 def _present(name: str) -> str:
