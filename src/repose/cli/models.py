@@ -64,7 +64,7 @@ class Convert:
     """Make the file smaller: weights in float16, or products of matrices in int8, which is faster, too. The
     difference is measured on poses, and refused from 0.5 mm on."""
     force: bool = False
-    """Overwrite an existing file."""
+    """Overwrite existing files."""
 
     def run(self) -> None:
         from repose.models import export_onnx, find_checkpoint, load_checkpoint
