@@ -88,7 +88,7 @@ class EstimateOptions(LensOptions):
     """The person's height in metres; 1.70 is assumed."""
     root: bool = True
     """Solve for the person's position; otherwise joints are relative to the pelvis."""
-    fit: bool = False
+    fit: bool = True
     """Fit the network's answer to the picture, with bones of one length (`repose.fit`)."""
     undo_swaps: bool = True
     """Detect and undo swaps of left and right by the detector."""

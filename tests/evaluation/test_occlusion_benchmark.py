@@ -70,7 +70,7 @@ def test_every_clip_and_view_is_counted(report: OcclusionReport) -> None:
 def test_the_flat_baseline_is_a_model_that_answers_flat(report: OcclusionReport) -> None:
     """Not the very same: the baseline turns the camera to the person first."""
     rows = report["clean"].rows
-    assert set(rows) == {FLAT, "flat too", "slanted"}
+    assert set(rows) == {FLAT, "flat too", "flat too, fitted", "slanted", "slanted, fitted"}
     flat, model = rows[FLAT]["p_mpjpe_mm", "all"], rows["flat too"]["p_mpjpe_mm", "all"]
     assert 50 < flat.mean < 180
     assert flat.mean == pytest.approx(model.mean, rel=0.1)
@@ -101,7 +101,7 @@ def test_the_same_seed_gives_the_same_report(benchmark: OcclusionBenchmark, repo
 
 def test_the_report_says_how_its_numbers_came_about(report: OcclusionReport) -> None:
     content = json.loads(report.to_json())
-    assert content["models"] == ["flat too", "slanted"]
+    assert content["models"] == ["flat too", "flat too, fitted", "slanted", "slanted, fitted"]
     assert [c["name"] for c in content["conditions"]][:2] == ["clean", "noise 2 %"]
     legs = next(c for c in content["conditions"] if c["name"] == "legs lost 40 frames")
     assert legs["condition"]["hiding"] == {"parts": ["legs"], "run_frames": 40}
@@ -122,7 +122,7 @@ def test_the_report_says_how_its_numbers_came_about(report: OcclusionReport) -> 
 
 def test_the_table_has_a_row_for_each_condition_and_model(report: OcclusionReport) -> None:
     table = report.tables()[0]
-    assert table.row_count == 2 * len(report.results)
+    assert table.row_count == 4 * len(report.results)
     assert [str(column.header) for column in table.columns][-1] == "P-MPJPE minus\nflat too's"
 
 

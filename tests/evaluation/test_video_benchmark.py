@@ -100,7 +100,12 @@ def test_the_command_prints_rows_side_by_side(tmp_path: Path, capsys: pytest.Cap
     assert MEDIAPIPE_UNDONE in out
     assert "default" in out
     content = json.loads((tmp_path / "out.json").read_text())
-    assert [score["row"] for score in content["scores"]] == [MEDIAPIPE, MEDIAPIPE_UNDONE, "default"]
+    assert [score["row"] for score in content["scores"]] == [
+        MEDIAPIPE,
+        MEDIAPIPE_UNDONE,
+        "default",
+        "default, fitted",
+    ]
     assert content["scores"][0]["hidden_p_mpjpe_mm"] is None
 
 

@@ -11,6 +11,7 @@ from repose.fitting.terms import (
     Reprojection,
     RootPrior,
     Smoothness,
+    StraightKnees,
     Symmetry,
     Term,
 )
@@ -51,12 +52,16 @@ def terms(joints: np.ndarray, scale: float) -> dict[str, Term]:
         "constant bones": ConstantBones(0.012, H36M_17),
         "symmetry": Symmetry(0.005, H36M_17),
         "smoothness": Smoothness.of(TIMES_S, 20.0),
+        "straight knees": StraightKnees(
+            0.1, scale, ([1, 2, 3], [4, 5, 6]), RNG.uniform(0.3, 0.5, (2, 2)), RNG.uniform(0, 1, (FRAMES, 2))
+        ),
     }
 
 
 NAMES = (
     *("reprojection", "reprojection of a camera that turns", "network prior", "root prior"),
     *("constant bones", "symmetry", "smoothness"),
+    "straight knees",
 )
 
 
@@ -76,7 +81,7 @@ def test_a_gradient_is_the_slope_of_the_cost(joints_m: np.ndarray, name: str, sc
         assert (ahead - back) / (2 * STEP_M) == pytest.approx(slope, rel=1e-4, abs=1e-3)
 
 
-@pytest.mark.parametrize("name", ["network prior", "root prior", "symmetry", "smoothness"])
+@pytest.mark.parametrize("name", ["network prior", "root prior", "symmetry", "smoothness", "straight knees"])
 def test_equations_of_a_quadratic_term_are_exact(joints_m: np.ndarray, name: str) -> None:
     """One step of Newton's then tells the cost anywhere."""
     term = terms(joints_m, LARGE)[name]

@@ -19,6 +19,9 @@ names of `repose.estimate`: `intrinsics_px`, `height_m`, `undo_swaps`; nothing f
 Model = str | Path | Lifter | tuple[str, Estimator]
 """Packaged weights, a checkpoint, a lifter that is loaded, or the name of a row and its estimator."""
 
+FITTED = ", fitted"
+"""What the name of a fitted row ends in."""
+
 
 def load_models(models: Sequence[Model], device: Device = "auto") -> dict[str, Estimator]:
     """Return estimators by the names of their rows.
@@ -47,13 +50,13 @@ def load_models(models: Sequence[Model], device: Device = "auto") -> dict[str, E
 
 
 def rows_of(name: str, lifter: Lifter) -> dict[str, Estimator]:
-    """Return what a lifter is benchmarked as: the network alone."""
-    return {name: partial(lift, lifter)}
+    """Return what a lifter is benchmarked as: the network alone, and fitted to the picture."""
+    return {name: partial(lift, lifter, fit=False), f"{name}{FITTED}": partial(lift, lifter, fit=True)}
 
 
-def lift(lifter: Lifter, track: Pose2D, **scene: Any) -> Pose3D:
-    """Lift a track as users do, the network alone."""
-    (pose,) = estimate(track, lifter=lifter, root=False, **scene)
+def lift(lifter: Lifter, track: Pose2D, *, fit: bool, **scene: Any) -> Pose3D:
+    """Lift a track as users do."""
+    (pose,) = estimate(track, lifter=lifter, root=False, fit=fit, **scene)
     return pose
 
 

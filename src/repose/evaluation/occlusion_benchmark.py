@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 
 from repose.errors import UserError, expected
 from repose.evaluation.conditions import CONDITIONS, Condition, Observation
-from repose.evaluation.models import Estimator, Model, camera_joints_mm, load_models
+from repose.evaluation.models import FITTED, Estimator, Model, camera_joints_mm, load_models
 from repose.evaluation.occlusion_report import (
     FLAT,
     ClipError,
@@ -187,6 +187,8 @@ class OcclusionBenchmark:
         rows = {FLAT: Prediction(flat_mm(observation))}
         for name, model in self.models.items():
             rows[name] = predict(view, observation, model, self.undo_swaps)
+            if name.endswith(FITTED):
+                continue
             if (interpolated := interpolate_mm(rows[name].joints_mm, hidden)) is not None:
                 rows[interpolated_name(name)] = Prediction(interpolated)
         return rows

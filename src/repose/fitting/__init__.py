@@ -1,6 +1,6 @@
 """From a lifted motion to one that agrees with the picture, with one body, and with physics.
 
-    fitted = repose.fit(repose.load().lift(track))      # or repose.estimate(..., fit=True)
+    fitted = repose.fit(repose.load().lift(track))      # as repose.estimate does
     fitted.record["fit"]["after"]["reprojection"]
 
     refined = repose.refine(repose.estimate("walk.mp4"))

@@ -5,6 +5,9 @@ terms only joint by joint and axis by axis, and only if at most two apart, so th
 has a half-bandwidth of 2 × 3 × joints. The few lengths are eliminated by their Schur complement.
 """
 
+from collections.abc import Sequence
+from itertools import combinations
+
 import numpy as np
 from jaxtyping import Float
 
@@ -26,6 +29,8 @@ class NormalEquations:
         """Each joint with itself."""
         self.bone = np.zeros((frames, bones, 3, 3))
         """Each bone's child with its parent."""
+        self.hinge: dict[tuple[int, int], Float[np.ndarray, " frames"]] = {}
+        """Each coordinate of a joint with that of another (by number, the lower first) of the same frame."""
         self.next = np.zeros((frames, joints))
         """Each coordinate with itself one frame later."""
         self.after_next = np.zeros((frames, joints))
@@ -47,6 +52,20 @@ class NormalEquations:
             self.gradient[:, parent] -= pull[:, bone]
         self.bone -= blocks
 
+    def add_sum(
+        self,
+        joints: Sequence[int],
+        factors: Float[np.ndarray, " terms"],
+        weight: Float[np.ndarray, " frames"],
+        residual: Float[np.ndarray, "frames 3"],
+    ) -> None:
+        """Add a term of a weighted sum of a few joints, all axes alike: its JᵀWJ and JᵀWr."""
+        for joint, factor in zip(joints, factors, strict=True):
+            self.joint[:, joint] += (factor**2 * weight)[:, None, None] * np.eye(3)
+            self.gradient[:, joint] += (factor * weight)[:, None] * residual
+        for (one, factor), (other, second) in combinations(sorted(zip(joints, factors, strict=True)), 2):
+            self.hinge[one, other] = self.hinge.get((one, other), 0) + factor * second * weight
+
     def banded(self, damping: float) -> Float[np.ndarray, "band unknowns"]:
         """The matrix of the joints as SciPy's lower banded form, its diagonal raised by a share `damping`."""
         frames, joints = self.gradient.shape[:2]
@@ -62,6 +81,8 @@ class NormalEquations:
             for row in range(3):
                 for column in range(3):
                     band[:, low, column, 3 * (high - low) + row - column] += block[:, row, column]
+        for (low, high), weight in self.hinge.items():
+            band[:, low, :, 3 * (high - low)] += weight[:, None]
         band[..., 3 * joints] = self.next[..., None]
         band[..., 6 * joints] = self.after_next[..., None]
         return band.reshape(-1, band.shape[-1]).T

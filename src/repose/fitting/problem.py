@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from repose.errors import override
 from repose.fitting.bones import hold_lengths, measure_bones
 from repose.fitting.measures import acceleration, bone_variation
-from repose.fitting.normal_equations import Joints
+from repose.fitting.normal_equations import Joints, Lengths
 from repose.fitting.options import HIDDEN_FACTOR, SEEN_FACTOR, FitOptions
 from repose.fitting.solver import Window, minimise
 from repose.fitting.terms import (
@@ -25,6 +25,7 @@ from repose.fitting.terms import (
     Reprojection,
     RootPrior,
     Smoothness,
+    StraightKnees,
     Symmetry,
     Term,
 )
@@ -42,6 +43,8 @@ USUAL_DEVIATION_M = 0.06
 LEAST_DEVIATION_M = 0.005
 ROOT_DEVIATION = 0.1
 """Of the root from where the lifter puts it, as a share of its distance: keypoints tell more."""
+AROUND_S = 1 / 3
+"""What the keypoints contradict the network by is averaged over so long."""
 FEWEST_SEEN = 4
 """Somebody of whom no frame has so many joints that were seen is not fitted."""
 FARTHEST_M, FARTHEST_ROOT = 0.6, 0.35
@@ -60,6 +63,8 @@ class Problem:
     keypoint_deviation: Float[np.ndarray, "frames joints"]
     """As a tangent."""
     bone_deviation_m: Float[np.ndarray, "frames bones"]
+    lengths_m: Lengths
+    """Of the bones, as the network has them."""
 
     @classmethod
     def of(cls, pose: Pose3D, options: FitOptions) -> "Problem":
@@ -68,7 +73,16 @@ class Problem:
         camera = pose.camera()
         points_px = pose.points_px.astype(np.float64)  # type: ignore[union-attr]
         height = apparent_height(pose)
-        noise = jitter(points_px / camera.intrinsics_px[0], pose.seen)
+        rays = camera.rays(points_px)
+        doubt = np.hypot(
+            options.jitter_factor * jitter(rays, pose.seen),
+            options.contradiction_factor
+            * np.maximum(
+                contradiction(rays, joints, pose.seen, pose.times_s)
+                - options.usual_contradiction * height[:, None],
+                0,
+            ),
+        )
         deviation = USUAL_DEVIATION_M * np.ones(pose.seen.shape)
         if pose.deviation_m is not None:
             deviation = pose.deviation_m.astype(np.float64)
@@ -77,9 +91,10 @@ class Problem:
             pose,
             options,
             joints,
-            camera.rays(points_px),
-            np.hypot(options.keypoint_deviation * height[:, None], options.jitter_factor * noise),
+            rays,
+            np.hypot(options.keypoint_deviation * height[:, None], doubt),
             np.maximum(np.hypot(deviation[:, children], deviation[:, parents]), LEAST_DEVIATION_M),
+            measure_bones(joints, pose.seen, pose.skeleton)[children],
         )
 
     def window(self, rows: slice, *more: Term) -> Window:
@@ -108,6 +123,18 @@ class Problem:
         ]
         if options.bone_deviation_m is not None:
             terms.append(ConstantBones(options.bone_deviation_m, skeleton))
+        if options.knee_deviation is not None:
+            places_m = self.rays[rows] * distance[:, None, None]
+            terms.append(
+                StraightKnees.of(
+                    options.knee_deviation,
+                    options.knee_scale,
+                    skeleton,
+                    self.lengths_m,
+                    places_m,
+                    self.pose.seen[rows],
+                )
+            )
         if options.acceleration_m_s2 is not None:
             terms.append(Smoothness.of(self.pose.times_s[rows], options.acceleration_m_s2))
         return Window(joints, tuple(terms))
@@ -173,7 +200,7 @@ def _solve(problem: Problem, on_progress: Callable[[int, int], None] | None) -> 
     """Fitted joints, the most steps that any part of them took, and whether all converged."""
     pose, options = problem.pose, problem.options
     children, _ = _ends(pose)
-    lengths_m = measure_bones(problem.joints_m, pose.seen, pose.skeleton)[children]
+    lengths_m = problem.lengths_m
     rows = list(window_rows(len(pose)))
     symmetry: tuple[Term, ...] = ()
     if options.symmetry_deviation_m is not None:
@@ -257,6 +284,28 @@ def jitter(
         # 1.4826: from the median to a deviation; 3/2: the variance of the point and of two halves.
         noise[joint] = 1.4826 * np.median(np.abs(off[three[:, joint], joint])) / 1.5**0.5
     return noise
+
+
+def contradiction(
+    points: Float[np.ndarray, "frames joints 2"],
+    joints_m: Joints,
+    seen: Bool[np.ndarray, "frames joints"],
+    times_s: Float[np.ndarray, " frames"],
+) -> Float[np.ndarray, "frames joints"]:
+    """How far each joint's points are off where `joints_m` project to, over `AROUND_S`: root mean square.
+
+    A detector that is sure of a wrong place stays there for a while, and the network, which knows how people
+    move, does not follow it all the way.
+    """
+    from scipy.ndimage import uniform_filter1d
+
+    off = points - joints_m[..., :2] / np.maximum(joints_m[..., 2:], 0.1)
+    frames = max(1, round(AROUND_S / float(np.median(np.diff(times_s))))) if len(times_s) > 1 else 1
+    squared, count = (
+        uniform_filter1d(values, frames, axis=0, mode="nearest")
+        for values in (np.where(seen, (off**2).sum(axis=-1), 0.0), seen.astype(np.float64))
+    )
+    return np.sqrt(np.maximum(squared, 0) / np.maximum(count, 1 / frames))
 
 
 def measure_fit(pose: Pose3D) -> dict[str, float | None]:

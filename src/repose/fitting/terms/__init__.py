@@ -7,6 +7,7 @@ from repose.fitting.terms.constant_bones import ConstantBones, Symmetry
 from repose.fitting.terms.network_prior import NetworkPrior, RootPrior
 from repose.fitting.terms.reprojection import Reprojection
 from repose.fitting.terms.smoothness import Smoothness
+from repose.fitting.terms.straight_knees import StraightKnees
 
 __all__ = [
     "ConstantBones",
@@ -14,6 +15,7 @@ __all__ = [
     "Reprojection",
     "RootPrior",
     "Smoothness",
+    "StraightKnees",
     "Symmetry",
     "Term",
 ]
