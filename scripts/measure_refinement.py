@@ -131,7 +131,7 @@ def score_video(folder: Path, camera: str, lifter: repose.Lifter) -> None:
         (width, height),
         "mediapipe-33",
     )
-    (raw,) = repose.estimate(track, lifter=lifter)
+    (raw,) = repose.estimate(track, lifter=lifter, fit=False)
     (clean,) = repose.refine(raw)
     target = truth["joints_m"][raw.frames][1:].astype(np.float64)
     for name, pose in (("lifted", raw), ("refined", clean)):

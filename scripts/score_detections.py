@@ -5,14 +5,16 @@
 Each FILE has one person seen by several calibrated cameras: `keypoints2d_px` (cameras, frames, 17, 3),
 COCO-17 points and scores, `joints3d_cm` (frames, 17, 3) in a world frame, `fps`, `size`, and for each camera
 `K`, `distortion` (k1, k2, p1, p2, …), `R_cam_world` and `t_cam_world_cm`: published annotations of AIST++ (Li
-et al., ICCV 2021) by other names. Every view is lifted twice, the camera given: from the detector's
-points, and from the truth's own projections with confidence 1. P-MPJPE of the twelve joints of the limbs, all
-frames and cameras, and the mean error of the angles at knees and elbows; `flat` is the picture without depth.
+et al., ICCV 2021) by other names. Every view is lifted from the detector's points and from the truth's own
+projections with confidence 1, the camera given; both by the network alone and fitted to the picture. P-MPJPE
+of the twelve joints of the limbs, all frames and cameras, and the mean error of the angles at knees and
+elbows; `flat` is the picture without depth.
 """
 
 import argparse
 import json
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -83,10 +85,10 @@ def read_views(path: Path) -> list[View]:
     return views
 
 
-def lift(view: View, track: Pose2D, lifter: Lifter) -> Float[np.ndarray, "frames 12 3"]:
+def lift(view: View, track: Pose2D, lifter: Lifter, fit: bool) -> Float[np.ndarray, "frames 12 3"]:
     """As `repose estimate` with the camera given."""
     K = view.camera.intrinsics_px
-    (pose,) = estimate(track, lifter=lifter, intrinsics_px=K, root=False)
+    (pose,) = estimate(track, lifter=lifter, intrinsics_px=K, root=False, fit=fit)
     return 1000 * pose.joints_m[:, H36M_17.indices(*LIMBS)].astype(np.float64)
 
 
@@ -126,12 +128,12 @@ def main() -> None:
         views = read_views(path)
         for model in options.model or ["default"]:
             lifter = repose.load(model)
-            for source in ("detected", "projected"):
+            for source, fit in product(("detected", "projected"), (False, True)):
                 scores = []
                 for view in views:
                     true = view.truth_mm[:, COCO_17.indices(*LIMBS)]
-                    scores.append(errors(lift(view, getattr(view, source), lifter), true))
-                name = f"{path.stem} | {model} | {source}"
+                    scores.append(errors(lift(view, getattr(view, source), lifter, fit), true))
+                name = f"{path.stem} | {model}{', fitted' if fit else ''} | {source}"
                 rows[name] = {key: float(np.mean([score[key] for score in scores])) for key in scores[0]}
         flat = []
         for view in views:

@@ -68,7 +68,7 @@ def test_a_similarity_is_no_error(tmp_path: Path) -> None:
     assert score["clip_mpjpe_mm"] == pytest.approx(0, abs=1e-3)
     assert score["acceleration_error_m_per_s2"] == pytest.approx(0, abs=1e-3)
     assert np.isnan(score["hidden_p_mpjpe_mm"])
-    assert [row.row for row in report.scores] == [MEDIAPIPE, "nothing"]
+    assert [row.row for row in report.scores] == [MEDIAPIPE, "nothing", "nothing, fitted"]
     assert report["a", "nothing"]["p_mpjpe_mm"] > 50
 
 

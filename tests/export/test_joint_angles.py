@@ -5,6 +5,7 @@ import repose
 from repose.errors import UserError
 from repose.export.angles import joint_angles
 from repose.fitting.gravity import stated_up
+from repose.geometry.joint_angles import ANGLE_FACTORS, DISTANCE_PER_AXIS, measure_angles
 from repose.geometry.rotation import axis_to_matrix
 from repose.pose import Pose3D
 from repose.skeleton import H36M_17, SKELETONS
@@ -172,3 +173,28 @@ def test_joints_in_one_place_have_no_angle() -> None:
 def test_two_lines_of_python() -> None:
     angles = repose.joint_angles(pose(STANDING))
     assert angles["left_knee_flexion"].shape == (len(angles),) == (1,)
+
+
+@pytest.mark.parametrize("knee_deg", [20.0, 60.0])
+def test_the_deviation_of_an_angle_follows_from_that_of_its_joints(knee_deg: float) -> None:
+    """Ankles and wrists in doubt, hips and knees less: as many trials say."""
+    ahead = np.array([np.sin(np.radians(knee_deg)), 0, -np.cos(np.radians(knee_deg))])
+    places = {**STANDING, "left_ankle": np.array(STANDING["left_knee"]) - 0.42 * ahead * [1, 0, -1]}
+    deviation_m = np.full((1, 17), 0.01)
+    deviation_m[:, H36M_17.indices("left_ankle", "left_wrist")] = 0.03
+    still = pose(places, deviation_m=deviation_m)
+    found = joint_angles(still)
+    assert found.deviation_deg is not None
+    rng = np.random.default_rng(1)
+    count = 2000
+    noise_m = rng.normal(size=(count, 17, 3)) * deviation_m[..., None] / DISTANCE_PER_AXIS
+    tried = measure_angles(still.joints_m + noise_m, H36M_17, np.array([0.0, 0.0, 1.0]))
+    for name in ("left_knee_flexion", "left_hip_flexion", "trunk_flexion"):
+        off_deg = np.quantile(np.abs(tried[name] - found[name][0]), 0.683)
+        factor = ANGLE_FACTORS[name.split("_", 1)[1] if name.startswith(("left", "right")) else name]
+        expected_deg = found.deviation_deg[0, found.names.index(name)] / factor
+        assert 0.8 * off_deg < expected_deg < 1.25 * off_deg, (name, off_deg, expected_deg)
+
+
+def test_a_pose_without_deviations_has_angles_without() -> None:
+    assert joint_angles(pose(STANDING)).deviation_deg is None

@@ -78,7 +78,7 @@ class Problem:
             options.jitter_factor * jitter(rays, pose.seen),
             options.contradiction_factor
             * np.maximum(
-                contradiction(rays, joints, pose.seen, pose.times_s)
+                contradiction(rays, pose.view_joints_m(), pose.seen, pose.times_s)
                 - options.usual_contradiction * height[:, None],
                 0,
             ),
@@ -292,7 +292,7 @@ def contradiction(
     seen: Bool[np.ndarray, "frames joints"],
     times_s: Float[np.ndarray, " frames"],
 ) -> Float[np.ndarray, "frames joints"]:
-    """How far each joint's points are off where `joints_m` project to, over `AROUND_S`: root mean square.
+    """How far points are off where joints, in the view's axes, project to: root mean square over `AROUND_S`.
 
     A detector that is sure of a wrong place stays there for a while, and the network, which knows how people
     move, does not follow it all the way.
