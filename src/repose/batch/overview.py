@@ -98,14 +98,15 @@ def _entry(batch: Batch, row: VideoRow) -> str:
         [f"{100 * row.residual:.1f} % of the height from the keypoints"] if row.residual is not None else []
     )
     words = f"Failed: {row.message}" if row.status == "failed" else "; ".join(facts)
-    picture = ""
+    picture = how = ""
     if row.status == "done":
         with suppress(UserError):  # damaged, or without anybody in any frame: the facts are there
             picture = f'<img alt="" src="{_picture(batch[row.name])}">'
-    command = f"repose view {batch.folder} --video {row.name}"
+        command = f"repose view {batch.folder} --video {row.name}"
+        how = f"<p><code>{escape(command)}</code></p>"
     return (
         f'<li id="{escape(row.name)}">{picture}<p><b>{escape(Path(row.source).name)}</b></p>'
-        f"<p>{escape(words)}</p><p><code>{escape(command)}</code></p></li>\n"
+        f"<p>{escape(words)}</p>{how}</li>\n"
     )
 
 

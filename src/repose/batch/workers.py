@@ -96,7 +96,8 @@ class Worker:
         except _Unusable as error:
             raise error.why from None
         except UserError as error:
-            row.message = " ".join(f"{error.message} {error.hint}".split())[:10_000]
+            message = error.message.removeprefix(f"{item.source}: ")  # which the row names
+            row.message = " ".join(f"{message} {error.hint}".split())[:10_000]
         except MemoryError:
             row.message = "It needs more memory than there is."
         except Exception as error:

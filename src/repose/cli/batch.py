@@ -52,14 +52,15 @@ class BatchCommand:
         seconds = time.monotonic() - started
         echo(f"{watch.done} videos in {seconds:.1f} s. Results: {self.out}")
         if failed:
-            echo(f"{failed} videos failed; try again with --retry-failed.")
+            what = "1 video" if failed == 1 else f"{failed} videos"
+            echo(f"{what} failed; try again with --retry-failed.")
             sys.exit(FAILED)
 
 
 def summarise(summary: Summary) -> None:
     """Print how the batch stands, and where to look first."""
     echo(
-        f"{summary.done} videos are done, {summary.failed} failed: {summary.frames:,} poses, "
+        f"Videos: {summary.done} done, {summary.failed} failed; {summary.frames:,} poses, "
         f"{summary.seconds / 60:,.1f} minutes."
     )
     for row in summary.failures:
