@@ -16,6 +16,7 @@ from cost import cost
 
 from repose.lifting import Lifter, load
 from repose.models import build, packaged_weights
+from repose.models.inference import Clips, Deviations, Network
 from repose.pose import Pose2D
 from repose.skeleton import H36M_17
 
@@ -32,16 +33,17 @@ def track(frames: int, fps: float) -> Pose2D:
 
 def measure(lifter: Lifter, frames: int) -> None:
     network_s = 0.0
-    forward = lifter.model.forward
+    network = lifter.network
 
-    def timed(clips: torch.Tensor) -> torch.Tensor:
-        nonlocal network_s
-        start = time.process_time()
-        lifted = forward(clips)
-        network_s += time.process_time() - start
-        return lifted
+    class Timed(Network):
+        def __call__(self, clips: Clips) -> tuple[Clips, Deviations | None]:
+            nonlocal network_s
+            start = time.process_time()
+            lifted = network(clips)
+            network_s += time.process_time() - start
+            return lifted
 
-    lifter.model.forward = timed  # type: ignore[method-assign]
+    lifter.network = Timed()
     pose = track(frames, lifter.spec.frame_rate_hz)
     lifter.lift(track(300, pose.fps))
     network_s = 0.0

@@ -33,6 +33,7 @@ import repose
 from repose.geometry.camera import Camera
 from repose.lifting import Lifter
 from repose.lifting.streaming import Stream
+from repose.models import find_checkpoint, load_checkpoint
 from repose.models.frameformer import FrameFormer, turn_in_time
 from repose.models.perspective_crop import USUAL_SIZE_M, perspective_crop, rotate
 from repose.pose import Pose2D
@@ -118,7 +119,7 @@ def kept(lifter: Lifter, pose: Pose2D, lookahead: int, stride: int, refresh: int
     """Lift with a memory, cross-faded as `Stream` does."""
     rays = Camera.assumed(pose.image_size).rays(pose.points_px)
     keypoints = torch.from_numpy(np.concatenate([rays, pose.confidence[..., None]], -1).astype(np.float32))
-    memory = Memory(lifter.model, refresh)  # type: ignore[arg-type]
+    memory = Memory(load_checkpoint(find_checkpoint(lifter.name)), refresh)  # type: ignore[arg-type]
     out, before, done = [], np.zeros((0, 17, 3)), 0
     while done < len(pose):
         stop = min(done + stride, len(pose))

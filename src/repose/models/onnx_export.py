@@ -158,15 +158,13 @@ def make_graph(model: PoseModel) -> "ModelProto":
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Leave out what PyTorch says of its own future, and of packages that it could use."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        logging.disable(logging.NOTSET)
 
 
 def _tidy(graph: "GraphProto") -> None:
