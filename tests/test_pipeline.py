@@ -1,9 +1,9 @@
 """The whole path from keypoints or a video to 3D tracks."""
 
 import pickle
-import sys
 from collections.abc import Iterable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -211,7 +211,7 @@ def test_mistakes_are_found_before_the_video_is_opened(monkeypatch: pytest.Monke
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("the video was opened")
 
-    monkeypatch.setattr(sys.modules["repose.pipeline"], "open_video", refuse)
+    monkeypatch.setattr(import_module("repose.pipeline"), "open_video", refuse)
     for options, message in (
         ({"hieght_m": 1.8}, "unknown option hieght_m"),
         ({"model": "nobody's"}, 'model "nobody\'s": expected a checkpoint file or one of'),

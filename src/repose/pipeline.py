@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import tyro
 
-from repose.detectors import Detector, get_detector
+from repose.detectors import Detector, check_detector, get_detector
 from repose.detectors.detection import Detection, detect
 from repose.errors import UserError, Within, check_ranges, override
 from repose.export.parquet import frame_columns
@@ -302,6 +302,7 @@ def find_tracks(
 def _find_in_video(
     path: Path, options: EstimateOptions, progress: Progress | None, make: Callable[[], Detector] | None
 ) -> tuple[list[Pose2D], dict[str, Any], Filmed]:
+    check_detector(options.detector, **options.detector_options)
     video = open_video(path)
     find_lens(options, (video.info.width, video.info.height), name=path.stem)
     how = Detection(

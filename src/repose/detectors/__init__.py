@@ -98,16 +98,21 @@ def get_detector(name: str, **options: Any) -> Detector:
         options: the detector's own, such as `mode` of `RTMPoseDetector`.
 
     Raises:
-        UserError: an unknown name, options that the detector does not have, and packages that are not
-            installed (the hint says what to install).
+        UserError: as `check_detector`, and for packages that are not installed (the hint says what to
+            install).
     """
+    check_detector(name, **options)
+    return _factories[name](**options)
+
+
+def check_detector(name: str, **options: Any) -> None:
+    """Raise UserError for an unknown name, and for options that the detector does not have."""
     if name not in _factories:
         raise UserError(
             f"unknown detector {name!r}: expected one of {', '.join(detector_names())}",
             "A detector of your own needs repose.detectors.register(name, factory) first.",
         )
-    factory = _factories[name]
-    signature = inspect.signature(factory)
+    signature = inspect.signature(_factories[name])
     try:
         signature.bind(**options)
     except TypeError as error:
@@ -116,4 +121,3 @@ def get_detector(name: str, **options: Any) -> Detector:
             f"detector {name!r}: expected options {signature.replace(return_annotation=signature.empty)}, "
             f"found {found} ({error})"
         ) from error
-    return factory(**options)
