@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 from simulated import make_pose
 
 import repose
@@ -19,7 +20,11 @@ from repose.pose import Pose3D
 
 @pytest.fixture
 def poses() -> list[Pose3D]:
-    return [make_pose("a", 7), make_pose("b", 5, track_id=4, deviation_m=None, points_px=None)]
+    turns = Rotation.from_rotvec(np.linspace([0, 0, 0], [0.1, 0.5, -0.2], 7)).as_matrix().astype(np.float32)
+    return [
+        make_pose("a", 7, R_view_cam=turns, distortion=(0.1, 0.02, 0.003, -0.004, 0.0)),
+        make_pose("b", 5, track_id=4, deviation_m=None, points_px=None),
+    ]
 
 
 @pytest.fixture
@@ -37,7 +42,8 @@ def folder(tmp_path: Path, poses: list[Pose3D]) -> Path:
 
 
 def same(here: Pose3D, there: Pose3D) -> None:
-    for name in ("joints_m", "seen", "frames", "times_s", "confidence", "deviation_m", "points_px"):
+    arrays = "joints_m", "seen", "frames", "times_s", "confidence", "deviation_m", "points_px", "R_view_cam"
+    for name in arrays:
         np.testing.assert_array_equal(getattr(here, name), getattr(there, name))
     for name in (
         "track_id",
@@ -46,6 +52,7 @@ def same(here: Pose3D, there: Pose3D) -> None:
         "coordinates",
         "scale",
         "intrinsics_px",
+        "distortion",
         "image_size",
         "record",
     ):

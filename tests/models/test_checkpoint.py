@@ -5,6 +5,8 @@ import json
 import os
 import pickle
 import struct
+import subprocess
+import sys
 import zipfile
 from collections import OrderedDict
 from dataclasses import replace
@@ -452,3 +454,19 @@ def test_a_tensor_larger_than_what_the_file_holds_is_refused(tmp_path: Path) -> 
     torch.save(tensors, tmp_path / "model.pt")
     with pytest.raises(UserError, match=r"entry 'norm.bias' is a Tensor"):
         load_checkpoint(tmp_path / "model.pt")
+
+
+LOADED_FIRST = """
+import torch
+from repose.models import load_checkpoint
+from repose.models.spec import packaged_weights
+model = load_checkpoint(packaged_weights()["default"])
+with torch.inference_mode():
+    out = model(torch.rand(1, 4, len(model.spec.layout), 3))
+assert all(t.isfinite().all() for t in out), out
+"""
+
+
+def test_packaged_weights_open_before_anything_else_is_imported() -> None:
+    """Tables that are made when an architecture is first imported must not be made on the meta device."""
+    subprocess.run([sys.executable, "-c", LOADED_FIRST], check=True, env=dict(os.environ))

@@ -5,6 +5,7 @@ set of a batch, with the joints of a frame as one list, which `read_frames` read
 """
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,20 @@ from repose.export.results import describe, one_skeleton, take_track
 from repose.files.structured import decode
 from repose.pose import Pose3D
 
+_JOINTS = 0
 LISTS = {
-    "joints_m": (3, "float32", "x, y, z of each joint in metres; axes and frame: see the metadata `repose`"),
-    "seen": (1, "bool", "for each joint, true where it was seen, false where it was inferred"),
-    "confidence": (1, "float32", "for each joint, of its 2D keypoint, 0 to 1"),
-    "deviation_m": (1, "float32", "standard deviation of each joint in metres; NaN where not known"),
-    "points_px": (2, "float32", "x, y of each joint's 2D keypoint in pixels; NaN where not known"),
+    "joints_m": (
+        (_JOINTS, 3),
+        "float32",
+        "x, y, z of each joint in metres; axes and frame: see the metadata `repose`",
+    ),
+    "seen": ((_JOINTS,), "bool", "for each joint, true where it was seen, false where it was inferred"),
+    "confidence": ((_JOINTS,), "float32", "for each joint, of its 2D keypoint, 0 to 1"),
+    "deviation_m": ((_JOINTS,), "float32", "standard deviation of each joint in metres; NaN where not known"),
+    "points_px": ((_JOINTS, 2), "float32", "x, y of each joint's 2D keypoint in pixels; NaN where not known"),
+    "R_view_cam": ((3, 3), "float32", "turn of a camera that moves, row by row; NaN for one that stands"),
 }
-"""Columns of `write_frames` that hold a list of fixed size: values for each joint, their type and meaning."""
+"""Columns of `write_frames` that hold a list of fixed size: shape (0: number of joints), type and meaning."""
 _NUMBERS = {
     "video": ("string", "name of the video"),
     "track_id": ("int64", "person"),
@@ -87,8 +94,8 @@ def frame_columns(poses: Sequence[Pose3D]) -> dict[str, np.ndarray]:
         "frame": np.concatenate([pose.frames for pose in poses]),
         "time_s": np.concatenate([pose.times_s for pose in poses]),
     }
-    for name, (values, dtype, _) in LISTS.items():
-        shape = (len(skeleton), values) if values > 1 else (len(skeleton),)
+    for name, (_, dtype, _) in LISTS.items():
+        shape = _shape(name, len(skeleton))
         parts = [getattr(pose, name) for pose in poses]
         columns[name] = np.concatenate(
             [
@@ -113,7 +120,7 @@ def write_frames(poses: Sequence[Pose3D], path: Path, video: str) -> None:
     fields, arrays = [], []
     for name, values in columns.items():
         if name in LISTS:
-            count = values[0].size if len(values) else len(poses[0].skeleton) * LISTS[name][0]
+            count = math.prod(_shape(name, len(poses[0].skeleton)))
             array = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(values.reshape(-1)), count)
             about = {"meaning": LISTS[name][2], "shape": json.dumps([*values.shape[1:]])}
         else:
@@ -137,7 +144,7 @@ def read_frames(path: Path) -> list[Pose3D]:
     with pyarrow.parquet.ParquetFile(path) as file:
         abouts = decode(path.name, (file.schema_arrow.metadata or {}).get(b"repose", b""), list[About])
         joints = len(abouts[0].joints) if abouts else 1
-        row_bytes = _ROW_BYTES + joints * sum(4 * values for values, _, _ in LISTS.values())
+        row_bytes = _ROW_BYTES + 4 * sum(math.prod(_shape(name, joints)) for name in LISTS)
         if file.metadata.num_rows * row_bytes > max(128 << 20, 100 * size):
             expected(path.name, "as many rows as its bytes can hold", f"{file.metadata.num_rows:,} rows")
         table = file.read()
@@ -145,10 +152,9 @@ def read_frames(path: Path) -> list[Pose3D]:
         "frames": table["frame"].to_numpy(),
         "times_s": table["time_s"].to_numpy(),
     }
-    for name, (values, _, _) in LISTS.items():
+    for name in LISTS:
         flat = table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        shape = (len(table), joints, values) if values > 1 else (len(table), joints)
-        arrays[name] = flat.reshape(shape)
+        arrays[name] = flat.reshape(len(table), *_shape(name, joints))
     ids = table["track_id"].to_numpy()
     poses, start = [], 0
     for about in abouts:
@@ -160,6 +166,11 @@ def read_frames(path: Path) -> list[Pose3D]:
     return poses
 
 
+def _shape(name: str, joints: int) -> tuple[int, ...]:
+    """Shape of a row of this column."""
+    return tuple(joints if axis == _JOINTS else axis for axis in LISTS[name][0])
+
+
 def _dtypes(pose: Pose3D) -> dict[str, str | None]:
     return {
         "joints_m": "float32",
@@ -167,6 +178,7 @@ def _dtypes(pose: Pose3D) -> dict[str, str | None]:
         "points_px": None if pose.points_px is None else "float32",
         "deviation_m": None if pose.deviation_m is None else "float32",
         "T_cam_world": None if pose.T_cam_world is None else pose.T_cam_world.dtype.name,
+        "R_view_cam": None if pose.R_view_cam is None else "float32",
     }
 
 
