@@ -1,6 +1,6 @@
 """Make a training checkpoint the packaged one: float16, and no path of the machine it was trained on.
 
-    python scripts/package_weights.py runs/default/model.safetensors src/repose/weights/default.safetensors
+    python scripts/package_weights.py RUN/model.safetensors src/repose/models/weights/default.safetensors
     python scripts/package_weights.py runs/second/model.safetensors OUT --blend default --mocap MOCAP
 
 `--blend` takes the mean of these weights and of those that the run started from: a fine-tuned network then

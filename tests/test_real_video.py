@@ -13,7 +13,7 @@ from repose.pose import Pose2D
 @pytest.fixture(scope="module")
 def lifter() -> repose.Lifter:
     if "default" not in repose.models.packaged_weights():
-        pytest.skip("needs the packaged weights (src/repose/weights/default.safetensors)")
+        pytest.skip("needs the packaged weights (src/repose/models/weights/default.safetensors)")
     return repose.load("default")
 
 

@@ -207,7 +207,7 @@ def test_the_command_writes_what_it_is_asked_for(
     motion: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if "default" not in __import__("repose").models.packaged_weights():
-        pytest.skip("needs the packaged weights (src/repose/weights/default.safetensors)")
+        pytest.skip("needs the packaged weights (src/repose/models/weights/default.safetensors)")
     arguments = [
         "benchmark", "occlusion", str(motion), "--quick", "--json", str(tmp_path / "b.json"),
         "--figure", str(tmp_path / "b.png"),

@@ -266,7 +266,7 @@ def mediapipe(folder: Path, clip: str) -> Pose2D:
 def test_a_real_man_in_balance(clip: str, shared: Path) -> None:
     """Up within 5°, no higher P-MPJPE, a fifth of the acceleration error (12 joints, frames 1 to 99)."""
     if "default" not in repose.models.packaged_weights():
-        pytest.skip("needs the packaged weights (src/repose/weights/default.safetensors)")
+        pytest.skip("needs the packaged weights (src/repose/models/weights/default.safetensors)")
     folder = shared / "video" / "pose2sim_single"
     truth = np.load(folder / "gt_single.npz")
     (raw,) = repose.estimate(mediapipe(folder, clip))

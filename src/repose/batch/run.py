@@ -10,9 +10,9 @@ from typing import Annotated, Any
 from repose.batch.dataset import Summary, VideoRow, alone, open_output, write_table
 from repose.batch.inputs import Item, find_items, parse_shard
 from repose.batch.workers import Job, Worker
+from repose.detectors.processes import share_out
 from repose.errors import UserError, Within, check_ranges, override
 from repose.pipeline import EstimateOptions, Estimator
-from repose.processes import share_out
 
 Told = Callable[[VideoRow | None, int, int], None]
 """Told what became of a video (None at the start), how many are done, and of how many."""

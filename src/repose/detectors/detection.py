@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from repose.detectors import Detector, Follower, TrackRecorder, get_detector
+from repose.detectors.processes import share_out
 from repose.errors import UserError, expected
 from repose.pose import Pose2D
-from repose.processes import share_out
 from repose.sequence import interpolate, stretches
 from repose.tracking.people import parse_person
 from repose.video import CameraMotion, CameraWatch, Video, VideoFrame, VideoInfo, open_video

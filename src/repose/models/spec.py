@@ -13,7 +13,7 @@ from repose.errors import UserError, reads
 from repose.files.structured import Text, convert, decode
 from repose.skeleton import Skeleton, get_skeleton
 
-PACKAGED = Path(__file__).resolve().parents[1] / "weights"
+PACKAGED = Path(__file__).resolve().parent / "weights"
 """Folder of the weights that come with the package, one `<name>.safetensors` each, and their graphs for
 ONNX (`<name>.onnx`), which take the weights from there."""
 METADATA = "repose"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from repose.detectors.processes import share_out
 from repose.errors import UserError
-from repose.processes import share_out
 
 
 class Doubler:
@@ -44,7 +44,7 @@ def test_each_item_is_done_though_a_process_dies(tmp_path: Path) -> None:
 def test_a_script_without_a_guard_is_not_run_again(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
-        "from test_processes import double\nfrom repose.processes import share_out\n"
+        "from test_processes import double\nfrom repose.detectors.processes import share_out\n"
         "print(sorted(share_out(double, range(3), 2)))\n"
     )
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
