@@ -132,24 +132,25 @@ def render_clip(scene: Scene, view: View, video: Path) -> dict[str, np.ndarray]:
     }
 
 
+def make_scene(
+    clips: list[MocapClip], kind: str, number: int, options: argparse.Namespace
+) -> tuple[View, Scene]:
+    """The view and the scene of a clip; the same for the same number and options."""
+    view = draw_view(clips, options.frames, number, options.seed)
+    true = view.joints_m[..., :2] / view.joints_m[..., 2:]
+    lens_error = float((view.rays / true).median())
+    told_px = view.focal_px * SIDE_PX / (2 * view.intrinsics_px[2])
+    lens = Lens(SIDE_PX, told_px * lens_error)
+    seed = options.seed * 1_000_003 + number
+    return view, draw_scene(view.joints_m.numpy(), view.up, STATURE_M, lens, kind, FPS, seed)
+
+
 def make_clip(clips: list[MocapClip], kind: str, number: int, options: argparse.Namespace) -> None:
     name = f"{kind.replace(' ', '-')}_{number:04d}"
     path = options.out / f"{name}.npz"
     if path.exists():
         return
-    view = draw_view(clips, options.frames, number, options.seed)
-    true = view.joints_m[..., :2] / view.joints_m[..., 2:]
-    lens_error = float((view.rays / true).median())
-    told_px = view.focal_px * SIDE_PX / (2 * view.intrinsics_px[2])
-    scene = draw_scene(
-        view.joints_m.numpy(),
-        view.up,
-        STATURE_M,
-        Lens(SIDE_PX, told_px * lens_error),
-        kind,
-        FPS,
-        options.seed * 1_000_003 + number,
-    )
+    view, scene = make_scene(clips, kind, number, options)
     with tempfile.TemporaryDirectory() as folder:
         video = options.out / f"{name}.mp4" if options.videos else Path(folder) / f"{name}.mp4"
         arrays = render_clip(scene, view, video)

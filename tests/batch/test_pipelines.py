@@ -26,7 +26,7 @@ CHECKS = {
     "Dask": "    check()",
     "Ray Data": "table = pandas.concat(map(pandas.read_parquet, glob.glob('out/*.parquet')))\n"
     "assert set(table['path']) == set(map(str, paths))\n"
-    "joints_m = np.stack([np.stack(list(row)) for row in table['joints_m'][:4]])\n"
+    "joints_m = np.array([np.asarray(row).tolist() for row in table['joints_m'][:4]])\n"
     "assert joints_m.shape == (4, 17, 3)",
     "Spark": "assert {row.path for row in rows} == set(map(str, paths)) and len(rows[0].joints_m) == 51",
 }
