@@ -153,7 +153,7 @@ def test_whatever_makes_3d_of_2d_is_a_row(motion: Path) -> None:
     turn[:3, 3] = [0.5, 1.0, 4.0]
 
     def in_the_world(track: Pose2D, **scene: Any) -> Pose3D:
-        (pose,) = estimate(track, lifter=lifter, **scene)
+        (pose,) = estimate(track, lifter=lifter, fit=False, **scene)
         world = (pose.joints_m - turn[:3, 3]) @ turn[:3, :3]
         return replace(pose, joints_m=world, coordinates="world", T_cam_world=turn)
 
@@ -170,7 +170,7 @@ def test_frames_that_a_model_leaves_out_are_an_error(motion: Path) -> None:
     lifter = Lifter(Depths(0.5), name="slanted", flip=False)
 
     def lazy(track: Pose2D, **scene: Any) -> Pose3D:
-        (pose,) = estimate(track, lifter=lifter, **scene)
+        (pose,) = estimate(track, lifter=lifter, fit=False, **scene)
         return replace(pose, frames=pose.frames + 1, times_s=pose.times_s)
 
     with pytest.raises(UserError, match="frames of a model's answer"):

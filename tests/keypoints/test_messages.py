@@ -236,8 +236,8 @@ KEYPOINTS: dict[str, tuple[Callable[[Path], None] | str, str, str]] = {
     ),
     "unknown.npz": (
         lambda path: npz(path, points_px=POINTS, skeleton="smpl"),
-        "unknown.npz: unknown skeleton 'smpl': expected one of h36m-17, mpi-17, coco-17, coco-18, halpe-26, "
-        "body-25, body-25b, mediapipe-33",
+        "unknown.npz: unknown skeleton 'smpl': expected one of h36m-17, h36m-17+feet, mpi-17, coco-17, "
+        "coco-18, halpe-26, body-25, body-25b, mediapipe-33",
         "Name the layout of the keypoints with --skeleton (skeleton=… in Python).",
     ),
     "shape.npz": (
