@@ -27,9 +27,9 @@ demo: install
 app: $(VENV)/.installed-for-development
 	$(BIN)/repose page --app app --force
 
-# One thread: tensors this small gain nothing from two, and lose much where others use the cores.
+# TESTS names some of them: make test TESTS=tests/models. One thread: tensors this small gain nothing from two, and lose much where others use the cores.
 test: $(VENV)/.installed-for-development
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TESTS)
 
 # What rounds differently elsewhere, once more with PyTorch's kernels for older processors.
 test-processors: $(VENV)/.installed-for-development

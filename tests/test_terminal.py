@@ -76,7 +76,7 @@ def test_a_signal_is_an_interrupt_and_says_what_was_written(
             os.kill(os.getpid(), number)
             time.sleep(5)
 
-    monkeypatch.setattr("repose.cli.poses.Models.run", work)
+    monkeypatch.setattr("repose.cli.models.Models.run", work)
     monkeypatch.setattr(signal, "getsignal", lambda _: signal.SIG_DFL)  # whatever runs the tests ignores
     assert run("models") == 128 + number
     there = f"written before: {tmp_path / 'sheet.png'}" if before else "nothing was written"

@@ -14,7 +14,7 @@ from repose.skeleton import SKELETONS, WHOLE_BODIES, Skeleton
 from repose.tracking.people import number_by_prominence
 from repose.tracking.tracker import NOBODY, settle_identities
 
-KNOWN_LAYOUTS = "COCO-17, Halpe-26, H36M-17, MPI-17, BODY-25, BODY-25B, COCO-18, MediaPipe-33"
+KNOWN_LAYOUTS = "COCO-17, Halpe-26, H36M-17, H36M-17+feet, MPI-17, BODY-25, BODY-25B, COCO-18, MediaPipe-33"
 
 ASSUMED_FPS = 30.0
 
