@@ -59,7 +59,7 @@ DAMAGED = "It may have been cut off while it was written or copied; make it agai
 RIGHT_FILE = "Check that it is the right file."
 MISSING_JOINT = "Give a missing joint confidence 0 and any finite place."
 OWN_KEYS = "points_px, confidence, frames, fps, image_size, skeleton, track_id"
-LAYOUTS = "COCO-17, Halpe-26, H36M-17, MPI-17, BODY-25, BODY-25B, COCO-18, MediaPipe-33"
+LAYOUTS = "COCO-17, Halpe-26, H36M-17, H36M-17+feet, MPI-17, BODY-25, BODY-25B, COCO-18, MediaPipe-33"
 
 # name of the file: (what makes it, message, hint)
 KEYPOINTS: dict[str, tuple[Callable[[Path], None] | str, str, str]] = {
