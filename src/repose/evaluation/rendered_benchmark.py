@@ -14,9 +14,17 @@ from rich.table import Table
 
 from repose.errors import expected
 from repose.evaluation.models import Model, camera_joints_mm, load_models
+from repose.evaluation.occlusion_benchmark import pool_clips
 from repose.evaluation.occlusion_report import Row
-from repose.evaluation.report import ANGLES_IN_WORDS, Report, add_row, angle_headings, make_table, show
-from repose.evaluation.report import show_angles as angles_of
+from repose.evaluation.report import (
+    ANGLES_IN_WORDS,
+    Report,
+    add_row,
+    angle_headings,
+    make_table,
+    show,
+    show_angles,
+)
 from repose.evaluation.scores import BENCHMARKED, Bootstrap, Poses, Sums, measure
 from repose.evaluation.video_benchmark import MEDIAPIPE, Lens
 from repose.evaluation.video_clips import BLAZEPOSE, Layout, read_layout
@@ -180,7 +188,7 @@ class RenderedReport(Report):
                     show(row["acceleration_error_mm_per_s2", "all"].mean / 1000),
                     *(show(row[n, "all"].mean, 0) if n in row.metrics else "–" for n in within),
                 )
-                add_row(angles, kind, name, *angles_of(row.means()))
+                add_row(angles, kind, name, *show_angles(row.means()))
                 kind = ""
         return [places, angles]
 
@@ -287,16 +295,7 @@ def _summarise(
     rows, lost = {}, {}
     for name in names:
         answers = [row.get(name) if one else None for row, one in zip(scored, chosen, strict=True)]
-        found = [answer[1] for answer in answers if answer]
         lost[name] = 1 - sum(answer[0] for answer in answers if answer) / frames
-        if found:
-            metrics = dict.fromkeys(metric for sums in found for metric in sums)
-            empty = {
-                metric: np.zeros_like(next(s[metric] for s in found if metric in s)) for metric in metrics
-            }
-            pooled = {
-                metric: np.stack([(a[1] if a else empty).get(metric, empty[metric]) for a in answers])
-                for metric in metrics
-            }
+        if pooled := pool_clips([[answer[1]] if answer else [] for answer in answers]):
             rows[name] = Row.of(pooled, bootstrap, None)
     return RenderedResult(kind, sum(chosen), frames, float(covered / (frames * len(joints))), lost, rows)
