@@ -269,7 +269,7 @@ def test_a_real_man_in_balance(clip: str, shared: Path) -> None:
         pytest.skip("needs the packaged weights (src/repose/models/weights/default.safetensors)")
     folder = shared / "video" / "pose2sim_single"
     truth = np.load(folder / "gt_single.npz")
-    (raw,) = repose.estimate(mediapipe(folder, clip))
+    (raw,) = repose.estimate(mediapipe(folder, clip), fit=False)
     (clean,) = refine(raw)
     joints = raw.skeleton.indices(*truth["joint_names"].tolist())
     target = truth["joints_m"][raw.frames].astype(np.float64)
