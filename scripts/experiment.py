@@ -42,7 +42,8 @@ from repose.skeleton import Skeleton
 from repose.synthetic.detector_errors import DetectionConfig
 from repose.synthetic.motions import SyntheticConfig
 from repose.synthetic.virtual_camera import CameraConfig
-from repose.training.loop import TrainConfig, train
+from repose.training.loop import train
+from repose.training.train_config import TrainConfig
 
 
 class Variant(NamedTuple):

@@ -21,7 +21,7 @@ from repose.synthetic.detector_errors import DetectionConfig
 from repose.synthetic.motions import SyntheticConfig
 from repose.synthetic.procedural import ProceduralConfig
 from repose.synthetic.virtual_camera import CameraConfig
-from repose.training.loop import TrainConfig
+from repose.training.train_config import TrainConfig
 
 CONFIGS: dict[type, dict[str, Any]] = {
     EstimateOptions: {},

@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from repose.errors import UserError
 from repose.export.parquet import write_parquet
@@ -44,6 +45,21 @@ def test_columns_are_those_of_the_csv_file(walker: Pose3D, tmp_path: Path) -> No
     columns = duckdb.sql(f"select * from '{tmp_path / 'poses.parquet'}'").columns
     header = (tmp_path / "poses.csv").read_text().split("\n", 1)[0].split(",")
     assert [*columns, "about"] == header
+
+
+def test_tables_have_the_turns_of_a_camera(walker: Pose3D, halting: Pose3D, tmp_path: Path) -> None:
+    turns = Rotation.random(len(walker), rng=0).as_matrix()
+    poses = [replace(walker, R_view_cam=turns), replace(halting, track_id=4)]
+    write_parquet(poses, tmp_path / "poses.parquet")
+    write_csv(poses, tmp_path / "poses.csv")
+    columns = [f"R_view_cam_{number}" for number in range(9)]
+    for file in ("parquet", "csv"):
+        table = duckdb.sql(
+            f"select track_id, {', '.join(columns)} from '{tmp_path}/poses.{file}' order by track_id, frame"
+        ).fetchnumpy()
+        found = np.stack([np.ma.filled(table[name], np.nan) for name in columns], axis=-1)
+        np.testing.assert_allclose(found[table["track_id"] == 3].reshape(-1, 3, 3), turns, atol=6e-7)
+        assert np.isnan(found[table["track_id"] == 4]).all()
 
 
 def test_without_pyarrow_it_says_what_to_install(

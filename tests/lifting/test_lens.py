@@ -8,7 +8,7 @@ import pytest
 
 import repose
 from repose.errors import UserError
-from repose.export.about import lens_note
+from repose.export.notes import lens_note
 from repose.geometry.camera import Camera
 from repose.lifting import LensOptions, Lifter, find_lens
 from repose.models import build

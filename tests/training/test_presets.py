@@ -9,8 +9,9 @@ from repose.datasets.clips import StoreConfig
 from repose.losses import LossWeights, total_loss
 from repose.models import build, find_spec
 from repose.synthetic.motions import SyntheticConfig
-from repose.training.loop import TrainConfig, make_model
+from repose.training.loop import make_model
 from repose.training.presets import PRESETS, RANK_WEIGHTS
+from repose.training.train_config import TrainConfig
 
 MOTION = ("default", "tiny")
 """Presets that train on motion seen by virtual cameras; all others are for stores."""

@@ -21,8 +21,8 @@ from repose.losses import LossWeights
 from repose.models import PoseModel, build, find_spec, load_checkpoint, packaged_weights, register, registry
 from repose.synthetic.motions import Batch, SyntheticClips, SyntheticConfig
 from repose.synthetic.procedural import ProceduralConfig, make_motion
-from repose.training.loop import TrainConfig, Validation, make_model, train
-from repose.training.schedules import learning_rate, schedule
+from repose.training.loop import Validation, make_model, train
+from repose.training.train_config import TrainConfig, learning_rate, schedule
 
 pytest.importorskip("lightning_fabric")
 tensorboard = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
@@ -275,7 +275,8 @@ from repose.synthetic.procedural import ProceduralConfig
 from repose.synthetic.motions import SyntheticConfig
 from repose.losses import LossWeights
 from repose.models import find_spec, register
-from repose.training.loop import TrainConfig, train
+from repose.training.loop import train
+from repose.training.train_config import TrainConfig
 
 register(replace(
     find_spec("frameformer").with_config(width=32, depth=1, heads=2),

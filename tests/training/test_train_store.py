@@ -25,8 +25,9 @@ from repose.errors import UserError
 from repose.losses import total_loss
 from repose.models import build, find_spec, load_checkpoint, register, registry
 from repose.synthetic.motions import Batch
-from repose.training.loop import TrainConfig, learning_rate, make_model, make_optimizer, train
+from repose.training.loop import make_model, make_optimizer, train
 from repose.training.presets import PRESETS
+from repose.training.train_config import TrainConfig, learning_rate
 
 pytest.importorskip("lightning_fabric")
 

@@ -10,7 +10,7 @@ import pytest
 import repose
 from repose import detectors as detect
 from repose.detectors import TrackRecorder
-from repose.export.about import camera_note
+from repose.export.notes import camera_note
 from repose.geometry.camera import Camera
 from repose.geometry.camera_turn import CameraTurn, find_turn
 from repose.geometry.rotation import euler_to_matrix, matrix_to_axis_angle

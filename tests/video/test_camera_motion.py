@@ -7,8 +7,7 @@ from scipy import ndimage
 
 from repose.cli.refine import refine_notes
 from repose.errors import UserError
-from repose.export.about import camera_note
-from repose.export.notes import notes
+from repose.export.notes import camera_note, notes
 from repose.sample import load_sample_truth, sample_video
 from repose.video import CameraMotion, CameraWatch, VideoFrame, open_video
 from repose.video.camera_motion import Box

@@ -12,15 +12,33 @@ from repose.errors import Within, check_ranges
 from repose.models.inference import Device
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Benchmark:
+    """What every benchmark asks for."""
+
+    model: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Model: name of packaged weights (`repose models`) or path of a checkpoint; may be given several times.
+    The others are compared with the first one."""
+    json: Path | None = None
+    """File for all numbers (JSON), and the protocol in words."""
+    markdown: Path | None = None
+    """File for the tables (Markdown), and the protocol in words."""
+    force: bool = False
+    """Overwrite existing files."""
+    device: Device = "auto"
+    imports: Modules = ()
+    """Modules that register your own models; the current folder is searched, too."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
 @dataclass(frozen=True)
-class BenchmarkOcclusion:
+class BenchmarkOcclusion(_Benchmark):
     """Measure 3D errors on motion seen by virtual cameras, with noise and joints hidden in many ways."""
 
     motion: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
     """BVH, ASF/AMC, C3D, TRC or joint files, folders of these, or stores; default: procedural motion."""
-    model: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """Model: name of packaged weights (`repose models`) or path of a checkpoint; may be given several times.
-    The others are compared with the first one."""
     cameras: Literal["ordinary", "hard", "sideways", "upside-down"] = "ordinary"
     """Virtual cameras: as people film, nearer and steeper, or rolled."""
     quick: bool = False
@@ -33,22 +51,10 @@ class BenchmarkOcclusion:
     """Detect and undo swaps of left and right by the detector, as `repose estimate` does."""
     seed: Annotated[int, Within(0, 2**32 - 1)] = 0
     """Seed: of the cameras and of the detector's errors."""
-    json: Path | None = None
-    """File for all numbers (JSON), and the protocol in words."""
-    markdown: Path | None = None
-    """File for the tables (Markdown), and the protocol in words."""
     figure: Path | None = None
     """File for a figure (PNG)."""
     worst: Path | None = None
     """Folder for pictures of the first model's worst clips: at most ten, and two per condition."""
-    force: bool = False
-    """Overwrite existing files."""
-    device: Device = "auto"
-    imports: Modules = ()
-    """Modules that register your own models; the current folder is searched, too."""
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
 
     def run(self) -> None:
         from repose.evaluation import OcclusionBenchmark, check_plot, draw_worst
@@ -81,27 +87,15 @@ class BenchmarkOcclusion:
 
 
 @dataclass(frozen=True)
-class BenchmarkVideo:
+class BenchmarkVideo(_Benchmark):
     """Measure 3D errors on real clips with ground truth, compared with MediaPipe's own world landmarks."""
 
     folder: Input
     """Folder with gt_*.npz, a video of each camera, and MediaPipe's results (docs/benchmark.md)."""
-    model: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """Model: name of packaged weights (`repose models`) or path of a checkpoint; may be given several
-    times."""
     keypoints: Literal["video", "stored"] = "video"
     """Detect keypoints in the video as `repose estimate` does, or use MediaPipe's stored next to it."""
     lens: Literal["assumed", "given"] = "assumed"
     """Whether models are told the camera's intrinsics, which the truth has."""
-    json: Path | None = None
-    """File for all numbers (JSON)."""
-    markdown: Path | None = None
-    """File for the tables (Markdown)."""
-    force: bool = False
-    """Overwrite existing files."""
-    device: Device = "auto"
-    imports: Modules = ()
-    """Modules that register your own models; the current folder is searched, too."""
 
     def run(self) -> None:
         from repose.evaluation import benchmark_video
@@ -121,30 +115,15 @@ class BenchmarkVideo:
 
 
 @dataclass(frozen=True)
-class BenchmarkRendered:
+class BenchmarkRendered(_Benchmark):
     """Measure 3D errors on rendered people behind objects, seen by a real detector, beside MediaPipe's 3D."""
 
     folder: Input
     """Folder of clips made by scripts/render/clips.py (docs/benchmark.md)."""
-    model: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """Model: name of packaged weights (`repose models`) or path of a checkpoint; may be given several
-    times."""
     lens: Literal["assumed", "given"] = "assumed"
     """Whether models are told the focal length, which is then known to a tenth."""
     seed: Annotated[int, Within(0, 2**32 - 1)] = 0
     """Seed: of the intervals."""
-    json: Path | None = None
-    """File for all numbers (JSON)."""
-    markdown: Path | None = None
-    """File for the tables (Markdown)."""
-    force: bool = False
-    """Overwrite existing files."""
-    device: Device = "auto"
-    imports: Modules = ()
-    """Modules that register your own models; the current folder is searched, too."""
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
 
     def run(self) -> None:
         from repose.evaluation import benchmark_rendered

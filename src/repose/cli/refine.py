@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from repose.cli.terminal import Folder, console, echo, table
-from repose.export.about import camera_note
+from repose.export.notes import camera_note
 from repose.export.results import FILES, read_poses, write_poses
 from repose.export.upright import up_note
 from repose.files.output import check_output

@@ -7,13 +7,13 @@ real clips whose truth is known. Each gives a report, which says in words how it
 
 from repose.evaluation.conditions import CONDITIONS, Condition
 from repose.evaluation.dataset_benchmark import DatasetReport, Score, Scores, evaluate, score
-from repose.evaluation.figures import check_plot, draw_figure, draw_worst
+from repose.evaluation.figures import draw_worst
 from repose.evaluation.models import Estimator
 from repose.evaluation.occlusion_benchmark import OcclusionBenchmark, benchmark_occlusion
-from repose.evaluation.occlusion_report import OcclusionReport
+from repose.evaluation.occlusion_report import OcclusionReport, draw_figure
 from repose.evaluation.protocols import Clip, Predictions, Progress, Protocol, open_model
 from repose.evaluation.rendered_benchmark import RenderedReport, benchmark_rendered
-from repose.evaluation.report import Report
+from repose.evaluation.report import Report, check_plot
 from repose.evaluation.scores import METRICS, Estimate, TrackScore, score_track
 from repose.evaluation.video_benchmark import VideoReport, benchmark_video
 from repose.evaluation.views import CAMERAS

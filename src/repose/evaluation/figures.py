@@ -1,6 +1,5 @@
-"""Figures of the results: errors under every condition, the worst clips, error against confidence."""
+"""Figures of the results: the worst clips, and the error against the confidence."""
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,18 +9,10 @@ import numpy as np
 
 from repose import palette
 from repose.datasets.gallery import draw_bones
-from repose.errors import needing, printable
 from repose.evaluation.conditions import CONDITIONS
 from repose.evaluation.occlusion_benchmark import OcclusionBenchmark, predict
-from repose.evaluation.occlusion_report import (
-    FLAT,
-    ClipError,
-    ConditionResult,
-    OcclusionReport,
-    interpolated_name,
-)
-from repose.evaluation.report import write_file
-from repose.evaluation.scores import Estimate
+from repose.evaluation.occlusion_report import ClipError, OcclusionReport
+from repose.evaluation.report import check_plot, plain_text, write_file
 from repose.evaluation.views import FPS
 from repose.files.output import stage
 from repose.metrics import p_mpjpe
@@ -32,126 +23,6 @@ WORST = 10
 _EACH_CONDITION = 2
 _STEP_S = 0.4
 _COLUMNS = 5
-_BASELINE = palette.MIDDLE
-_METRIC = "p_mpjpe_mm"
-
-
-def check_plot() -> None:
-    """Raise UserError where plots cannot be drawn."""
-    with needing("plots need matplotlib", "pip install matplotlib"):
-        import matplotlib  # noqa: F401
-
-
-def _literal(text: str) -> str:
-    """Text in which Matplotlib finds no formula: names come from files."""
-    return printable(text).replace("$", r"\$")
-
-
-def draw_figure(report: OcclusionReport, path: str | Path) -> None:
-    """Draw P-MPJPE under every condition as a PNG, hidden and other joints side by side, with baselines.
-
-    Raises UserError without Matplotlib, and where the file cannot be written.
-    """
-    check_plot()
-    from matplotlib.figure import Figure
-
-    names = list(dict.fromkeys(result.condition.name for result in report.results))
-    rows = {name: [r for r in report.results if r.condition.name == name] for name in names}
-    figure = Figure(figsize=(11, 1.9 + 0.3 * len(names)), layout="constrained")
-    hidden, visible = figure.subplots(1, 2, sharey=True, sharex=True)
-    for place, results in enumerate(rows.values()):
-        _draw_line(hidden, place, results, report.models, "hidden")
-        _draw_line(visible, place, results, report.models, "visible")
-    for panel, title in ((hidden, "joints that are hidden"), (visible, "joints that are not hidden")):
-        panel.set_title(title, fontsize=12, loc="left")
-        panel.set_xlabel("P-MPJPE in mm (nearer to the left is better)")
-        panel.set_xlim(left=0)
-        panel.set_axisbelow(True)
-        panel.grid(axis="x", color=palette.GRID)
-        panel.spines[["top", "right", "left"]].set_visible(False)
-        panel.tick_params(axis="y", length=0)
-        for place in range(0, len(names), 2):
-            panel.axhspan(place - 0.5, place + 0.5, color=palette.SHADOW, alpha=0.5, zorder=-1)
-    hidden.set_yticks(range(len(names)), names)
-    hidden.set_ylim(len(names) - 0.5, -0.5)
-    figure.suptitle(
-        _literal(
-            f"Error where joints are hidden: {', '.join(report.motion)}, {report.clips} clips, "
-            f"{report.cameras} virtual cameras"
-        ),
-        fontsize=13,
-        x=0.01,
-        ha="left",
-    )
-    figure.legend(*_legend(report.models), loc="outside lower center", ncols=3, frameon=False)
-    write_file(path, lambda file: figure.savefig(file, format="png", dpi=140))
-
-
-def _draw_line(
-    panel: Any, place: int, results: Sequence[ConditionResult], models: Sequence[str], joints: str
-) -> None:
-    """Draw a line of a panel: the models, and the most obvious baseline."""
-    for result in results:
-        # Where a condition hides nothing, all joints are visible.
-        which = joints if result.condition.occlusion or joints == "hidden" else "all"
-        aware = result.condition.aware
-        for number, model in enumerate(models):
-            if model not in result.rows:
-                continue
-            at = place + 0.22 * (number - (len(models) - 1) / 2)
-            _dot(panel, result.rows[model][_METRIC, which], at, _colour(number), filled=aware)
-        if not aware:
-            continue
-        interpolated = result.rows.get(interpolated_name(models[0]))
-        if which == "hidden" and interpolated is not None:
-            _tick(panel, interpolated[_METRIC, which], place, "-")
-        elif which == "all":
-            _tick(panel, result.rows[FLAT][_METRIC, which], place, ":")
-
-
-def _dot(panel: Any, estimate: Estimate, at: float, colour: str, filled: bool) -> None:
-    if math.isfinite(estimate.mean):
-        reach = [[estimate.mean - estimate.low], [estimate.high - estimate.mean]]
-        panel.errorbar(estimate.mean, at, xerr=reach, color=colour, **_marker(filled))
-
-
-def _tick(panel: Any, estimate: Estimate, at: float, style: str) -> None:
-    if math.isfinite(estimate.mean):
-        panel.plot([estimate.mean] * 2, [at - 0.36, at + 0.36], style, color=_BASELINE, linewidth=1.8)
-
-
-def _legend(models: Sequence[str]) -> tuple[list[Any], list[str]]:
-    from matplotlib.lines import Line2D
-
-    def dot(colour: str, filled: bool) -> Line2D:
-        return Line2D([], [], linestyle="", color=colour, **_marker(filled))
-
-    def tick(style: Any) -> Line2D:
-        return Line2D([], [], color=_BASELINE, linestyle=style, linewidth=1.8)
-
-    entries = [
-        *((dot(_colour(number), True), model) for number, model in enumerate(models)),
-        (dot(_BASELINE, True), "filled: the detector knows what is hidden"),
-        (dot(_BASELINE, False), "hollow: it reports a wrong place, and is sure"),
-        (tick("-"), f"{models[0]}'s 3D interpolated over the gap"),
-        (tick(":"), "the 2D picture at one depth"),
-    ]
-    handles, labels = zip(*entries, strict=True)
-    return list(handles), [_literal(label) for label in labels]
-
-
-def _colour(number: int) -> str:
-    """Colour of a model by its number."""
-    return palette.MODELS[number % len(palette.MODELS)]
-
-
-def _marker(filled: bool) -> dict[str, Any]:
-    return {
-        "marker": "o",
-        "markersize": 6.5,
-        "linewidth": 1.2,
-        **({} if filled else {"markerfacecolor": palette.PAPER}),
-    }
 
 
 def worst_views(report: OcclusionReport, count: int = WORST) -> list[ClipError]:
@@ -223,7 +94,7 @@ def _draw_view(benchmark: OcclusionBenchmark, clip_error: ClipError, path: Path)
         front.set_title(f"from the camera; P-MPJPE {error[frame]:.0f} mm", fontsize=9)
         side.set_title("from the camera's right: away from it is right", fontsize=9)
     figure.suptitle(
-        _literal(f"{view.name}, camera {view.camera}, {clip_error.condition}: {name}")
+        plain_text(f"{view.name}, camera {view.camera}, {clip_error.condition}: {name}")
         + f" has {clip_error.p_mpjpe_mm:.0f} mm over the clip. Left blue, right orange; truth grey; × hidden",
         fontsize=11,
     )
@@ -268,5 +139,5 @@ def draw_confidence(ranges: Sequence[Mapping[str, float]], title: str, path: str
     error.set_ylim(bottom=0)
     error.set_xlabel("confidence of the detector (dotted: seen from here on)")
     error.set_ylabel("MPJPE (mm)")
-    error.set_title(_literal(title), fontsize="medium")
+    error.set_title(plain_text(title), fontsize="medium")
     write_file(path, lambda file: figure.savefig(file, format="png", dpi=150))

@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from repose.errors import printable
+from repose.errors import needing, printable
 from repose.evaluation.scores import ANGLES, Estimate
 from repose.files.output import stage_file
 
@@ -128,3 +128,14 @@ def _plain(value: Any, digits: int | None) -> Any:
     if isinstance(value, float):
         return (value if digits is None else round(value, digits)) if math.isfinite(value) else None
     return value
+
+
+def check_plot() -> None:
+    """Raise UserError where plots cannot be drawn."""
+    with needing("plots need matplotlib", "pip install matplotlib"):
+        import matplotlib  # noqa: F401
+
+
+def plain_text(text: str) -> str:
+    """Return text in which Matplotlib finds no formula: names come from files."""
+    return printable(text).replace("$", r"\$")

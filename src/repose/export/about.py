@@ -4,23 +4,33 @@ A key of `Pose3D.record` that any command uses is declared in `Record`, and is t
 result is read. Other keys are passed on as they are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from msgspec import Meta, Struct
 
-from repose.files.numbers import LARGEST
-from repose.files.structured import Count, Text, Whole, convert
-from repose.pose import Coordinates
+from repose.errors import UserError, expected
+from repose.files.numbers import LARGEST, check_numbers
+from repose.files.structured import Count, Text, Whole
+from repose.pose import Coordinates, Pose3D
+from repose.skeleton import Skeleton
 
 Number = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
 Factor = Annotated[float, Meta(gt=0, le=1e6)]
 Focal = Annotated[float, Meta(gt=0, le=LARGEST)]
 Side = Annotated[int, Meta(ge=1, le=100_000)]
-CARRIED = 0.25
-"""Share of the background beyond which the camera is said to have been carried."""
 FloatType = Literal["float32", "float64"]
 Row = tuple[Number, Number, Number, Number]
+FORMAT = "repose-poses"
+VERSION = 2
+UNITS = {"joints": "m", "deviation": "m", "points": "px", "times": "s", "intrinsics": "px"}
+_CAMERA_AXES, _WORLD_AXES = "x right, y down, z forward", "right-handed, z up"
+FRAMES = {
+    "camera": "camera: the origin is the camera",
+    "camera-root-relative": "camera axes: the origin is the root joint of every frame",
+    "world": "world: T_cam_world takes it to the camera",
+}
 Runs = list[tuple[Whole, Whole]]
 """First and last frame of each stretch."""
 
@@ -37,7 +47,7 @@ class Dtypes(Struct):
 
 
 class About(Struct):
-    """One entry of `about` (`repose.export.results.describe` writes it)."""
+    """One entry of `about` (`describe` writes it)."""
 
     track_id: Whole
     skeleton: Text
@@ -149,55 +159,89 @@ class Record(Struct):
     repose: Text = ""
 
 
-def lens_note(record: Mapping[str, Any]) -> str:
-    """Say how the lens is known, and what hangs on it where it is assumed; "" for a given one."""
-    lens = record.get("lens")
-    if lens is None:
-        return ""
-    lens = convert("lens", lens, LensRecord)
-    field_of_view = f"a field of view of {lens.fov_deg:.0f}° across the diagonal"
-    if lens.source == "calibration":
-        return f"The lens is from {lens.words}: {field_of_view}."
-    if lens.source == "estimated":
-        doubt = lens.focal_length_deviation
-        give_or_take = f"; the focal length give or take {doubt:.0%}" if doubt else ""
-        return f"The lens is estimated from {lens.words}: {field_of_view}{give_or_take}."
-    if lens.source == "video":
-        return (
-            f"The lens is the one that the video names, {lens.words} on 35 mm film: {field_of_view}. "
-            "Stabilisation may have cropped it (--fov)."
-        )
-    if lens.source != "assumed" or lens.joints_mm is None:
-        return ""
-    place = ""
-    if lens.distance_m is not None:
-        near, far = sorted(lens.distance_m)
-        place = f"the person's distance from the camera goes from {far:.1f} to {near:.1f} m, and "
-    return (
-        f"The lens is assumed, {field_of_view}. Between 50° and 80° {place}joints relative to the pelvis "
-        f"change by {lens.joints_mm:.0f} mm (MPJPE)."
+def describe(pose: Pose3D) -> dict[str, Any]:
+    """Describe a track (`about`): everything except its numbers per frame, as plain JSON values.
+
+    Tuples in `record` become lists, NumPy values plain ones, and numbers that are not finite null.
+    """
+    skeleton = pose.skeleton
+    intrinsics = pose.intrinsics_px
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "track_id": pose.track_id,
+        "skeleton": skeleton.name,
+        "joints": list(skeleton.joints),
+        "parents": [skeleton.joints[parent] if parent >= 0 else None for parent in skeleton.parents],
+        "units": UNITS,
+        "axes": _WORLD_AXES if pose.coordinates == "world" else _CAMERA_AXES,
+        "coordinates": pose.coordinates,
+        "coordinate_frame": FRAMES[pose.coordinates],
+        "fps": pose.fps,
+        "scale": pose.scale,
+        "model": pose.model,
+        "image_size": None if pose.image_size is None else [int(side) for side in pose.image_size],
+        "intrinsics_px": None if intrinsics is None else [float(number) for number in intrinsics],
+        "distortion": None if pose.distortion is None else [float(number) for number in pose.distortion],
+        "T_cam_world": None if pose.T_cam_world is None else pose.T_cam_world.tolist(),
+        "record": _plain(pose.record),
+    }
+
+
+def take_track(about: About, arrays: dict[str, np.ndarray], rows: slice) -> Pose3D:
+    """Return the track that `about` and these rows describe; ValueError for joints that are no skeleton."""
+    joints, dtypes = tuple(about.joints), about.dtypes
+    parents = tuple(-1 if parent is None else joints.index(parent) for parent in about.parents)
+
+    def exact(key: str) -> Any:
+        if (dtype := getattr(dtypes, key)) is None:
+            return None
+        check_numbers(key, arrays[key][rows])
+        return arrays[key][rows].astype(dtype)
+
+    T_cam_world = about.T_cam_world
+    return Pose3D(
+        joints_m=exact("joints_m"),
+        seen=arrays["seen"][rows],
+        frames=arrays["frames"][rows],
+        fps=about.fps,
+        skeleton=Skeleton(about.skeleton, joints, parents),
+        track_id=about.track_id,
+        coordinates=about.coordinates,
+        scale=about.scale,
+        confidence=exact("confidence"),
+        points_px=exact("points_px"),
+        deviation_m=exact("deviation_m"),
+        T_cam_world=None if dtypes.T_cam_world is None else np.array(T_cam_world, dtypes.T_cam_world),
+        R_view_cam=exact("R_view_cam"),
+        times_s=arrays["times_s"][rows],
+        image_size=about.image_size,
+        intrinsics_px=about.intrinsics_px,
+        distortion=about.distortion,
+        model=about.model,
+        record=about.record,
     )
 
 
-def camera_note(record: Mapping[str, Any]) -> str:
-    """Say what readers of positions must know of the camera, from a track's record; "" unless it moves."""
-    found = convert("camera_motion", record.get("camera_motion", {}), CameraRecord)
-    if not found.moves:
-        return ""
-    if found.turned_deg is not None:
-        note = (
-            f"The camera turns by up to {found.turned_deg:.0f}°, as the background shows. It was held still: "
-            "positions are in the frame of the camera in the first frame. "
-        )
-        if found.carried > CARRIED:
-            return (
-                f"{note}{found.carried:.0%} of the background moves as no turn explains: the camera was "
-                "carried, too. One camera cannot tell by how much, and paths lack that."
-            )
-        return f"{note}If it was also carried, paths lack that: one camera cannot tell."
-    why = f" It was not followed: {found.not_followed}." if found.not_followed else ""
-    speed = "" if found.px_per_s is None else f"about {found.px_per_s:.0f} px/s "
-    return (
-        f"The camera moves ({speed}in frames {found.first_frame}–{found.last_frame}): positions, and "
-        f"the path, ground and up derived from them, cannot be trusted; poses can.{why}"
-    )
+def one_skeleton(poses: Sequence[Pose3D]) -> Skeleton:
+    if not poses:
+        raise UserError("no poses to write: expected at least one track, found none")
+    names = sorted({pose.skeleton.name for pose in poses})
+    if len({pose.skeleton for pose in poses}) > 1:
+        expected("poses", "one skeleton for all tracks", " and ".join(names), "Write them to two folders.")
+    return poses[0].skeleton
+
+
+def _plain(value: Any) -> Any:
+    """`value` as JSON can hold it."""
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    return str(value)

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from repose.errors import expected
+from repose.export.about import FRAMES
 from repose.export.bvh import Unit, write_bvh
 from repose.export.c3d import write_c3d
 from repose.export.glb import write_glb
 from repose.export.opensim import MODEL, opensim_files, write_opensim
 from repose.export.parquet import write_parquet
-from repose.export.results import FRAMES, write_csv, write_json
+from repose.export.results import write_csv, write_json
 from repose.export.trc import write_trc
 from repose.export.upright import at_constant_rate, to_world
 from repose.export.usd import write_usd

@@ -1,8 +1,15 @@
 """What a user must know to read the numbers of a result correctly: assumptions, losses, doubts."""
 
-from repose.export.about import camera_note, lens_note
+from collections.abc import Mapping
+from typing import Any
+
+from repose.export.about import CameraRecord, LensRecord
+from repose.files.structured import convert
 from repose.pose import Pose3D
 from repose.tracking.people import Dropped
+
+CARRIED = 0.25
+"""Share of the background beyond which the camera is said to have been carried."""
 
 
 def abbreviate(words: list[str]) -> str:
@@ -122,3 +129,57 @@ def who_is_who(poses: list[Pose3D]) -> list[str]:
     if count := record.get("second_detections_left_out"):
         lines.append(f"Second detections of the same person in a frame, left out: {count}.")
     return lines
+
+
+def lens_note(record: Mapping[str, Any]) -> str:
+    """Say how the lens is known, and what hangs on it where it is assumed; "" for a given one."""
+    lens = record.get("lens")
+    if lens is None:
+        return ""
+    lens = convert("lens", lens, LensRecord)
+    field_of_view = f"a field of view of {lens.fov_deg:.0f}° across the diagonal"
+    if lens.source == "calibration":
+        return f"The lens is from {lens.words}: {field_of_view}."
+    if lens.source == "estimated":
+        doubt = lens.focal_length_deviation
+        give_or_take = f"; the focal length give or take {doubt:.0%}" if doubt else ""
+        return f"The lens is estimated from {lens.words}: {field_of_view}{give_or_take}."
+    if lens.source == "video":
+        return (
+            f"The lens is the one that the video names, {lens.words} on 35 mm film: {field_of_view}. "
+            "Stabilisation may have cropped it (--fov)."
+        )
+    if lens.source != "assumed" or lens.joints_mm is None:
+        return ""
+    place = ""
+    if lens.distance_m is not None:
+        near, far = sorted(lens.distance_m)
+        place = f"the person's distance from the camera goes from {far:.1f} to {near:.1f} m, and "
+    return (
+        f"The lens is assumed, {field_of_view}. Between 50° and 80° {place}joints relative to the pelvis "
+        f"change by {lens.joints_mm:.0f} mm (MPJPE)."
+    )
+
+
+def camera_note(record: Mapping[str, Any]) -> str:
+    """Say what readers of positions must know of the camera, from a track's record; "" unless it moves."""
+    found = convert("camera_motion", record.get("camera_motion", {}), CameraRecord)
+    if not found.moves:
+        return ""
+    if found.turned_deg is not None:
+        note = (
+            f"The camera turns by up to {found.turned_deg:.0f}°, as the background shows. It was held still: "
+            "positions are in the frame of the camera in the first frame. "
+        )
+        if found.carried > CARRIED:
+            return (
+                f"{note}{found.carried:.0%} of the background moves as no turn explains: the camera was "
+                "carried, too. One camera cannot tell by how much, and paths lack that."
+            )
+        return f"{note}If it was also carried, paths lack that: one camera cannot tell."
+    why = f" It was not followed: {found.not_followed}." if found.not_followed else ""
+    speed = "" if found.px_per_s is None else f"about {found.px_per_s:.0f} px/s "
+    return (
+        f"The camera moves ({speed}in frames {found.first_frame}–{found.last_frame}): positions, and "
+        f"the path, ground and up derived from them, cannot be trusted; poses can.{why}"
+    )

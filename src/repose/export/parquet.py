@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from repose.errors import expected, needing, reads
-from repose.export.about import About
-from repose.export.results import describe, one_skeleton, take_track
+from repose.export.about import About, describe, one_skeleton, take_track
 from repose.files.structured import decode
 from repose.pose import Pose3D
 
@@ -52,7 +51,7 @@ def write_parquet(poses: Sequence[Pose3D], path: Path) -> None:
     skeleton = one_skeleton(poses)
 
     def rows(name: str, joint: int, axis: int | None = None) -> np.ndarray:
-        """One column of the array `name` of all tracks; NaN for those without."""
+        """One column of the array `name` of all tracks (joint: or row); NaN for those without."""
         parts = []
         for pose in poses:
             values = getattr(pose, name)
@@ -75,6 +74,8 @@ def write_parquet(poses: Sequence[Pose3D], path: Path) -> None:
         columns[f"{name}_confidence"] = rows("confidence", joint)
         for axis, letter in enumerate("uv"):
             columns[f"{name}_{letter}_px"] = rows("points_px", joint, axis)
+    if any(pose.R_view_cam is not None for pose in poses):
+        columns |= {f"R_view_cam_{number}": rows("R_view_cam", *divmod(number, 3)) for number in range(9)}
     arrays = {name: pyarrow.array(values, from_pandas=True) for name, values in columns.items()}
     table = pyarrow.table(arrays)
     about = json.dumps([describe(pose) for pose in poses])

@@ -18,26 +18,25 @@ from typing import Any
 import numpy as np
 
 from repose.errors import UserError, expected, reads
-from repose.export.about import About, Dtypes, Record
+from repose.export.about import (
+    FORMAT,
+    UNITS,
+    VERSION,
+    About,
+    Dtypes,
+    Record,
+    describe,
+    one_skeleton,
+    take_track,
+)
 from repose.files.arrays import NUMPY_STARTS, load_arrays
-from repose.files.numbers import check_numbers
 from repose.files.output import check_output, stage
 from repose.files.structured import convert, decode
 from repose.pose import Pose3D
-from repose.skeleton import Skeleton
 
-FORMAT = "repose-poses"
-VERSION = 2
 FILES = ("poses.npz", "poses.json", "poses.csv")
 
-_UNITS = {"joints": "m", "deviation": "m", "points": "px", "times": "s", "intrinsics": "px"}
-_CAMERA_AXES, _WORLD_AXES = "x right, y down, z forward", "right-handed, z up"
 _COLUMNS = ("frames", "times_s", "joints_m", "seen", "confidence", "deviation_m", "points_px")
-FRAMES = {
-    "camera": "camera: the origin is the camera",
-    "camera-root-relative": "camera axes: the origin is the root joint of every frame",
-    "world": "world: T_cam_world takes it to the camera",
-}
 
 
 def write_poses(poses: Sequence[Pose3D], folder: str | Path, *, force: bool = False) -> None:
@@ -120,35 +119,6 @@ def read_poses(path: str | Path) -> list[Pose3D]:
     return poses
 
 
-def describe(pose: Pose3D) -> dict[str, Any]:
-    """Describe a track (`about`): everything except its numbers per frame, as plain JSON values.
-
-    Tuples in `record` become lists, NumPy values plain ones, and numbers that are not finite null.
-    """
-    skeleton = pose.skeleton
-    intrinsics = pose.intrinsics_px
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "track_id": pose.track_id,
-        "skeleton": skeleton.name,
-        "joints": list(skeleton.joints),
-        "parents": [skeleton.joints[parent] if parent >= 0 else None for parent in skeleton.parents],
-        "units": _UNITS,
-        "axes": _WORLD_AXES if pose.coordinates == "world" else _CAMERA_AXES,
-        "coordinates": pose.coordinates,
-        "coordinate_frame": FRAMES[pose.coordinates],
-        "fps": pose.fps,
-        "scale": pose.scale,
-        "model": pose.model,
-        "image_size": None if pose.image_size is None else [int(side) for side in pose.image_size],
-        "intrinsics_px": None if intrinsics is None else [float(number) for number in intrinsics],
-        "distortion": None if pose.distortion is None else [float(number) for number in pose.distortion],
-        "T_cam_world": None if pose.T_cam_world is None else pose.T_cam_world.tolist(),
-        "record": _plain(pose.record),
-    }
-
-
 def write_npz(poses: Sequence[Pose3D], path: Path) -> None:
     """Write exact arrays, without pickles: the rows of all tracks, with `rows` as their start and stop.
 
@@ -173,7 +143,7 @@ def write_npz(poses: Sequence[Pose3D], path: Path) -> None:
         skeleton=np.array(skeleton.name),
         joints=np.array(skeleton.joints),
         parents=np.array(skeleton.parents),
-        units=np.array(json.dumps(_UNITS)),
+        units=np.array(json.dumps(UNITS)),
         coordinates=np.array([pose.coordinates for pose in poses]),
         fps=np.array([pose.fps for pose in poses]),
         about=np.array([json.dumps(about) for about in abouts]),
@@ -213,14 +183,17 @@ def write_csv(poses: Sequence[Pose3D], path: Path) -> None:
     """Write one row per track and frame: `track_id, frame, time_s`, eight columns per joint, `about`.
 
     The columns of a joint are `left_knee_x_m`, `_y_m`, `_z_m`, `_deviation_m`, `_seen` (1 seen, 0
-    inferred), `_confidence`, and the 2D keypoint `_u_px`, `_v_px`. What a track lacks stays empty.
+    inferred), `_confidence`, and the 2D keypoint `_u_px`, `_v_px`. Where a camera turned, `R_view_cam_0` to
+    `_8` follow, row by row (`Pose3D.R_view_cam`). What a track lacks stays empty.
     """
     skeleton = one_skeleton(poses)
+    turns = any(pose.R_view_cam is not None for pose in poses)
     columns = ("x_m", "y_m", "z_m", "deviation_m", "seen", "confidence", "u_px", "v_px")
     header = [f"{joint}_{column}" for joint in skeleton.joints for column in columns]
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(["track_id", "frame", "time_s", *header, "about"])
+        turn = [f"R_view_cam_{number}" for number in range(9)] if turns else []
+        table.writerow(["track_id", "frame", "time_s", *header, *turn, "about"])
         for pose in poses:
             about = json.dumps(describe(pose))
             for row in range(len(pose)):
@@ -234,6 +207,10 @@ def write_csv(poses: Sequence[Pose3D], path: Path) -> None:
                         if pose.points_px is None
                         else [f"{value:.2f}" for value in pose.points_px[row, joint]]
                     )
+                if pose.R_view_cam is not None:
+                    cells += [f"{value:.6f}" for value in pose.R_view_cam[row].flat]
+                elif turns:
+                    cells += [""] * 9
                 table.writerow([*cells, about if row == 0 else ""])
 
 
@@ -261,62 +238,3 @@ def _rounded(values: np.ndarray, digits: int) -> Any:
 
 def _or_nan(values: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
     return np.full(shape, np.nan, dtype=np.float32) if values is None else values
-
-
-def take_track(about: About, arrays: dict[str, np.ndarray], rows: slice) -> Pose3D:
-    """Return the track that `about` and these rows describe; ValueError for joints that are no skeleton."""
-    joints, dtypes = tuple(about.joints), about.dtypes
-    parents = tuple(-1 if parent is None else joints.index(parent) for parent in about.parents)
-
-    def exact(key: str) -> Any:
-        if (dtype := getattr(dtypes, key)) is None:
-            return None
-        check_numbers(key, arrays[key][rows])
-        return arrays[key][rows].astype(dtype)
-
-    T_cam_world = about.T_cam_world
-    return Pose3D(
-        joints_m=exact("joints_m"),
-        seen=arrays["seen"][rows],
-        frames=arrays["frames"][rows],
-        fps=about.fps,
-        skeleton=Skeleton(about.skeleton, joints, parents),
-        track_id=about.track_id,
-        coordinates=about.coordinates,
-        scale=about.scale,
-        confidence=exact("confidence"),
-        points_px=exact("points_px"),
-        deviation_m=exact("deviation_m"),
-        T_cam_world=None if dtypes.T_cam_world is None else np.array(T_cam_world, dtypes.T_cam_world),
-        R_view_cam=exact("R_view_cam"),
-        times_s=arrays["times_s"][rows],
-        image_size=about.image_size,
-        intrinsics_px=about.intrinsics_px,
-        distortion=about.distortion,
-        model=about.model,
-        record=about.record,
-    )
-
-
-def one_skeleton(poses: Sequence[Pose3D]) -> Skeleton:
-    if not poses:
-        raise UserError("no poses to write: expected at least one track, found none")
-    names = sorted({pose.skeleton.name for pose in poses})
-    if len({pose.skeleton for pose in poses}) > 1:
-        expected("poses", "one skeleton for all tracks", " and ".join(names), "Write them to two folders.")
-    return poses[0].skeleton
-
-
-def _plain(value: Any) -> Any:
-    """`value` as JSON can hold it."""
-    if isinstance(value, dict):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
-    return str(value)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from repose.errors import needing
+from repose.export.about import describe
 from repose.export.mannequin import COLOURS, build_mannequin
-from repose.export.results import describe
 from repose.export.rig import Rig, fit_rig
 from repose.export.upright import presence, y_up
 from repose.geometry.rotation import matrix_to_quaternion

@@ -7,7 +7,7 @@ from repose.datasets.clips import StoreConfig
 from repose.losses import LossWeights
 from repose.synthetic.motions import SyntheticConfig
 from repose.synthetic.procedural import ProceduralConfig
-from repose.training.loop import TrainConfig
+from repose.training.train_config import TrainConfig
 
 RANK_WEIGHTS = {"spatial_rank": 0.2, "temporal_rank": 0.05}
 """Weights of RePOSE's relational losses. The published ones are not known; these are those of the experiment

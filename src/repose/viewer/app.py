@@ -22,8 +22,8 @@ import numpy as np
 
 from repose import palette
 from repose.errors import UserError, expected
+from repose.export.about import FRAMES, describe
 from repose.export.bvh import TIP_M
-from repose.export.results import FRAMES, describe
 from repose.export.rig import HINGE_HZ, NODES, PRIOR
 from repose.files.output import stage
 from repose.geometry.camera import ASSUMED_FOV_DEG

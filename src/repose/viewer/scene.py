@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from repose import palette
 from repose.errors import expected
-from repose.export.about import camera_note
+from repose.export.notes import camera_note
 from repose.export.results import read_poses
 from repose.export.upright import to_world, up_note
 from repose.geometry.camera import Camera

@@ -52,8 +52,8 @@ def state() -> bytes:
 
 
 def run_config() -> bytes:
-    from repose.training.loop import TrainConfig
     from repose.training.run_folder import as_json, versions
+    from repose.training.train_config import TrainConfig
 
     return dumped({"config": as_json(TrainConfig()), "versions": versions(), "command": ["repose", "train"]})
 
