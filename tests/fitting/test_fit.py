@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import repose
 from repose.errors import UserError
 from repose.fitting import FitOptions, fit
-from repose.fitting.problem import OVERLAP, WINDOW, window_rows
+from repose.fitting.solver import OVERLAP, WINDOW, window_rows
 from repose.geometry.camera import Camera
 from repose.geometry.rotation import axis_angle_to_matrix
 from repose.metrics import bone_lengths, p_mpjpe

@@ -3,18 +3,15 @@
 import numpy as np
 from jaxtyping import Bool, Float
 
+from repose.fitting.normal_equations import Joints, Lengths
 from repose.metrics import bone_lengths, paired_bones
 from repose.skeleton import Skeleton, walk
 
 PASSES = 30
 
 
-def measure_bones(
-    joints_m: Float[np.ndarray, "frames joints 3"],
-    seen: Bool[np.ndarray, "frames joints"],
-    skeleton: Skeleton,
-) -> Float[np.ndarray, " joints"]:
-    """Length of the bone that ends in each joint, 0 for a root: the median over frames, sides averaged.
+def measure_bones(joints_m: Joints, seen: Bool[np.ndarray, "frames joints"], skeleton: Skeleton) -> Lengths:
+    """Find the length of each bone: the median over frames, sides averaged.
 
     Only frames in which both its ends were seen count, if there are any.
     """
@@ -25,18 +22,16 @@ def measure_bones(
         usual[bone] = np.median(each[both if both.any() else slice(None), bone])
     for left, right in paired_bones(skeleton):
         usual[[left, right]] = usual[[left, right]].mean()
-    lengths = np.zeros(len(skeleton))
-    lengths[[child for child, _ in skeleton.bones]] = usual
-    return lengths
+    return usual
 
 
 def hold_lengths(
-    joints_m: Float[np.ndarray, "frames joints 3"],
-    lengths_m: Float[np.ndarray, " joints"],
+    joints_m: Joints,
+    lengths_m: Lengths,
     skeleton: Skeleton,
     doubt: Float[np.ndarray, "frames joints"] | None = None,
-) -> Float[np.ndarray, "frames joints 3"]:
-    """The motion nearest to `joints_m` whose bones have these lengths.
+) -> Joints:
+    """Find the motion nearest to `joints_m` whose bones have these lengths.
 
     Each bone in turn moves its two ends along itself until it fits, the one that is more in `doubt` (its
     variance, any unit; all alike by default) further than the other, over and over (Müller et al.,
@@ -44,20 +39,20 @@ def hold_lengths(
     """
     moved = np.array(joints_m.swapaxes(0, 1), dtype=np.float64, order="C")  # a joint's frames side by side
     loose = np.ones(moved.shape[:2]) if doubt is None else doubt.T
-    bones = list(walk(skeleton))
+    bones, of_child = list(walk(skeleton)), {child: i for i, (child, _) in enumerate(skeleton.bones)}
     share = {
         child: (loose[child] / np.maximum(loose[child] + loose[parent], 1e-12))[:, None]
         for child, parent in bones
     }
     for _ in range(PASSES):
         for child, parent in bones:
-            excess = _excess(moved[child] - moved[parent], lengths_m[child])
+            excess = _excess(moved[child] - moved[parent], lengths_m[of_child[child]])
             moved[child] -= share[child] * excess
             moved[parent] += (1 - share[child]) * excess
     settled = moved.copy()
     for child, parent in bones:
         bone = moved[child] - moved[parent]
-        settled[child] = settled[parent] + bone - _excess(bone, lengths_m[child])
+        settled[child] = settled[parent] + bone - _excess(bone, lengths_m[of_child[child]])
     return settled.swapaxes(0, 1)
 
 

@@ -5,8 +5,7 @@ posterior: keypoints are where the joints project to, bones point about where th
 length, and move without jolts (`repose.fitting.terms`).
 """
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +17,7 @@ from repose.fitting.bones import hold_lengths, measure_bones
 from repose.fitting.measures import acceleration, bone_variation
 from repose.fitting.normal_equations import Joints, Lengths
 from repose.fitting.options import HIDDEN_FACTOR, SEEN_FACTOR, FitOptions
-from repose.fitting.solver import Window, minimise
+from repose.fitting.solver import Window, solve_track
 from repose.fitting.terms import (
     ConstantBones,
     NetworkPrior,
@@ -26,18 +25,12 @@ from repose.fitting.terms import (
     RootPrior,
     Smoothness,
     StraightKnees,
-    Symmetry,
     Term,
 )
 from repose.pose import Pose3D
 from repose.sequence import runs
 from repose.skeleton import H36M_17, conversion_matrix, stature
 
-WINDOW, OVERLAP = 240, 40
-"""Frames that are solved together, and how many two windows have in common. What is further away than
-the overlap has no say."""
-WINDOWS_FOR_LENGTHS = 8
-"""Bone lengths are found from so many windows, evenly spread; the others then have these lengths."""
 USUAL_DEVIATION_M = 0.06
 """Of a joint, for networks that do not say it."""
 LEAST_DEVIATION_M = 0.005
@@ -94,10 +87,10 @@ class Problem:
             rays,
             np.hypot(options.keypoint_deviation * height[:, None], doubt),
             np.maximum(np.hypot(deviation[:, children], deviation[:, parents]), LEAST_DEVIATION_M),
-            measure_bones(joints, pose.seen, pose.skeleton)[children],
+            measure_bones(joints, pose.seen, pose.skeleton),
         )
 
-    def window(self, rows: slice, *more: Term) -> Window:
+    def window(self, rows: slice) -> Window:
         """Those frames with all terms."""
         options, skeleton, joints = self.options, self.pose.skeleton, self.joints_m[rows]
         children, parents = _ends(self.pose)
@@ -119,7 +112,6 @@ class Problem:
                 skeleton,
             ),
             RootPrior(joints[:, root], ROOT_DEVIATION * distance, root),
-            *more,
         ]
         if options.bone_deviation_m is not None:
             terms.append(ConstantBones(options.bone_deviation_m, skeleton))
@@ -163,7 +155,18 @@ def fit(
     if why := _hindrance(pose):
         return replace(pose, record={**pose.record, "fit": {"frames": 0, "left_out": why}})
     problem = Problem.of(pose, options)
-    joints, steps, converged = _solve(problem, on_progress)
+    found = solve_track(
+        problem.window,
+        len(pose),
+        problem.lengths_m,
+        pose.skeleton,
+        free_lengths=options.bone_deviation_m is not None,
+        symmetry_m=options.symmetry_deviation_m,
+        on_progress=on_progress,
+    )
+    joints = found.joints_m
+    if options.bone_deviation_m is not None:
+        joints = hold_lengths(joints, found.lengths_m, pose.skeleton)
     body = conversion_matrix(pose.skeleton, H36M_17)
     if np.isfinite(joints).all():
         joints *= np.median(stature(body @ problem.joints_m)) / np.median(stature(body @ joints))
@@ -177,8 +180,8 @@ def fit(
     record = {
         "frames": int(kept.sum()),
         "frames_left": [[int(pose.frames[i]), int(pose.frames[j - 1])] for i, j in runs(~kept)],
-        "converged": converged,
-        "steps": steps,
+        "converged": found.converged,
+        "steps": found.steps,
         "before": measure_fit(pose),
         "after": measure_fit(fitted),
     }
@@ -194,58 +197,6 @@ def _hindrance(pose: Pose3D) -> str:
     if not (pose.seen.sum(axis=1) >= FEWEST_SEEN).any():
         return f"no frame has {FEWEST_SEEN} joints that were seen"
     return ""
-
-
-def _solve(problem: Problem, on_progress: Callable[[int, int], None] | None) -> tuple[Joints, int, bool]:
-    """Fitted joints, the most steps that any part of them took, and whether all converged."""
-    pose, options = problem.pose, problem.options
-    children, _ = _ends(pose)
-    lengths_m = problem.lengths_m
-    rows = list(window_rows(len(pose)))
-    symmetry: tuple[Term, ...] = ()
-    if options.symmetry_deviation_m is not None:
-        symmetry = (Symmetry(options.symmetry_deviation_m, pose.skeleton),)
-    picked = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), WINDOWS_FOR_LENGTHS)).round().astype(int))
-    windows = [problem.window(rows[number], *(symmetry if number == picked[0] else ())) for number in picked]
-    free = options.bone_deviation_m is not None
-    first = minimise(windows, lengths_m, pose.skeleton, free_lengths=free)
-    steps, converged = first.steps, first.converged
-    lengths_m = first.lengths_m
-    solved = dict(zip(picked.tolist(), first.joints_m, strict=True))
-    total, weight = np.zeros_like(problem.joints_m), np.zeros(len(pose))
-    for number, part in enumerate(rows):
-        if number not in solved:
-            found = minimise([problem.window(part)], lengths_m, pose.skeleton, free_lengths=False)
-            steps, converged = max(steps, found.steps), converged and found.converged
-            solved[number] = found.joints_m[0]
-        share = _blend(part, len(pose))
-        total[part] += share[:, None, None] * solved.pop(number)
-        weight[part] += share
-        if on_progress:
-            on_progress(part.stop, len(pose))
-    joints = total / weight[:, None, None]
-    if free:
-        lengths = np.zeros(len(pose.skeleton))
-        lengths[children] = lengths_m
-        joints = hold_lengths(joints, lengths, pose.skeleton)
-    return joints, steps, converged
-
-
-def window_rows(frames: int) -> Iterator[slice]:
-    """Rows of each window: all of about one length, with `OVERLAP` frames in common with the next."""
-    count = max(1, -(-(frames - OVERLAP) // (WINDOW - OVERLAP)))
-    edges = np.linspace(0, max(frames - OVERLAP, 1), count + 1).round().astype(int)
-    yield from (
-        slice(int(first), min(int(last) + OVERLAP, frames)) for first, last in itertools.pairwise(edges)
-    )
-
-
-def _blend(rows: slice, frames: int) -> Float[np.ndarray, " rows"]:
-    """What a window counts for in each of its frames: it fades over the overlaps."""
-    at = np.arange(rows.start, rows.stop)
-    rise = (at - rows.start + 0.5) / OVERLAP if rows.start > 0 else np.ones(len(at))
-    fall = (rows.stop - at - 0.5) / OVERLAP if rows.stop < frames else np.ones(len(at))
-    return np.clip(np.minimum(rise, fall), 0, 1)
 
 
 def _plausible(joints_m: Joints, before_m: Joints, pose: Pose3D) -> Bool[np.ndarray, " frames"]:

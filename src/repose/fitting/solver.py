@@ -1,17 +1,23 @@
 """Levenberg-Marquardt for motions of one body: each window is a banded system, the lengths are shared."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 
 from repose.fitting.normal_equations import Joints, Lengths, NormalEquations
-from repose.fitting.terms import Term
+from repose.fitting.terms import Symmetry, Term
 from repose.skeleton import Skeleton
 
 Each = list[Float[np.ndarray, "_ joints 3"]]
 """Joints of several windows, which differ in length."""
+WINDOW, OVERLAP = 240, 40
+"""Frames that are solved together, and how many two windows have in common. What is further away than
+the overlap has no say."""
+WINDOWS_FOR_LENGTHS = 8
+"""Bone lengths are found from so many windows, evenly spread; the others then have these lengths."""
 ITERATIONS = 15
 """So many steps are tried at most."""
 TOLERANCE = 1e-3
@@ -106,3 +112,72 @@ def _step(
         for found, at in zip(solved, joints, strict=True)
     ]
     return moves, stretch
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """A whole track, solved."""
+
+    joints_m: Joints
+    lengths_m: Lengths
+    steps: int
+    """The most that any part of it took."""
+    converged: bool
+    """Whether all parts did."""
+
+
+def solve_track(
+    window: Callable[[slice], Window],
+    frames: int,
+    lengths_m: Lengths,
+    skeleton: Skeleton,
+    *,
+    free_lengths: bool = True,
+    symmetry_m: float | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Motion:
+    """Find the motion of a track of any length, in windows that `window` makes, and its bones' lengths.
+
+    `symmetry_m` is the usual difference of a left bone from the right one; None leaves them alone.
+    """
+    rows = list(window_rows(frames))
+    spread = np.linspace(0, len(rows) - 1, min(len(rows), WINDOWS_FOR_LENGTHS)).round().astype(int)
+    picked = np.unique(spread).tolist() if free_lengths else []
+    solved: dict[int, Joints] = {}
+    steps, converged = 0, True
+    if picked:
+        windows = [window(rows[number]) for number in picked]
+        if symmetry_m is not None:
+            windows[0] = replace(windows[0], terms=(*windows[0].terms, Symmetry(symmetry_m, skeleton)))
+        found = minimise(windows, lengths_m, skeleton)
+        lengths_m, steps, converged = found.lengths_m, found.steps, found.converged
+        solved = dict(zip(picked, found.joints_m, strict=True))
+    joints, weight = np.zeros((frames, len(skeleton), 3)), np.zeros(frames)
+    for number, part in enumerate(rows):
+        if number not in solved:
+            found = minimise([window(part)], lengths_m, skeleton, free_lengths=False)
+            steps, converged = max(steps, found.steps), converged and found.converged
+            solved[number] = found.joints_m[0]
+        share = _blend(part, frames)
+        joints[part] += share[:, None, None] * solved.pop(number)
+        weight[part] += share
+        if on_progress:
+            on_progress(part.stop, frames)
+    return Motion(joints / weight[:, None, None], lengths_m, steps, converged)
+
+
+def window_rows(frames: int) -> Iterator[slice]:
+    """Rows of each window: all of about one length, with `OVERLAP` frames in common with the next."""
+    count = max(1, -(-(frames - OVERLAP) // (WINDOW - OVERLAP)))
+    edges = np.linspace(0, max(frames - OVERLAP, 1), count + 1).round().astype(int)
+    yield from (
+        slice(int(first), min(int(last) + OVERLAP, frames)) for first, last in itertools.pairwise(edges)
+    )
+
+
+def _blend(rows: slice, frames: int) -> Float[np.ndarray, " rows"]:
+    """What a window counts for in each of its frames: it fades over the overlaps."""
+    at = np.arange(rows.start, rows.stop)
+    rise = (at - rows.start + 0.5) / OVERLAP if rows.start > 0 else np.ones(len(at))
+    fall = (rows.stop - at - 0.5) / OVERLAP if rows.stop < frames else np.ones(len(at))
+    return np.clip(np.minimum(rise, fall), 0, 1)
