@@ -68,8 +68,8 @@ def with_value(shape: tuple[int, ...], at: tuple[int, ...], value: float) -> np.
          "image_size: expected a (width, height) of 1 to 100,000 pixels, found (0, 480)"),
         ({"times_s": np.zeros(4)}, "times_s: expected 4 increasing times in seconds, found shape (4,)"),
         ({"skeleton": "smpl"},
-         "unknown skeleton 'smpl': expected one of h36m-17, h36m-17+feet, mpi-17, coco-17, coco-18, "
-         "halpe-26, body-25, body-25b, mediapipe-33"),
+         "unknown skeleton 'smpl': expected one of h36m-17, h36m-17+feet, mpi-17, coco-17, "
+         "coco-17+feet, coco-18, coco-18+feet, halpe-26, body-25, body-25b, mediapipe-33"),
     ],
 )  # fmt: skip
 def test_a_wrong_pose_2d_says_expected_and_found(changes: dict[str, Any], message: str) -> None:

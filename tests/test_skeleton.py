@@ -67,7 +67,6 @@ DERIVED = {
         "nose": NOSE_OVER_NECK,
         "head_top": TOP_OVER_NECK,
     },
-    "h36m-17+feet": {},
     "halpe-26": {"thorax": (106, 198), "spine": (103.5, 249.5)},
     "body-25": {
         "thorax": (106, 198),
@@ -89,6 +88,7 @@ DERIVED = {
         "head_top": TOP_OVER_SHOULDERS,
     },
 }  # fmt: skip
+DERIVED |= {f"{layout}+feet": DERIVED[layout] for layout in ("h36m-17", "coco-17", "coco-18")}
 
 layouts = pytest.mark.parametrize("layout", SKELETONS)
 
@@ -119,6 +119,8 @@ def test_h36m_17_has_the_published_order() -> None:
                      11: "left_hip", 16: "right_ankle"}),
         ("coco-18", {0: "nose", 1: "neck", 2: "right_shoulder", 7: "left_wrist", 8: "right_hip",
                      13: "left_ankle", 14: "right_eye", 17: "left_ear"}),
+        ("coco-17+feet", {16: "right_ankle", 17: "left_big_toe", 18: "left_small_toe", 19: "left_heel",
+                          20: "right_big_toe", 22: "right_heel"}),
         ("halpe-26", {16: "right_ankle", 17: "head_top", 18: "neck", 19: "pelvis", 20: "left_big_toe",
                       23: "right_small_toe", 25: "right_heel"}),
         ("body-25", {1: "neck", 2: "right_shoulder", 5: "left_shoulder", 8: "pelvis", 9: "right_hip",
@@ -133,7 +135,9 @@ def test_h36m_17_has_the_published_order() -> None:
 )  # fmt: skip
 def test_detector_layouts_have_their_published_places(layout: str, places: dict[int, str]) -> None:
     joints = SKELETONS[layout].joints
-    assert len(joints) == int(layout.rstrip("b").split("-")[1])
+    assert len(joints) == int(layout.rstrip("b").split("-")[1].partition("+")[0]) + 6 * layout.endswith(
+        "feet"
+    )
     assert {place: joints[place] for place in places} == places
 
 
@@ -289,8 +293,8 @@ def test_unknown_names_list_the_known_ones() -> None:
     with pytest.raises(UserError) as error:
         get_skeleton("smpl")
     assert error.value.message == (
-        "unknown skeleton 'smpl': expected one of h36m-17, h36m-17+feet, mpi-17, coco-17, coco-18, halpe-26, "
-        "body-25, body-25b, mediapipe-33"
+        "unknown skeleton 'smpl': expected one of h36m-17, h36m-17+feet, mpi-17, coco-17, "
+        "coco-17+feet, coco-18, coco-18+feet, halpe-26, body-25, body-25b, mediapipe-33"
     )
     with pytest.raises(UserError, match="skeleton h36m-17 has no joint 'tail'"):
         H36M_17.index("tail")
@@ -303,6 +307,7 @@ def test_feet_follow_the_joints_of_human36m_and_come_from_layouts_that_have_them
     }  # fmt: skip
     rng = np.random.default_rng(1)
     seen = {"halpe-26": 6, "body-25": 6, "body-25b": 6, "mediapipe-33": 4, "coco-17": 0, "coco-18": 0}
+    seen |= {"coco-17+feet": 6, "coco-18+feet": 6}
     for layout, count in seen.items():
         source = SKELETONS[layout]
         points, confidence = rng.random((2, len(source), 2)), rng.uniform(0.2, 1, (2, len(source)))

@@ -117,6 +117,17 @@ _COCO_17 = """
     left_wrist<left_elbow right_wrist<right_elbow left_hip right_hip<left_hip
     left_knee<left_hip right_knee<right_hip left_ankle<left_knee right_ankle<right_knee
 """
+_COCO_18 = """
+    nose<neck neck right_shoulder<neck right_elbow<right_shoulder right_wrist<right_elbow
+    left_shoulder<neck left_elbow<left_shoulder left_wrist<left_elbow
+    right_hip<neck right_knee<right_hip right_ankle<right_knee
+    left_hip<neck left_knee<left_hip left_ankle<left_knee
+    right_eye<nose left_eye<nose right_ear<right_eye left_ear<left_eye
+"""
+_COCO_FEET = """
+    left_big_toe<left_ankle left_small_toe<left_ankle left_heel<left_ankle
+    right_big_toe<right_ankle right_small_toe<right_ankle right_heel<right_ankle
+"""
 
 SKELETONS: dict[str, Skeleton] = {
     skeleton.name: skeleton
@@ -137,15 +148,11 @@ SKELETONS: dict[str, Skeleton] = {
             pelvis spine<pelvis head<neck""",
         ),
         _skeleton("coco-17", _COCO_17),
-        # OpenPose's COCO model.
-        _skeleton(
-            "coco-18",
-            """nose<neck neck right_shoulder<neck right_elbow<right_shoulder right_wrist<right_elbow
-            left_shoulder<neck left_elbow<left_shoulder left_wrist<left_elbow
-            right_hip<neck right_knee<right_hip right_ankle<right_knee
-            left_hip<neck left_knee<left_hip left_ankle<left_knee
-            right_eye<nose left_eye<nose right_ear<right_eye left_ear<left_eye""",
-        ),
+        # The first points of COCO-WholeBody.
+        _skeleton("coco-17+feet", _COCO_17 + _COCO_FEET),
+        # OpenPose's COCO model, and what MHR-70 has of the body.
+        _skeleton("coco-18", _COCO_18),
+        _skeleton("coco-18+feet", _COCO_18 + _COCO_FEET),
         # AlphaPose and RTMPose: COCO-17, then head (its top), neck, hip (centre) and feet.
         _skeleton("halpe-26", _COCO_17 + "head_top<neck neck<pelvis pelvis" + _FEET),
         _skeleton(
@@ -154,17 +161,10 @@ SKELETONS: dict[str, Skeleton] = {
             left_shoulder<neck left_elbow<left_shoulder left_wrist<left_elbow pelvis
             right_hip<pelvis right_knee<right_hip right_ankle<right_knee
             left_hip<pelvis left_knee<left_hip left_ankle<left_knee
-            right_eye<nose left_eye<nose right_ear<right_eye left_ear<left_eye
-            left_big_toe<left_ankle left_small_toe<left_ankle left_heel<left_ankle
-            right_big_toe<right_ankle right_small_toe<right_ankle right_heel<right_ankle""",
+            right_eye<nose left_eye<nose right_ear<right_eye left_ear<left_eye"""
+            + _COCO_FEET,
         ),
-        _skeleton(
-            "body-25b",
-            _COCO_17
-            + """neck<left_shoulder head_top<neck
-            left_big_toe<left_ankle left_small_toe<left_ankle left_heel<left_ankle
-            right_big_toe<right_ankle right_small_toe<right_ankle right_heel<right_ankle""",
-        ),
+        _skeleton("body-25b", _COCO_17 + "neck<left_shoulder head_top<neck" + _COCO_FEET),
         # BlazePose, as MediaPipe numbers it.
         _skeleton(
             "mediapipe-33",
@@ -189,22 +189,22 @@ FEET = H36M_FEET.joints[len(H36M_17) :]
 ANKLES_OF_FEET = [H36M_FEET.parents[H36M_FEET.index(joint)] for joint in FEET]
 """The index of each one's ankle, in both layouts."""
 
-# Sapiens and SAM 3D Body: MHR-70, which are the first 70 points of Sapiens-308 as well. It begins with COCO's
-# joints in their order except for the wrists, which follow the fingers of their hands.
-_MHR_70 = {
-    **{joint: i for i, joint in enumerate(j for j in SKELETONS["coco-17"].joints if "wrist" not in j)},
+# Sapiens and SAM 3D Body: MHR-70, which are the first 70 points of Sapiens-308 as well. It begins with the
+# joints of COCO-17+feet except for the wrists, which follow the fingers of their hands.
+_MHR_JOINTS = [j for j in SKELETONS["coco-17+feet"].joints if "wrist" not in j]
+_MHR_70 = {joint: i for i, joint in enumerate(_MHR_JOINTS)} | {
     "right_wrist": 41,
     "left_wrist": 62,
     "neck": 69,
 }
-_MHR_BODY = tuple(_MHR_70[joint] for joint in SKELETONS["coco-18"].joints)
+_MHR_BODY = tuple(_MHR_70[joint] for joint in SKELETONS["coco-18+feet"].joints)
 
 WHOLE_BODIES: dict[int, tuple[str, tuple[int, ...]]] = {
-    70: ("coco-18", _MHR_BODY),
-    133: ("coco-17", tuple(range(17))),  # COCO-WholeBody
+    70: ("coco-18+feet", _MHR_BODY),
+    133: ("coco-17+feet", tuple(range(23))),  # COCO-WholeBody
     135: ("body-25b", tuple(range(25))),  # OpenPose BODY_135
     136: ("halpe-26", tuple(range(26))),  # Halpe full body
-    308: ("coco-18", _MHR_BODY),  # Sapiens (Goliath)
+    308: ("coco-18+feet", _MHR_BODY),  # Sapiens (Goliath)
 }
 """Layouts of so many points, with faces and hands: the layout of the body among them, and its points."""
 

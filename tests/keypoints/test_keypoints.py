@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from repose.errors import UserError
-from repose.keypoints.detections import KNOWN_LAYOUTS, LAYOUT_OF_COUNT, assume_size, recognise_body_25
+from repose.keypoints.detections import KNOWN_LAYOUTS, LAYOUT_OF_COUNT, assume_size, recognise_layout
 from repose.keypoints.reader import begins_keypoints, read_keypoints, read_unless_video
 from repose.skeleton import SKELETONS
 
@@ -77,7 +77,7 @@ def test_alphapose_fixture_says_what_it_does_not_know(parity: Path) -> None:
 
 @pytest.mark.parametrize(
     ("joints", "kept", "skeleton"),
-    [(17, 17, "coco-17"), (26, 26, "halpe-26"), (136, 26, "halpe-26"), (133, 17, "coco-17")],
+    [(17, 17, "coco-17"), (26, 26, "halpe-26"), (136, 26, "halpe-26"), (133, 23, "coco-17+feet")],
 )
 def test_alphapose_joint_counts(tmp_path: Path, joints: int, kept: int, skeleton: str) -> None:
     body = person(joints)
@@ -239,16 +239,16 @@ def test_openpose_people_who_change_places_in_the_file_keep_apart(shared: Path) 
     assert (off[man] < 120).mean() > 0.97
 
 
-def test_body_25_and_body_25b_are_told_apart(shared: Path) -> None:
+def test_layouts_with_equally_many_joints_are_told_apart(shared: Path) -> None:
     rng = np.random.default_rng(0)
     folder = shared / "video" / "pose2sim_single" / "openpose_json_subject" / "cam01"
     (pose,) = read_keypoints(folder)
-    for layout in ("body-25", "body-25b"):
+    for layout in ("body-25", "body-25b", "coco-17+feet", "h36m-17+feet"):
         own = pose.to(layout)
         for _ in range(20):
             rows = rng.integers(0, len(own), 10)
-            lost = rng.random((10, 25)) < 0.4
-            told = recognise_body_25(own.points_px[rows], np.where(lost, 0, own.confidence[rows]))
+            lost = rng.random((10, len(own.skeleton))) < 0.4
+            told = recognise_layout(own.points_px[rows], np.where(lost, 0, own.confidence[rows]))
             assert told is SKELETONS[layout]
     (forced,) = read_keypoints(folder, skeleton="body-25")
     assert forced.skeleton is SKELETONS["body-25"]
@@ -475,8 +475,8 @@ def test_assumed_size_is_the_smallest_common_one(farthest: tuple[int, int], size
 
 def test_known_layouts_are_all_named() -> None:
     assert sorted(KNOWN_LAYOUTS.lower().split(", ")) == sorted(SKELETONS)
-    # Twenty-three joints may as well be COCO's body and feet: who has ours has to say so.
-    told = {len(skeleton) for name, skeleton in SKELETONS.items() if name != "h36m-17+feet"}
+    # What has 24 joints is a part of MHR-70 that nobody writes alone.
+    told = {len(skeleton) for name, skeleton in SKELETONS.items() if name != "coco-18+feet"}
     assert told <= set(LAYOUT_OF_COUNT)
 
 

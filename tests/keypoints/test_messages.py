@@ -59,7 +59,10 @@ DAMAGED = "It may have been cut off while it was written or copied; make it agai
 RIGHT_FILE = "Check that it is the right file."
 MISSING_JOINT = "Give a missing joint confidence 0 and any finite place."
 OWN_KEYS = "points_px, confidence, frames, fps, image_size, skeleton, track_id"
-LAYOUTS = "COCO-17, Halpe-26, H36M-17, H36M-17+feet, MPI-17, BODY-25, BODY-25B, COCO-18, MediaPipe-33"
+LAYOUTS = (
+    "COCO-17, COCO-17+feet, Halpe-26, H36M-17, H36M-17+feet, MPI-17, BODY-25, BODY-25B, COCO-18, "
+    "COCO-18+feet, MediaPipe-33"
+)
 
 # name of the file: (what makes it, message, hint)
 KEYPOINTS: dict[str, tuple[Callable[[Path], None] | str, str, str]] = {
@@ -237,7 +240,7 @@ KEYPOINTS: dict[str, tuple[Callable[[Path], None] | str, str, str]] = {
     "unknown.npz": (
         lambda path: npz(path, points_px=POINTS, skeleton="smpl"),
         "unknown.npz: unknown skeleton 'smpl': expected one of h36m-17, h36m-17+feet, mpi-17, coco-17, "
-        "coco-18, halpe-26, body-25, body-25b, mediapipe-33",
+        "coco-17+feet, coco-18, coco-18+feet, halpe-26, body-25, body-25b, mediapipe-33",
         "Name the layout of the keypoints with --skeleton (skeleton=… in Python).",
     ),
     "shape.npz": (

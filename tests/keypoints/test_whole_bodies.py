@@ -25,13 +25,14 @@ FEET = {
 MHR = {
     **{joint: number for joint, number in COCO.items() if number <= 8},
     "left_hip": 9, "right_hip": 10, "left_knee": 11, "right_knee": 12, "left_ankle": 13, "right_ankle": 14,
-    "left_wrist": 62, "right_wrist": 41, "neck": 69,
+    "left_big_toe": 15, "left_small_toe": 16, "left_heel": 17, "right_big_toe": 18, "right_small_toe": 19,
+    "right_heel": 20, "left_wrist": 62, "right_wrist": 41, "neck": 69,
 }  # fmt: skip
 LAYOUTS = {
-    70: ("coco-18", MHR),
-    133: ("coco-17", COCO),
+    70: ("coco-18+feet", MHR),
+    133: ("coco-17+feet", {**COCO, **{joint: number - 2 for joint, number in FEET.items()}}),
     135: ("body-25b", {**COCO, **FEET, "neck": 17, "head_top": 18}),
-    308: ("coco-18", MHR),
+    308: ("coco-18+feet", MHR),
 }
 
 

@@ -14,7 +14,10 @@ from repose.skeleton import SKELETONS, WHOLE_BODIES, Skeleton
 from repose.tracking.people import number_by_prominence
 from repose.tracking.tracker import NOBODY, settle_identities
 
-KNOWN_LAYOUTS = "COCO-17, Halpe-26, H36M-17, H36M-17+feet, MPI-17, BODY-25, BODY-25B, COCO-18, MediaPipe-33"
+KNOWN_LAYOUTS = (
+    "COCO-17, COCO-17+feet, Halpe-26, H36M-17, H36M-17+feet, MPI-17, BODY-25, BODY-25B, COCO-18, "
+    "COCO-18+feet, MediaPipe-33"
+)
 
 ASSUMED_FPS = 30.0
 
@@ -23,11 +26,14 @@ ASSUMED_FPS = 30.0
 LAYOUT_OF_COUNT = {
     17: "coco-17",
     18: "coco-18",
+    23: "coco-17+feet",
     25: "body-25",
     26: "halpe-26",
     33: "mediapipe-33",
     **{count: layout for count, (layout, _) in WHOLE_BODIES.items()},
 }
+ALIKE = {23: ("coco-17+feet", "h36m-17+feet"), 25: ("body-25", "body-25b")}
+"""Layouts with equally many joints, told apart by `recognise_layout`."""
 
 # Widths and heights of common videos, smallest area first; a portrait one follows its landscape twin.
 _COMMON_SIZES: tuple[tuple[int, int], ...] = (
@@ -281,8 +287,8 @@ def assign_layout(
             "Convert the keypoints to one of these layouts.",
         )
     layout = skeleton or SKELETONS[str(default)]
-    if skeleton is None and detections.layout is None and count == 25:
-        layout = recognise_body_25(points, np.ones(points.shape[:2]) if scores is None else scores)
+    if skeleton is None and detections.layout is None and count in ALIKE:
+        layout = recognise_layout(points, np.ones(points.shape[:2]) if scores is None else scores)
     body, kept = WHOLE_BODIES.get(count, (layout.name, tuple(range(count))))
     if body != layout.name or len(kept) != len(layout):
         expected(
@@ -294,11 +300,11 @@ def assign_layout(
     return layout, points[:, list(kept)], None if scores is None else scores[:, list(kept)]
 
 
-def recognise_body_25(points_px: np.ndarray, scores: np.ndarray) -> Skeleton:
-    """Tell BODY-25 and BODY-25B apart by which layout's bones are shorter.
+def recognise_layout(points_px: np.ndarray, scores: np.ndarray) -> Skeleton:
+    """Tell layouts with equally many joints (`ALIKE`) apart by which one's bones are shorter.
 
-    Both have 25 joints, in different orders. Read with the other's order a body's bones run criss-cross
-    between limbs, so the layout with the smaller mean bone length over all frames is the right one.
+    Read with another's order a body's bones run criss-cross between limbs, so the layout with the smallest
+    mean bone length over all frames is the right one.
     """
 
     def bone_length(skeleton: Skeleton) -> float:
@@ -308,7 +314,7 @@ def recognise_body_25(points_px: np.ndarray, scores: np.ndarray) -> Skeleton:
             lengths = np.linalg.norm(points_px[:, child] - points_px[:, parent], axis=-1)
             return float(lengths[seen].mean()) if seen.any() else np.inf
 
-    return min((SKELETONS["body-25"], SKELETONS["body-25b"]), key=bone_length)
+    return min((SKELETONS[name] for name in ALIKE[points_px.shape[1]]), key=bone_length)
 
 
 def read_confidence(name: str, scores: np.ndarray) -> tuple[np.ndarray, str]:
