@@ -610,6 +610,18 @@ def test_hidden_joints_do_not_move_the_root() -> None:
     np.testing.assert_allclose(found.joints_m[:, 0], root, atol=1e-4)
 
 
+def test_joints_that_are_never_seen_are_in_the_picture_where_the_answer_is() -> None:
+    pose = filmed(walk(60))
+    confidence = pose.confidence.copy()
+    confidence[:, H36M_17.indices("left_knee", "left_ankle")] = 0
+    confidence[20:30, H36M_17.index("right_wrist")] = 0
+    found = Lifter(Fake(body), flip=False).lift(replace(pose, confidence=confidence), height_m=HEIGHT_M)
+    assert found.points_px is not None
+    np.testing.assert_allclose(found.points_px[:20], pose.points_px[:20], atol=0.1)
+    wrist = found.points_px[20:30, H36M_17.index("right_wrist")]  # on a line, as before
+    np.testing.assert_allclose(np.diff(wrist, n=2, axis=0), 0, atol=1e-3)
+
+
 def test_without_the_root_joints_are_relative_to_the_pelvis() -> None:
     found = Lifter(Fake(body), flip=False).lift(filmed(walk(10)), root=False, height_m=HEIGHT_M)
     assert found.coordinates == "camera-root-relative"

@@ -25,7 +25,12 @@ from repose.viewer import make_scene
 from repose.viewer.app import app_constants
 from repose.viewer.page import WEB
 
-SPEC: ModelSpec = replace(find_spec("frameformer"), deviation_factors={"seen": 0.9, "hidden": 1.6})
+SPECS: dict[str, ModelSpec] = {
+    name: replace(find_spec(name), deviation_factors={"seen": 0.9, "hidden": 1.6})
+    for name in ("frameformer", "frameformer-feet")
+}
+TRACKS = {"even": "frameformer-feet", "slow": "frameformer", "uneven": "frameformer-feet"}
+"""Kind of track, and the model that lifts it."""
 NETWORK = """(clips) => clips.map((rows) => ({
   joints: rows.map((row, frame) => row.map((_, i) => {
     const joint = (i - (i % 3)) / 3, axis = i % 3, depth = 0.2 * Math.sin(joint + 0.02 * frame);
@@ -39,7 +44,9 @@ NETWORK = """(clips) => clips.map((rows) => ({
 class Formula(PoseModel):
     """The network of the tests, written in both languages."""
 
-    spec = SPEC
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        self.spec = spec
 
     def forward(self, keypoints: torch.Tensor) -> torch.Tensor:
         frames, joints = keypoints.shape[1:3]
@@ -91,14 +98,19 @@ def make_track(kind: str) -> Pose2D:
     )
 
 
-@pytest.fixture(scope="module", params=["even", "slow", "uneven"])
-def track(request: pytest.FixtureRequest) -> Pose2D:
-    return make_track(request.param)
+@pytest.fixture(scope="module", params=TRACKS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def lifted(track: Pose2D) -> Pose3D:
-    return Lifter(Formula(), name="default", device="cpu").lift(track, height_m=1.82)
+def track(kind: str) -> Pose2D:
+    return make_track(kind)
+
+
+@pytest.fixture(scope="module")
+def lifted(track: Pose2D, kind: str) -> Pose3D:
+    return Lifter(Formula(SPECS[TRACKS[kind]]), name="default", device="cpu").lift(track, height_m=1.82)
 
 
 @pytest.fixture(scope="module")
@@ -111,13 +123,11 @@ def page(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any
         tab = Tab(opened)
         opened.goto(served.url + "empty.html")
         opened.evaluate(
-            """async (constants) => {
-                window.constants = constants;
+            """async () => {
                 for (const name of ["lifting", "results", "scene", "bvh"]) {
                     Object.assign(window, await import(`./${name}.js`));
                 }
-            }""",
-            app_constants(SPEC, "default", "test"),
+            }"""
         )
         yield opened
         assert [error for error in tab.errors if "404" not in error] == []
@@ -125,7 +135,7 @@ def page(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any
 
 
 @pytest.fixture(scope="module")
-def app(page: Any, track: Pose2D) -> dict[str, Any]:
+def app(page: Any, track: Pose2D, kind: str) -> dict[str, Any]:
     """What the app makes of the track; it stays in the page as `pose`, too."""
     rows = {
         "points": track.points_px.reshape(len(track), -1).tolist(),
@@ -137,7 +147,8 @@ def app(page: Any, track: Pose2D) -> dict[str, Any]:
         "source": track.source,
     }
     found: dict[str, Any] = page.evaluate(
-        f"""async (track) => {{
+        f"""async ([track, constants]) => {{
+            window.constants = constants;
             const packed = (rows) => rows.map((row) => Float64Array.from(row));
             Object.assign(track, {{ points: packed(track.points), confidence: packed(track.confidence) }});
             const network = {NETWORK};
@@ -149,7 +160,7 @@ def app(page: Any, track: Pose2D) -> dict[str, Any]:
                 json: toJson(pose, constants), csv: toCsv(pose, constants), bvh: toBvh(pose, constants),
             }};
         }}""",
-        rows,
+        [rows, app_constants(SPECS[TRACKS[kind]], "default", "test")],
     )
     return found
 

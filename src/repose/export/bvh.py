@@ -16,8 +16,11 @@ from repose.skeleton import FEET
 Unit = Literal["cm", "m"]
 
 _PER_METRE = {"cm": 100.0, "m": 1.0}
-# Bones without a joint at their end, so that programs have something to draw: feet, hands, crown.
-TIP_M = 0.1
+
+
+def tip_m(name: str) -> float:
+    """Return the length of a bone without a joint at its end, so that programs have something to draw."""
+    return 0.01 if name in FEET else 0.1
 
 
 def write_bvh(pose: Pose3D, path: Path, unit: Unit = "cm") -> None:
@@ -64,6 +67,6 @@ def _branch(rig: Rig, node: int, depth: int, scale: float) -> Iterator[str]:
     for child in children:
         yield from _branch(rig, child, depth + 1, scale)
     if not children:
-        tip = offset((0.1 if name in FEET else 1.0) * TIP_M * rig.rest[node])
+        tip = offset(tip_m(name) * rig.rest[node])
         yield f"{indent}\tEnd Site\n{indent}\t{{\n{indent}\t\t{tip}\n{indent}\t}}\n"
     yield f"{indent}}}\n"

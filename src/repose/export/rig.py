@@ -77,8 +77,8 @@ _TRUNK_AND_ARMS = (
     *_arm("left", _X),
     *_arm("right", -_X),
 )
-NODES = (*_TRUNK_AND_ARMS, *_leg("left", feet=False), *_leg("right", feet=False))
-NODES_WITH_FEET = (*_TRUNK_AND_ARMS, *_leg("left", feet=True), *_leg("right", feet=True))
+_NODES = (*_TRUNK_AND_ARMS, *_leg("left", feet=False), *_leg("right", feet=False))
+_NODES_WITH_FEET = (*_TRUNK_AND_ARMS, *_leg("left", feet=True), *_leg("right", feet=True))
 
 PRIOR = 0.1
 """Weight of where a hinge's axis would be without twist: as much as that of a bend by 6°."""
@@ -114,6 +114,11 @@ class Rig:
         return forward_kinematics(self.rotations, self.offsets_m, self.parents, self.root_m)[0]
 
 
+def nodes_for(skeleton: Skeleton) -> tuple[Skeleton, tuple[_Node, ...]]:
+    """Return the rig for people of that layout, and the layout of the joints that it is fitted to."""
+    return (H36M_FEET, _NODES_WITH_FEET) if set(FEET) <= set(skeleton.joints) else (H36M_17, _NODES)
+
+
 def fit_rig(joints_m: Float[np.ndarray, "frames joints 3"], skeleton: Skeleton, fps: float) -> Rig:
     """Fit the rig whose nodes are as near to the joints as constant bones allow.
 
@@ -125,12 +130,10 @@ def fit_rig(joints_m: Float[np.ndarray, "frames joints 3"], skeleton: Skeleton, 
 
     Raises UserError where a joint of H36M-17 cannot be made from those of `skeleton`.
     """
-    feet = set(FEET) <= set(skeleton.joints)
-    layout = H36M_FEET if feet else H36M_17
+    layout, nodes = nodes_for(skeleton)
     joints = np.einsum("ts,fsa->fta", conversion_matrix(skeleton, layout), joints_m.astype(np.float64))
     place = dict(zip(layout.joints, np.moveaxis(joints, 1, 0), strict=True))
     directions = _directions(place, fps)
-    nodes = NODES_WITH_FEET if feet else NODES
     names = tuple(node.name for node in nodes)
     parents = tuple(-1 if node.parent is None else names.index(node.parent) for node in nodes)
     offsets, tips = np.zeros((2, len(names), 3))

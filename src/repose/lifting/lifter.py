@@ -183,6 +183,10 @@ class Lifter(Streaming):
             place, found = solve_root(joints, rays, confidence)
             if found.any():
                 joints += fill_gaps(place, found, times_s=times)[:, None]
+                never = np.concatenate(
+                    [np.broadcast_to(part.never, part.confidence.shape) for part in segments]
+                )
+                points[never] = camera.project(joints[never])
                 coordinates = "camera"
                 record["frames_with_interpolated_root"] = int((~found).sum())
         lens_matters = coordinates == "camera" or self.spec.normalisation == "rays"

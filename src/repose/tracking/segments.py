@@ -24,6 +24,11 @@ class Segment:
     confidence: Float[np.ndarray, "frames joints"]
     """0 where the joint is missing."""
 
+    @property
+    def never(self) -> Bool[np.ndarray, " joints"]:
+        """Which joints are missing in all frames: nothing says where they are in the picture."""
+        return np.asarray(~(self.confidence > 0).any(axis=0))
+
 
 def gaps_too_long(
     frames: Int[np.ndarray, " frames"], times_s: Float[np.ndarray, " frames"], fps: float, max_gap_s: float

@@ -23,8 +23,8 @@ import numpy as np
 from repose import palette
 from repose.errors import UserError, expected
 from repose.export.about import FRAMES, describe
-from repose.export.bvh import TIP_M
-from repose.export.rig import HINGE_HZ, NODES, PRIOR
+from repose.export.bvh import tip_m
+from repose.export.rig import HINGE_HZ, PRIOR, nodes_for
 from repose.files.output import stage
 from repose.geometry.camera import ASSUMED_FOV_DEG
 from repose.lifting.lifter import ASSUMED_HEIGHT_M, CONFIDENCE_EXPONENT, Lifter
@@ -36,6 +36,7 @@ from repose.skeleton import (
     H36M_17,
     STATURE_BONES,
     STATURE_SHARE,
+    Skeleton,
     conversion_matrix,
     derivations,
     get_skeleton,
@@ -278,7 +279,6 @@ def app_constants(spec: ModelSpec, name: str, detector_version: str) -> dict[str
         "root": skeleton.parents.index(-1),
         "derivations": [rows.tolist() for rows in derivations(get_skeleton(_DETECTOR), skeleton)],
         "body": {
-            "joints": H36M_17.joints,
             "weights": conversion_matrix(skeleton, H36M_17).tolist(),
             "bones": [
                 (H36M_17.index(joint), H36M_17.parents[H36M_17.index(joint)], weight)
@@ -296,25 +296,28 @@ def app_constants(spec: ModelSpec, name: str, detector_version: str) -> dict[str
         "seenConfidence": SEEN_CONFIDENCE,
         "heightM": ASSUMED_HEIGHT_M,
         "fovDeg": ASSUMED_FOV_DEG,
-        "rig": {
-            "prior": PRIOR,
-            "hingeHz": HINGE_HZ,
-            "tipM": TIP_M,
-            "nodes": [
-                {
-                    "name": node.name,
-                    "parent": node.parent,
-                    "at": node.at,
-                    "bone": node.bone,
-                    "rest": node.rest.tolist(),
-                    "across": node.across,
-                    "restAcross": node.rest_across.tolist(),
-                }
-                for node in NODES
-            ],
-        },
+        "rig": _rig_constants(skeleton),
         "viewFovDeg": FOV_DEG,
         "views": VIEWS_DEG,
         "colours": COLOURS,
         "pale": palette.PALE,
+    }
+
+
+def _rig_constants(skeleton: Skeleton) -> dict[str, Any]:
+    layout, nodes = nodes_for(skeleton)
+    return {
+        "prior": PRIOR,
+        "hingeHz": HINGE_HZ,
+        "joints": layout.joints,
+        "weights": conversion_matrix(skeleton, layout).tolist(),
+        "nodes": [
+            {
+                **{name: getattr(node, name) for name in ("name", "parent", "at", "bone", "across")},
+                "rest": node.rest.tolist(),
+                "restAcross": node.rest_across.tolist(),
+                "tipM": tip_m(node.name),
+            }
+            for node in nodes
+        ],
     }

@@ -1,7 +1,7 @@
 // A person as a moving skeleton with bones of constant length: repose/export/rig.py and bvh.py, in centimetres.
 
 import { indices, interpolateLinear, lowPass, median } from "./sequence.js";
-import { toBody } from "./lifting.js";
+import { toLayout } from "./lifting.js";
 import { toWorld } from "./scene.js";
 
 const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
@@ -41,7 +41,7 @@ function aim(rest, restAcross, bone, across) {
 
 /** Rotations and offsets of the nodes, whose bones are as long as their median over the frames. */
 export function fitRig(joints, fps, constants) {
-  const { rig, body } = constants, bodies = joints.map((row) => toBody(row, constants)), names = body.joints;
+  const { rig } = constants, bodies = joints.map((row) => toLayout(row, rig.weights)), names = rig.joints;
   const place = (name) => bodies.map((row) => Array.from(row.slice(3 * names.indexOf(name), 3 * names.indexOf(name) + 3)));
   const places = Object.fromEntries(names.map((name) => [name, place(name)]));
   const directions = findDirections(places, fps, rig), nodes = [];
@@ -63,7 +63,7 @@ export function fitRig(joints, fps, constants) {
   return { nodes, root: places.pelvis };
 }
 
-/** The directions by which bones are turned about themselves. */
+/** The directions by which bones are turned about themselves; adds to `places` where the axis of each foot ends. */
 function findDirections(places, fps, rig) {
   const line = (start, end) => places[end].map((place, i) => unit(minus(place, places[start][i])));
   const hips = line("right_hip", "left_hip"), shoulders = line("right_shoulder", "left_shoulder");
@@ -76,6 +76,11 @@ function findDirections(places, fps, rig) {
   for (const [side, x] of [["left", X], ["right", [-1, 0, 0]]]) {
     const [hip, knee, ankle, shoulder, elbow, wrist] = ["hip", "knee", "ankle", "shoulder", "elbow", "wrist"].map((name) => `${side}_${name}`);
     found[knee] = hinge(line(hip, knee), line(knee, ankle), hips);
+    const [big, small] = [places[`${side}_big_toe`], places[`${side}_small_toe`]];
+    if (big) {
+      places[`${side}_toes`] = big.map((place, i) => plus(times(place, 0.6), times(small[i], 0.4)));
+      found[ankle] = small.map((place, i) => times(minus(place, big[i]), x[0]));
+    }
     const upper = line(shoulder, elbow);
     const untwisted = upper.map((bone, i) => {
       const thorax = aim(X, Y, shoulders[i], trunk[i]);
@@ -121,7 +126,7 @@ export function toBvh(pose, constants) {
     const node = nodes[number], tab = "\t".repeat(depth), inside = `${tab}\t`;
     const channels = [...(depth ? [] : ["Xposition", "Yposition", "Zposition"]), ...Array.from(order(node.name), (axis) => `${axis}rotation`)];
     const children = nodes.flatMap(({ parent }, child) => (parent === number ? [branch(child, depth + 1)] : [])).join("");
-    const end = `${inside}End Site\n${inside}{\n${inside}\t${offset(times(node.rest, constants.rig.tipM))}\n${inside}}\n`;
+    const end = `${inside}End Site\n${inside}{\n${inside}\t${offset(times(node.rest, node.tipM))}\n${inside}}\n`;
     return `${tab}${depth ? "JOINT" : "ROOT"} ${node.name}\n${tab}{\n${inside}${offset(node.offset)}\n`
       + `${inside}CHANNELS ${channels.length} ${channels.join(" ")}\n${children || end}${tab}}\n`;
   };

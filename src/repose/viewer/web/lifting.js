@@ -8,17 +8,17 @@ import { fillGaps, indices, interpolate, interpolatePositive, median, round, toR
 
 /** Joints of the model's layout, each by the first derivation whose joints are all seen in that frame. */
 export function convert(points, confidence, derivations) {
-  const from = derivations[0][0].length;
   const converted = points.map((row, frame) => {
     const place = new Float64Array(2 * derivations.length), sure = new Float64Array(derivations.length);
     derivations.forEach((options, joint) => {
-      const complete = options.find((weights) => weights.every((weight, i) => weight === 0 || confidence[frame][i] > 0));
-      const weights = complete || options[0], total = weights.reduce((sum, weight) => sum + Math.abs(weight), 0);
-      for (let i = 0; i < from; i++) {
-        place[2 * joint] += weights[i] * row[2 * i];
-        place[2 * joint + 1] += weights[i] * row[2 * i + 1];
-        if (complete) sure[joint] += (Math.abs(weights[i]) / total) * confidence[frame][i];
-      }
+      const weights = options.find((option) => option.every((weight, i) => weight === 0 || confidence[frame][i] > 0));
+      if (!weights) return;
+      const total = weights.reduce((sum, weight) => sum + Math.abs(weight), 0);
+      weights.forEach((weight, i) => {
+        place[2 * joint] += weight * row[2 * i];
+        place[2 * joint + 1] += weight * row[2 * i + 1];
+        sure[joint] += (Math.abs(weight) / total) * confidence[frame][i];
+      });
     });
     return [place, sure];
   });
@@ -66,7 +66,7 @@ function listed(track, start, stop) {
     const low = Math.floor(place), share = place - low;
     return share ? knownTimes[low] + share * (knownTimes[low + 1] - knownTimes[low]) : knownTimes[low];
   });
-  return { frames, times, points: filled, confidence };
+  return { frames, times, points: filled, confidence, never: frames.map(() => ever.map((there) => !there)) };
 }
 
 /** First frames of windows that cover `frames` evenly and overlap by at least `overlap`. */
@@ -103,7 +103,7 @@ export async function lift(track, network, constants, { height = null, flip = tr
   const [wide, high] = track.size;
   const focal = Math.hypot(wide, high) / 2 / Math.tan((constants.fovDeg * Math.PI) / 360);
   const ray = (value, i) => (value - (i % 2 ? high : wide) / 2) / focal;
-  const all = { frames: [], times: [], points: [], confidence: [], rays: [], joints: [], deviation: [] };
+  const all = { frames: [], times: [], points: [], confidence: [], never: [], rays: [], joints: [], deviation: [] };
   const total = parts.reduce((sum, part) => sum + part.frames.length, 0);
   for (const part of parts) {
     const rays = part.points.map((row) => row.map(ray));
@@ -120,6 +120,11 @@ export async function lift(track, network, constants, { height = null, flip = tr
   if (placed) {
     const places = fillGaps(root, found, all.times);
     all.joints.forEach((row, frame) => row.forEach((_, i) => { row[i] += places[frame][i % 3]; }));
+    all.points.forEach((row, frame) => all.never[frame].forEach((is, joint) => {
+      if (!is) return;
+      const [px, py, pz] = all.joints[frame].subarray(3 * joint, 3 * joint + 3);
+      row.set([wide / 2 + (focal * px) / pz, high / 2 + (focal * py) / pz], 2 * joint);
+    }));
   }
   const inside = (x, y) => x >= -0.5 && x <= wide - 0.5 && y >= -0.5 && y <= high - 0.5;
   return {
@@ -197,15 +202,15 @@ function mirrored(rows, columns, mirror) {
   }));
 }
 
-/** The joints of H36M-17, by which bodies are measured and rigged. */
-export function toBody(row, { body }) {
-  return Float64Array.from({ length: 3 * body.weights.length }, (_, i) => (
-    body.weights[Math.floor(i / 3)].reduce((sum, weight, joint) => (weight ? sum + weight * row[3 * joint + (i % 3)] : sum), 0)));
+/** The joints of another layout, by the weights that make them. */
+export function toLayout(row, weights) {
+  return Float64Array.from({ length: 3 * weights.length }, (_, i) => (
+    weights[Math.floor(i / 3)].reduce((sum, weight, joint) => (weight ? sum + weight * row[3 * joint + (i % 3)] : sum), 0)));
 }
 
 /** Standing height along the bones of legs, trunk and head, in the unit of the joints. */
 export function stature(row, constants) {
-  const joints = toBody(row, constants);
+  const joints = toLayout(row, constants.body.weights);
   const bones = constants.body.bones.map(([child, parent, weight]) => (
     weight * Math.hypot(...[0, 1, 2].map((axis) => joints[3 * child + axis] - joints[3 * parent + axis]))));
   return bones.reduce((sum, bone) => sum + bone) / constants.statureShare;
