@@ -16,17 +16,7 @@ from functools import partial
 import numpy as np
 import torch
 import torch.nn.functional as F
-from measure_streaming import (
-    CAMERAS,
-    CONDITIONS,
-    choose,
-    frames_of,
-    observe,
-    offline,
-    project_clips,
-    read_motion,
-    score,
-)
+from measure_streaming import compare, frames_of, offline
 from torch import Tensor
 
 import repose
@@ -142,8 +132,6 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     lifter = repose.load("default", flip=False)
-    clips = choose(read_motion(arguments.motion), arguments.frames, 0)
-    views = [views[0] for views in project_clips(clips, CAMERAS["ordinary"], 1, 0)]
     ahead = arguments.lookahead
     rows = {"offline": lambda pose: offline(lifter, pose)}
     for stride, window in ((5, 128), (5, 64), (2, 128), (2, 64), (1, 32)):
@@ -154,11 +142,7 @@ def main() -> None:
         rows[f"kept, every {stride}, refreshed {refresh}"] = partial(
             kept, lifter, lookahead=ahead, stride=stride, refresh=refresh
         )
-    for name in ("clean", "detector"):
-        tracks = observe(next(c for c in CONDITIONS if c.name == name), views)
-        print(f"{name}: P-MPJPE mm | acceleration error m/s² | ms per frame, {sum(map(len, views))} frames")
-        for row, estimate in rows.items():
-            print(f"{row:32s}" + " | ".join(f"{value:7.2f}" for value in score(estimate, tracks)), flush=True)
+    compare(arguments.motion, arguments.frames, rows)
 
 
 if __name__ == "__main__":

@@ -67,6 +67,19 @@ def observe(condition: Condition, views: list[View]) -> list[tuple[View, Pose2D]
     return [(view, view.track(observation.keypoints)) for view, observation in found if observation]
 
 
+def compare(motion: list[str], frames: int, rows: dict[str, Estimate]) -> None:
+    """Score rows of a table on the same views, clean and with a detector's errors, and print it."""
+    clips = choose(read_motion(motion), frames, 0)
+    views = [views[0] for views in project_clips(clips, CAMERAS["ordinary"], 1, 0)]
+    width = max(map(len, rows))
+    for name in ("clean", "detector"):
+        tracks = observe(next(c for c in CONDITIONS if c.name == name), views)
+        print(f"{name}: P-MPJPE mm | acceleration error m/s² | ms per frame, {sum(map(len, views))} frames")
+        for row, estimate in rows.items():
+            numbers = " | ".join(f"{value:7.2f}" for value in score(estimate, tracks))
+            print(f"{row:{width}} {numbers}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("motion", nargs="+")
@@ -74,17 +87,11 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     lifter = repose.load("default", flip=False)
-    clips = choose(read_motion(arguments.motion), arguments.frames, 0)
-    views = [views[0] for views in project_clips(clips, CAMERAS["ordinary"], 1, 0)]
     rows: dict[str, Estimate] = {"offline": lambda pose: offline(lifter, pose)}
     for count in (0, 4, 8, 16):
         rows[f"look-ahead {count}"] = lambda pose, count=count: streamed(lifter, pose, count)
     rows["look-ahead 4, One-Euro"] = lambda pose: streamed(lifter, pose, 4, OneEuro())
-    for name in ("clean", "detector"):
-        tracks = observe(next(c for c in CONDITIONS if c.name == name), views)
-        print(f"{name}: P-MPJPE mm | acceleration error m/s² | ms per frame")
-        for row, estimate in rows.items():
-            print(f"{row:24s}" + " | ".join(f"{value:7.2f}" for value in score(estimate, tracks)), flush=True)
+    compare(arguments.motion, arguments.frames, rows)
 
 
 if __name__ == "__main__":
