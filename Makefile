@@ -27,14 +27,17 @@ demo: install
 app: $(VENV)/.installed-for-development
 	$(BIN)/repose page --app app --force
 
-# TESTS names some of them: make test TESTS=tests/models. One thread: tensors this small gain nothing from two, and lose much where others use the cores.
+# TESTS names some of them: make test TESTS=tests/models. JOBS processes take a file each; each computes with
+# one thread, since tensors this small gain nothing from two.
+JOBS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 test: $(VENV)/.installed-for-development
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TESTS)
+	$(PYTEST) $(TESTS)
 
 # What rounds differently elsewhere, once more with PyTorch's kernels for older processors.
 test-processors: $(VENV)/.installed-for-development
 	set -e; for kernels in default avx2; do \
-		ATEN_CPU_CAPABILITY=$$kernels OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/models tests/losses tests/lifting/test_lifter.py; \
+		ATEN_CPU_CAPABILITY=$$kernels $(PYTEST) tests/models tests/losses tests/lifting/test_lifter.py; \
 	done
 
 check: $(VENV)/.installed-for-development
