@@ -12,12 +12,12 @@ from repose.cli import main
     [
         *(
             f"evaluate . --{kind} mine"
-            for kind in ("json", "csv", "latex", "figure", "predictions", "markdown")
+            for kind in ("json", "csv", "latex", "tabular", "figure", "predictions", "markdown")
         ),
-        *(f"benchmark occlusion . --{kind} mine" for kind in ("json", "figure", "markdown")),
+        *(f"benchmark occlusion . --{kind} mine" for kind in ("json", "csv", "figure", "markdown")),
         "benchmark occlusion . --worst worst",
-        *(f"benchmark video . --{kind} mine" for kind in ("json", "markdown")),
-        "compare . --json mine",
+        *(f"benchmark video . --{kind} mine" for kind in ("json", "latex", "markdown")),
+        *(f"compare . --{kind} mine" for kind in ("json", "csv", "latex", "tabular")),
     ],
 )
 def test_what_is_there_stays(

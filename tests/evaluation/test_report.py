@@ -1,7 +1,9 @@
 """Every form of a report says what it is given, whatever names files have."""
 
+import csv
 import json
 import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,11 @@ NAME = "[red]a|b*_c[/]\x1b[31m"
 
 
 class Small(Report):
+    def numbers(self) -> Iterator[Sequence[object]]:
+        yield "name", "mean", "none"
+        yield NAME, 3.14159, math.nan
+        yield "short", None
+
     def summary(self) -> str:
         return f"model {NAME}\n- two *words*"
 
@@ -47,6 +54,26 @@ def test_markdown_takes_names_for_nothing_else() -> None:
         f"| name | minus {name} | other |",
         "| --- | ---: | ---: |",
         f"| {name} | 3.1 ±0.2 | – |",
+    ]
+
+
+def test_csv_has_a_row_for_each_number_and_nothing_for_none() -> None:
+    rows = list(csv.reader(Small().to_csv().splitlines()))
+    assert rows == [["name", "mean", "none"], [NAME, "3.14159", ""], ["short", ""]]
+
+
+def test_latex_takes_names_for_nothing_else() -> None:
+    name = r"[red]a|b*\_c[/]\textbackslash{}x1b[31m"
+    rows = [rf"name & minus {name} & other \\", rf"{name} & 3.1 $\pm$0.2 & -- \\"]
+    assert Small().to_latex().splitlines()[2:] == rows
+    assert Small().to_tabular().splitlines()[2:] == [
+        r"\begin{tabular}{lrr}",
+        r"\toprule",
+        rows[0],
+        r"\midrule",
+        rows[1],
+        r"\bottomrule",
+        r"\end{tabular}",
     ]
 
 

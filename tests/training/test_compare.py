@@ -1,5 +1,6 @@
 """Runs side by side: grouped by settings, averaged over seeds, paired by seed."""
 
+import csv
 import json
 import math
 from pathlib import Path
@@ -82,6 +83,35 @@ def test_the_command_prints_a_table_and_writes_json(
     (tmp_path / "table.json").write_text("older")
     main(["compare", *map(str, runs), "--json", str(tmp_path / "table.json"), "--force"])
     assert json.loads((tmp_path / "table.json").read_text()) == written
+
+
+def test_rows_have_the_names_that_they_are_given(
+    runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {kind: tmp_path / kind for kind in ("csv", "latex", "tabular")}
+    options = [word for kind, path in files.items() for word in (f"--{kind}", str(path))]
+    main(["compare", *map(str, runs), "--label", "with order", "--label", "without", *options])
+    rows = list(csv.DictReader(files["csv"].read_text().splitlines()))
+    assert [(row["runs"], row["metric"]) for row in rows] == [
+        (name, metric) for name in ("with order", "without") for metric in ("mpjpe_mm", "p_mpjpe_mm")
+    ]
+    assert float(rows[2]["mean"]) == pytest.approx(43)
+    assert float(rows[2]["difference_mean"]) == pytest.approx(2)
+    assert not rows[0]["difference_mean"]
+    wanted = r"without & 3 & 43.00 $\pm$ 1.10 & +2.00 $\pm$ 0.10 & 21.50 $\pm$ 0.55 & +1.00 $\pm$ 0.05 \\"
+    assert wanted in files["latex"].read_text()
+    assert wanted in files["tabular"].read_text()
+    with pytest.raises(UserError, match="labels: expected 2 different ones"):
+        compare(runs, ["one"])
+
+
+def test_a_label_is_shown_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    long = {f"setting_{number}": "x" * 40 for number in range(40)}
+    runs = [make_run(tmp_path / "a", 0, 1.0, **long), make_run(tmp_path / "b", 0, 2.0)]
+    label = compare(runs).groups[0].label
+    assert len(label) > 2000
+    main(["compare", *map(str, runs)])
+    assert label in capsys.readouterr().out
 
 
 def test_what_cannot_be_compared_is_said(runs: list[Path], tmp_path: Path) -> None:

@@ -3,24 +3,41 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from repose.cli.terminal import Input, Modules, ProgressBars, echo, import_modules, show_report, wanted_files
-from repose.errors import Within, check_ranges
+from repose.errors import Within, check_ranges, expected
 from repose.models.inference import Device
+
+if TYPE_CHECKING:
+    from repose.evaluation.models import Model
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Benchmark:
-    """What every benchmark asks for."""
+    """What all benchmarks are told: which models, and where results go."""
 
     model: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """Model: name of packaged weights (`repose models`) or path of a checkpoint; may be given several times.
-    The others are compared with the first one."""
+    """Model: name of packaged weights (`repose models`) or path of a checkpoint, ours or a published one; may
+    be given several times. The others are compared with the first one."""
+    label: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Name in the results, one for each --model in their order; default: the file's."""
+    architecture: tyro.conf.UseAppendAction[tuple[str | None, ...]] = ()
+    """Model in a published checkpoint, one for each --model; None: as its tensors tell."""
+    root_relative: tyro.conf.UseAppendAction[tuple[bool | None, ...]] = ()
+    """Whether joints are relative to the root, one for each --model; None: as published."""
+    fit: bool = True
+    """Fit the network's answer to the picture: a second row for each model."""
     json: Path | None = None
-    """File for all numbers (JSON), and the protocol in words."""
+    """File for all numbers (JSON)."""
+    csv: Path | None = None
+    """File for all numbers (CSV), one per row."""
+    latex: Path | None = None
+    """File for the rows of a table (LaTeX): the first one."""
+    tabular: Path | None = None
+    """File for a whole table (LaTeX): the first one."""
     markdown: Path | None = None
     """File for the tables (Markdown), and the protocol in words."""
     force: bool = False
@@ -31,6 +48,31 @@ class _Benchmark:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+
+    def models(self) -> list["Model"]:
+        """Open the models of which something is said besides their file.
+
+        Raises UserError for a number of labels and so on that is not that of the models.
+        """
+        from repose.evaluation import open_lifter
+
+        models: list[Model] = list(self.model or ("default",))
+        said = {name: getattr(self, name) for name in ("label", "architecture", "root_relative")}
+        for name, values in said.items():
+            if values and len(values) != len(models):
+                option = name.replace("_", "-")
+                expected(f"--{option}", f"one for each --model, {len(models)}", len(values))
+        for number, model in enumerate(self.model or ("default",)):
+            label, architecture, relative = (values[number] if values else None for values in said.values())
+            if {label, architecture, relative} != {None}:
+                models[number] = open_lifter(
+                    model,
+                    label=label,
+                    architecture=architecture,
+                    root_relative=relative,
+                    device=self.device,
+                )
+        return models
 
 
 @dataclass(frozen=True)
@@ -68,13 +110,14 @@ class BenchmarkOcclusion(_Benchmark):
         started = time.monotonic()
         benchmark = OcclusionBenchmark(
             self.motion,
-            self.model or ("default",),
+            self.models(),
             cameras=self.cameras,
             quick=self.quick,
             conditions=self.conditions,
             undo_swaps=self.undo_swaps,
             seed=self.seed,
             device=self.device,
+            fit=self.fit,
             joint_map=self.joint_map,
         )
         with ProgressBars() as bars:
@@ -105,10 +148,11 @@ class BenchmarkVideo(_Benchmark):
         with ProgressBars() as bars:
             report = benchmark_video(
                 self.folder,
-                self.model or ("default",),
+                self.models(),
                 keypoints=self.keypoints,
                 lens=self.lens,
                 device=self.device,
+                fit=self.fit,
                 progress=bars.report,
             )
         show_report(report, files)
@@ -133,10 +177,11 @@ class BenchmarkRendered(_Benchmark):
         with ProgressBars() as bars:
             report = benchmark_rendered(
                 self.folder,
-                self.model or ("default",),
+                self.models(),
                 lens=self.lens,
                 seed=self.seed,
                 device=self.device,
+                fit=self.fit,
                 progress=bars.report,
             )
         show_report(report, files)

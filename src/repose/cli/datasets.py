@@ -217,6 +217,8 @@ class Evaluate:
     """Folder of the store (`repose prepare`)."""
     model: str = "default"
     """Model: name of packaged weights (`repose models`) or path of a checkpoint, ours or a published one."""
+    label: str | None = None
+    """Name in the results; default: the file's."""
     protocol: Literal["published", "full"] | None = None
     """The data set's published protocol, or every frame as users lift; default: published for models in
     image units, full for others."""
@@ -234,6 +236,8 @@ class Evaluate:
     """File for all numbers (CSV), one per row."""
     latex: Path | None = None
     """File for the rows of a table: MPJPE and P-MPJPE per action."""
+    tabular: Path | None = None
+    """File for a whole table (LaTeX)."""
     figure: Path | None = None
     """File for a figure (PNG) of the error against the detector's confidence."""
     predictions: Path | None = None
@@ -256,6 +260,7 @@ class Evaluate:
         lifter = open_model(
             self.model,
             store,
+            label=self.label,
             architecture=self.architecture,
             root_relative=self.root_relative,
             device=self.device,

@@ -192,7 +192,7 @@ class ProgressBars:
         self._progress.update(self._tasks[what], completed=done, total=total)
 
 
-_KINDS = ("json", "csv", "latex", "markdown", "figure", "predictions")
+_KINDS = ("json", "csv", "latex", "tabular", "markdown", "figure", "predictions")
 
 
 def wanted_files(command: Any) -> dict[str, Path]:
@@ -216,7 +216,7 @@ def show_report(report: "Report", files: Mapping[str, Path]) -> None:
         echo(summary)
     for table in report.tables():
         # As wide as it is, whatever the terminal: a number that is cut off says nothing.
-        natural = Console(width=1000).measure(table).maximum
+        natural = Console(width=1_000_000).measure(table).maximum
         Console(width=max(natural, console.width)).print(table)
     for kind, file in files.items():
         getattr(report, f"write_{kind}")(file)

@@ -64,8 +64,16 @@ class Compare:
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Folders of runs. The others are compared with the first one's row, paired by seed."""
+    label: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Name in the results, one for each row in the order of their first runs; default: what differs."""
     json: Path | None = None
     """File for all numbers (JSON)."""
+    csv: Path | None = None
+    """File for all numbers (CSV)."""
+    latex: Path | None = None
+    """File for the rows of a table (LaTeX)."""
+    tabular: Path | None = None
+    """File for a whole table (LaTeX)."""
     markdown: Path | None = None
     """File for the tables (Markdown)."""
     force: bool = False
@@ -75,4 +83,4 @@ class Compare:
         from repose.training.comparison import compare
 
         files = wanted_files(self)
-        show_report(compare(self.runs), files)
+        show_report(compare(self.runs, self.label), files)

@@ -8,7 +8,7 @@ real clips whose truth is known. Each gives a report, which says in words how it
 from repose.evaluation.conditions import CONDITIONS, Condition
 from repose.evaluation.dataset_benchmark import DatasetReport, Score, Scores, evaluate, score
 from repose.evaluation.figures import draw_worst
-from repose.evaluation.models import Estimator
+from repose.evaluation.models import Estimator, open_lifter
 from repose.evaluation.occlusion_benchmark import OcclusionBenchmark, benchmark_occlusion
 from repose.evaluation.occlusion_report import OcclusionReport, draw_figure
 from repose.evaluation.protocols import Clip, Predictions, Progress, Protocol, open_model
@@ -45,6 +45,7 @@ __all__ = [
     "draw_figure",
     "draw_worst",
     "evaluate",
+    "open_lifter",
     "open_model",
     "score",
     "score_track",

@@ -1,7 +1,5 @@
 """A model on a prepared data set: all metrics per action, per joint, and for seen and hidden joints."""
 
-import csv
-import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +14,7 @@ from rich.table import Table
 from repose.datasets.store import ClipStore
 from repose.errors import UserError, expected
 from repose.evaluation.protocols import Average, Clip, Outcome, Predictions, Progress, Protocol, predict
-from repose.evaluation.report import Report, add_row, make_table, show, write_file, write_text
+from repose.evaluation.report import Report, add_row, make_table, show, write_file
 from repose.evaluation.scores import (
     METRICS,
     DepthOrder,
@@ -128,15 +126,10 @@ class DatasetReport(Report):
             "by_confidence": self.scores.by_confidence,
         }
 
-    def to_csv(self) -> str:
-        """Return one number per row: the metric, what it is over (mean, seen, action, ...), which, value."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("model", "protocol", "metric", "over", "which", "value"))
-        for metric, over, which, value in self._numbers():
-            number = repr(value) if math.isfinite(value) else ""
-            writer.writerow((self.model, self.protocol, metric, over, which, number))
-        return text.getvalue()
+    def numbers(self) -> Iterator[Sequence[object]]:
+        """Yield one number per row: the metric, what it is over (mean, seen, action, ...), which, value."""
+        yield "model", "protocol", "metric", "over", "which", "value"
+        yield from ((self.model, self.protocol, *number) for number in self._numbers())
 
     def _numbers(self) -> Iterator[tuple[str, str, str, float]]:
         for name, score in self.scores.metrics.items():
@@ -151,24 +144,14 @@ class DatasetReport(Report):
         for row in self.scores.by_confidence:
             yield "mpjpe_mm", "confidence", f"{row['from']:g}-{row['to']:g}", row["mpjpe_mm"]
 
-    def to_latex(self) -> str:
-        """Return the rows for a table: MPJPE and P-MPJPE per action and their mean."""
+    def printed(self) -> list[Table]:
+        """Return MPJPE and P-MPJPE per action and their mean."""
         metrics = self.scores.metrics
-        lines = [f"% {line}" for line in self.summary().splitlines()]
-        lines.append(" & ".join(["Method", *map(_latex, metrics["mpjpe_mm"].per_action), r"Mean \\"]))
+        table = make_table(["Method"], [*metrics["mpjpe_mm"].per_action, "Mean"])
         for title, name in (("MPJPE (mm)", "mpjpe_mm"), ("P-MPJPE (mm)", "p_mpjpe_mm")):
             values = [*metrics[name].per_action.values(), metrics[name].mean]
-            cells = [f"{_latex(self.model)}, {title}", *(f"{value:.1f}" for value in values)]
-            lines.append(" & ".join(cells) + r" \\")
-        return "\n".join(lines) + "\n"
-
-    def write_csv(self, path: str | Path) -> None:
-        """Write `to_csv` to a file."""
-        write_text(path, self.to_csv())
-
-    def write_latex(self, path: str | Path) -> None:
-        """Write `to_latex` to a file."""
-        write_text(path, self.to_latex())
+            add_row(table, f"{self.model}, {title}", *map(show, values))
+        return [table]
 
     def write_predictions(self, path: str | Path) -> None:
         """Write every predicted frame as npz: `rows` of the split, `predicted_mm`, `truth_mm` and so on."""
@@ -383,8 +366,3 @@ def _explain(store: ClipStore, outcome: Outcome, diluted: bool) -> Iterator[str]
 
 def _device_of(model: PoseModel) -> Device:
     return cast(Device, next(model.parameters()).device.type)
-
-
-def _latex(text: str) -> str:
-    spelt = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    return "".join(spelt.get(sign, "\\" + sign if sign in "_%&#${}" else sign) for sign in text)

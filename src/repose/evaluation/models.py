@@ -1,6 +1,7 @@
 """The rows of a benchmark: anything that turns a 2D track into a 3D one."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,32 @@ FITTED = ", fitted"
 """What the name of a fitted row ends in."""
 
 
-def load_models(models: Sequence[Model], device: Device = "auto") -> dict[str, Estimator]:
-    """Return estimators by the names of their rows.
+def open_lifter(
+    model: str | Path,
+    *,
+    label: str | None = None,
+    architecture: str | None = None,
+    root_relative: bool | None = None,
+    device: Device = "auto",
+) -> Lifter:
+    """Open packaged weights or a checkpoint, ours or a published one, with its own normalisation.
+
+    `label` names it in reports. `architecture` and `root_relative` say what a published file's tensors
+    cannot tell.
+
+    Raises UserError as `repose.load`.
+    """
+    lifter = load(model, architecture=architecture, device=device)
+    if root_relative is not None:
+        lifter.spec = replace(lifter.spec, root_relative=root_relative)
+    lifter.name = label or lifter.name
+    return lifter
+
+
+def load_models(
+    models: Sequence[Model], device: Device = "auto", *, fit: bool = True
+) -> dict[str, Estimator]:
+    """Return estimators by the names of their rows; without `fit`, the networks' alone.
 
     Raises UserError without any, for two of the same name, and for what cannot be loaded.
     """
@@ -40,7 +65,7 @@ def load_models(models: Sequence[Model], device: Device = "auto") -> dict[str, E
             if name in estimators and name != str(model) and not isinstance(model, Lifter):
                 # Checkpoints of several runs have the same name.
                 name = f"{Path(model).resolve().parent.name}/{name}"
-            rows = rows_of(name, lifter)
+            rows = rows_of(name, lifter) if fit else {name: partial(lift, lifter, fit=False)}
         if twice := sorted(rows.keys() & estimators.keys()):
             raise UserError(
                 f"two models are called {twice[0]!r}", "Give each model once, and files names of their own."

@@ -86,6 +86,7 @@ class OcclusionBenchmark:
         undo_swaps: bool = True,
         seed: int = 0,
         device: Device = "auto",
+        fit: bool = True,
         joint_map: str | Path | None = None,
     ) -> None:
         """Read the motion, place the cameras and load the models.
@@ -95,7 +96,8 @@ class OcclusionBenchmark:
         weights, checkpoints, lifters that are loaded, or names with estimators (`evaluation.models`); the
         first one is what the others are compared with. `conditions`: names of those to measure, all unless
         given. `quick`: some 2500 frames of the motion, drawn by the seed, one camera each. `undo_swaps`:
-        exchanged sides are put back first, as `repose estimate` does.
+        exchanged sides are put back first, as `repose estimate` does. `fit`: also a row of each model fitted
+        to the picture.
 
         Raises UserError for motion and models that cannot be read, unknown conditions and cameras, and two
         models of the same name.
@@ -108,7 +110,7 @@ class OcclusionBenchmark:
                 f"no condition is called {unknown[0]!r}",
                 f"Conditions: {', '.join(dict.fromkeys(c.name for c in CONDITIONS))}.",
             )
-        self.models = load_models(models, device)
+        self.models = load_models(models, device, fit=fit)
         self.conditions = [c for c in CONDITIONS if not conditions or c.name in conditions]
         self.seed, self.undo_swaps, self.cameras, self.quick = seed, undo_swaps, cameras, quick
         self.motion = [Path(path).resolve().name for path in motion] or ["procedural"]

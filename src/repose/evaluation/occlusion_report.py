@@ -76,10 +76,29 @@ class Row:
         """Return the mean of each metric over all joints."""
         return {name: groups["all"].mean for name, groups in self.metrics.items()}
 
+    def numbers(self) -> Iterator[Sequence[object]]:
+        """Yield a row of CSV for each number, as `ROW_HEADINGS` names them."""
+        for metric, groups in self.metrics.items():
+            for which, found in groups.items():
+                both = (found, self.differences.get(metric, {}).get(which))
+                values = [value for entry in both if entry for value in vars(entry).values()]
+                yield metric, which, "", *values
+                for where, mean in self.by_depth_difference_mm.get(metric, {}).get(which, {}).items():
+                    yield metric, which, where, mean
+
     def __getitem__(self, key: tuple[str, str]) -> Estimate:
         """`row["p_mpjpe_mm", "hidden"]`."""
         metric, which = key
         return self.metrics[metric][which]
+
+
+ROW_HEADINGS = (
+    "metric",
+    "joints",
+    "depth_difference_mm",
+    *("mean", "low", "high"),
+    *("difference", "difference_low", "difference_high"),
+)
 
 
 @dataclass(frozen=True)
@@ -205,6 +224,13 @@ class OcclusionReport(Report):
     def write_figure(self, path: str | Path) -> None:
         """Draw a PNG of all conditions; raises UserError without Matplotlib."""
         draw_figure(self, path)
+
+    def numbers(self) -> Iterator[Sequence[object]]:
+        """Yield every metric with its interval, and the difference from the first model with its own."""
+        yield "condition", "model", *ROW_HEADINGS
+        for result in self.results:
+            for name, row in result.rows.items():
+                yield from ((result.condition.label, name, *number) for number in row.numbers())
 
     def content(self) -> dict[str, Any]:
         return {

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -12,8 +12,9 @@ from jaxtyping import Bool, Float, Int
 from repose.datasets.splits import Split, StoredSequence, Window, stack
 from repose.datasets.store import ClipStore, Progress
 from repose.errors import UserError, expected
+from repose.evaluation.models import open_lifter
 from repose.geometry.camera import ASSUMED_FOV_DEG
-from repose.lifting import ASSUMED_HEIGHT_M, Device, Lifter, load
+from repose.lifting import ASSUMED_HEIGHT_M, Lifter
 from repose.models.inference import OVERLAP
 from repose.models.onnx_network import is_onnx
 from repose.models.spec import find_checkpoint, read_spec
@@ -64,27 +65,22 @@ class Outcome:
 def open_model(
     model: str | Path,
     store: ClipStore,
-    *,
-    architecture: str | None = None,
-    root_relative: bool | None = None,
-    device: Device = "auto",
+    **options: Any,
 ) -> Lifter:
     """Open packaged weights or a checkpoint, recognised from its tensors, for the frames of a store.
 
-    A published file carries neither skeleton nor frame rate: it takes the store's. `architecture` and
-    `root_relative` say what tensors cannot tell.
+    A published file carries neither skeleton nor frame rate: it takes the store's. The options are those
+    of `evaluation.models.open_lifter`.
 
     Raises UserError for unknown names, files that are no checkpoint or one of another architecture, and
     devices that are not there.
     """
-    lifter = load(model, architecture=architecture, device=device)
+    lifter = open_lifter(model, **options)
     spec = lifter.spec
     path = find_checkpoint(model)
     if read_spec(path) is None and not is_onnx(path):
         rates = [sequence.fps for split in store.splits.values() for sequence in split.sequences]
         spec = replace(spec, skeleton=store.skeleton.name, frame_rate_hz=max(rates, key=rates.count))
-    if root_relative is not None:
-        spec = replace(spec, root_relative=root_relative)
     lifter.spec, lifter.skeleton = spec, spec.layout
     return lifter
 

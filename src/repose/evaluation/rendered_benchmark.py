@@ -3,7 +3,7 @@
 `scripts/render/clips.py` makes the folder, one file a clip: its name is the kind of object and a number.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from rich.table import Table
 from repose.errors import expected
 from repose.evaluation.models import Model, camera_joints_mm, load_models
 from repose.evaluation.occlusion_benchmark import pool_clips
-from repose.evaluation.occlusion_report import Row
+from repose.evaluation.occlusion_report import ROW_HEADINGS, Row
 from repose.evaluation.report import (
     ANGLES_IN_WORDS,
     Report,
@@ -192,6 +192,13 @@ class RenderedReport(Report):
                 kind = ""
         return [places, angles]
 
+    def numbers(self) -> Iterator[Sequence[object]]:
+        """Yield every metric with its interval."""
+        yield "behind", "row", *ROW_HEADINGS
+        for result in self.results:
+            for name, row in result.rows.items():
+                yield from ((result.kind, name, *number) for number in row.numbers())
+
     def content(self) -> dict[str, Any]:
         return {
             "benchmark": "rendered",
@@ -208,6 +215,7 @@ def benchmark_rendered(
     lens: Lens = "assumed",
     seed: int = 0,
     device: Device = "auto",
+    fit: bool = True,
     progress: Progress | None = None,
 ) -> RenderedReport:
     """Score models, and MediaPipe's own 3D, on rendered clips.
@@ -218,6 +226,7 @@ def benchmark_rendered(
         lens: "assumed" tells models nothing about the camera, "given" its focal length, known to a tenth.
         seed: of the draws of clips that give intervals.
         device: where to lift.
+        fit: also a row of each model fitted to the picture.
         progress: called with what is done, how much of it, and of how much.
 
     Raises:
@@ -227,7 +236,7 @@ def benchmark_rendered(
     files = sorted(folder.glob("*_*.npz")) if folder.is_dir() else []
     if not files:
         expected(str(folder), "a folder of rendered clips (KIND_NUMBER.npz)", "none")
-    estimators = load_models(models, device)
+    estimators = load_models(models, device, fit=fit)
     clips, scored = [], []
     for number, file in enumerate(files):
         if progress:

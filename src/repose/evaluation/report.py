@@ -1,9 +1,11 @@
 """Reports and their forms: words and tables for the terminal, Markdown, and JSON for programs."""
 
+import csv
+import io
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
@@ -35,9 +37,17 @@ class Report(ABC):
     def tables(self) -> list[Table]:
         """Return the numbers to look at, as tables."""
 
+    def printed(self) -> list[Table]:
+        """Return the tables for a paper: the first one, unless a report has others."""
+        return self.tables()[:1]
+
     @abstractmethod
     def content(self) -> dict[str, Any]:
         """Return all numbers and the protocol in words."""
+
+    @abstractmethod
+    def numbers(self) -> Iterator[Sequence[object]]:
+        """Yield the headings of CSV, then a row for each number."""
 
     def to_json(self) -> str:
         """Return everything; null where nothing was measured."""
@@ -48,6 +58,24 @@ class Report(ABC):
         words = "\n".join(f"- {_literal(line.removeprefix('- '))}" for line in self.summary().splitlines())
         return "\n\n".join([words, *map(_markdown, self.tables())]) + "\n"
 
+    def to_csv(self) -> str:
+        """Return a row for each number, empty where nothing was measured."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(map(_filled, self.numbers()))
+        return text.getvalue()
+
+    def to_latex(self) -> str:
+        """Return the rows of a LaTeX table, the first of them its headings, after the words as comments."""
+        return self._latex(_latex_rows)
+
+    def to_tabular(self) -> str:
+        """Return what `to_latex` does as a whole `tabular`; needs the package booktabs."""
+        return self._latex(_tabular)
+
+    def _latex(self, form: Callable[[Table], list[str]]) -> str:
+        words = [f"% {printable(line)}" for line in self.summary().splitlines()]
+        return "\n".join([*words, *(line for table in self.printed() for line in form(table))]) + "\n"
+
     def write_json(self, path: str | Path) -> None:
         """Write `to_json` to a file."""
         write_text(path, self.to_json())
@@ -55,6 +83,18 @@ class Report(ABC):
     def write_markdown(self, path: str | Path) -> None:
         """Write `to_markdown` to a file."""
         write_text(path, self.to_markdown())
+
+    def write_csv(self, path: str | Path) -> None:
+        """Write `to_csv` to a file."""
+        write_text(path, self.to_csv())
+
+    def write_latex(self, path: str | Path) -> None:
+        """Write `to_latex` to a file."""
+        write_text(path, self.to_latex())
+
+    def write_tabular(self, path: str | Path) -> None:
+        """Write `to_tabular` to a file."""
+        write_text(path, self.to_tabular())
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -110,6 +150,44 @@ def _markdown(table: Table) -> str:
     rows = zip(*(column.cells for column in table.columns), strict=True)
     lines = (headings, rules, *([_literal(str(cell)) for cell in row] for row in rows))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _latex_rows(table: Table) -> list[str]:
+    headings, over = [], ""
+    for column in table.columns:  # one of two lines is over the columns after it that begin with the second
+        above, _, below = str(column.header).rpartition("\n")
+        over = above or (over if str(column.header).startswith("\n") else "")
+        headings.append(f"{over} {below}".strip())
+    rows = [headings, *zip(*(map(str, column.cells) for column in table.columns), strict=True)]
+    return [" & ".join(map(_latex, row)) + r" \\" for row in rows]
+
+
+def _tabular(table: Table) -> list[str]:
+    columns = "".join("r" if column.justify == "right" else "l" for column in table.columns)
+    headings, *rows = _latex_rows(table)
+    begin = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
+    return [*begin, headings, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}"]
+
+
+_SPELT = {
+    **{sign: "\\" + sign for sign in "_%&#${}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "σ": r"$\sigma$",
+    "²": r"$^2$",
+    "°": r"$^\circ$",
+    "–": "--",
+}
+
+
+def _latex(text: str) -> str:
+    return "".join(_SPELT.get(sign, sign) for sign in printable(text).strip())
+
+
+def _filled(row: Sequence[object]) -> list[str]:
+    return ["" if value is None or value != value else str(value) for value in row]
 
 
 def _literal(text: str) -> str:

@@ -117,6 +117,12 @@ class VideoReport(Report):
             add_row(angles, clip, score.row, *show_angles(score.means))
         return [table, angles]
 
+    def numbers(self) -> Iterator[Sequence[object]]:
+        """Yield one number per row."""
+        yield "clip", "row", "metric", "value"
+        for score in self.scores:
+            yield from ((score.clip, score.row, *item) for item in score.means.items())
+
     def content(self) -> dict[str, Any]:
         scores = [{**vars(score), **score.means} for score in self.scores]
         return {
@@ -133,6 +139,7 @@ def benchmark_video(
     keypoints: Keypoints = "video",
     lens: Lens = "assumed",
     device: Device = "auto",
+    fit: bool = True,
     progress: Progress | None = None,
 ) -> VideoReport:
     """Score models, and MediaPipe's stored world landmarks, on clips with 3D truth.
@@ -145,6 +152,7 @@ def benchmark_video(
         keypoints: "video" detects them as `repose estimate` does, "stored" uses MediaPipe's next to it.
         lens: "assumed" tells models nothing about the camera, "given" its intrinsics.
         device: where to lift.
+        fit: also a row of each model fitted to the picture.
         progress: called with what is done, how much of it, and of how much.
 
     Raises:
@@ -156,7 +164,7 @@ def benchmark_video(
     clips = list(find_clips(folder, truth))
     if not clips:
         expected(str(folder), f"videos of {', '.join(truth.cameras)}, or mediapipe_*.npz", "none")
-    estimators = load_models(models, device)
+    estimators = load_models(models, device, fit=fit)
     scores: list[VideoScore] = []
     for clip in clips:
         if clip.mediapipe.is_file():

@@ -1,7 +1,7 @@
 """Comparison of training runs: what differs in their settings and their scores, over seeds."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -69,6 +69,16 @@ class Comparison(Report):
             add_row(table, group.label, str(len(group.seeds)), *cells)
         return [table]
 
+    def numbers(self) -> Iterator[Sequence[object]]:
+        """Yield mean and deviation of each score, and of its difference from the first group."""
+        spread = ("mean", "deviation", "count")
+        yield "runs", "seeds", "metric", *spread, *(f"difference_{name}" for name in spread)
+        for group in self.groups:
+            seeds = " ".join(map(str, group.seeds))
+            for metric, value in group.values.items():
+                both = (value, group.differences.get(metric))
+                yield group.label, seeds, metric, *(v for s in both if s for v in vars(s).values())
+
     def content(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -82,15 +92,16 @@ class _Run:
     scores: Mapping[str, float]
 
 
-def compare(folders: Sequence[Path]) -> Comparison:
+def compare(folders: Sequence[Path], labels: Sequence[str] = ()) -> Comparison:
     """Compare the last validation scores of training runs.
 
     Args:
         folders: run folders. The other groups are compared with that of the first one.
+        labels: names of the groups, in the order of their first runs; the settings that differ unless given.
 
     Raises:
         UserError: a folder without a run or without scores, two runs with the same settings and seed,
-            and runs without a common score.
+            runs without a common score, and another number of labels than of groups.
     """
     if not folders:
         expected("runs to compare", "at least one folder", "none")
@@ -114,6 +125,10 @@ def compare(folders: Sequence[Path]) -> Comparison:
                 "Give each run once, or train it with another --seed.",
             )
         group[run.seed] = run
+    if labels:
+        if len(labels) != len(members) or len(set(labels)) < len(labels):
+            expected("labels", f"{len(members)} different ones: {'; '.join(members)}", ", ".join(labels))
+        members = dict(zip(labels, members.values(), strict=True))
     first = next(iter(members.values()))
     groups, notes = [], []
     for label, group in members.items():
@@ -122,22 +137,26 @@ def compare(folders: Sequence[Path]) -> Comparison:
             notes.append(
                 f"{label}: only seeds {common or 'none'} are in both groups; differences are over these"
             )
-        groups.append(
-            Group(
-                label,
-                tuple(group),
-                {name: Spread.of([run.scores[name] for run in group.values()]) for name in metrics},
-                {
-                    name: Spread.of([group[seed].scores[name] - first[seed].scores[name] for seed in common])
-                    for name in metrics
-                    if common and group is not first
-                },
-            )
-        )
+        groups.append(_group(label, group, first, metrics))
     if len({run.step for run in runs}) > 1:
         steps = ", ".join(f"{run.folder.name} {run.step}" for run in runs)
         notes.append(f"the last validation was at different steps: {steps}")
     return Comparison(tuple(groups), tuple(metrics), tuple(notes))
+
+
+def _group(label: str, group: Mapping[int, _Run], first: Mapping[int, _Run], metrics: Sequence[str]) -> Group:
+    """Average the runs of a group, by seed, and their differences from those of the first group."""
+    common = [seed for seed in group if seed in first and group is not first]
+    return Group(
+        label,
+        tuple(group),
+        {name: Spread.of([run.scores[name] for run in group.values()]) for name in metrics},
+        {
+            name: Spread.of([group[seed].scores[name] - first[seed].scores[name] for seed in common])
+            for name in metrics
+            if common
+        },
+    )
 
 
 def _read(folder: Path) -> _Run:
