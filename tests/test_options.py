@@ -11,7 +11,16 @@ from commands import run
 from repose.cli import COMMANDS, FORMER_OPTIONS, understand_former_names
 
 KINDS = {
-    "prepare": ("human36m", "mpi-inf-3dhp", "mocap", "keypoints", "sample"),
+    "prepare": (
+        "human36m",
+        "mpi-inf-3dhp",
+        "amass",
+        "posetrack18",
+        "instavariety",
+        "mocap",
+        "keypoints",
+        "sample",
+    ),
     "benchmark": ("occlusion", "video"),
     "train": ("tiny", "repose-human36m"),
 }

@@ -228,7 +228,6 @@ def test_several_stores_train_together(store: Path, tmp_path: Path) -> None:
             "skeleton: expected the model's, mpi-17, found h36m-17",
         ),
         ({}, {"spec": find_spec("frameformer")}, "input: expected keypoints normalised by the picture"),
-        ({"stores_2d": (Path("x"),)}, {}, "data.frames-2d: expected what nine takes, 9, found 81"),
     ],
 )
 def test_what_does_not_fit_together_is_said(
@@ -238,3 +237,8 @@ def test_what_does_not_fit_together_is_said(
         StoreClips(
             replace(PLAIN, **{"store": store, **config}), **{"spec": SPEC, "seed": 0, "batch": 4, **options}
         )
+
+
+def test_2d_clips_that_the_model_does_not_take(store: Path) -> None:
+    with pytest.raises(UserError, match=r"data.frames-2d: expected what nine takes, 9, found 81"):
+        clips(store, replace(PLAIN, stores_2d=(store,)))

@@ -67,6 +67,22 @@ def _covered(folder: Path) -> None:
     (folder / "mediapipe_a_occluded.npz").write_bytes(datasets.mediapipe_arrays())
 
 
+def _bodies(folder: Path) -> None:
+    for name, make in (
+        ("amass/CMU/01/01_poses.npz", datasets.body_motion),
+        ("models/smplh/female/model.npz", datasets.body_model),
+        ("models/dmpls/female/model.npz", datasets.soft_tissue),
+        ("models/regressor.npy", datasets.regressor),
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(make())
+
+
+def _tracks(folder: Path) -> None:
+    (folder / "tracks").mkdir()
+    (folder / "tracks" / "id_all.npy").write_bytes(datasets.instavariety_tracks())
+
+
 def _in_store(file: str, mutator: mutation.Mutator) -> Reader:
     def make() -> bytes:
         with tempfile.TemporaryDirectory() as folder:
@@ -238,6 +254,46 @@ READERS: dict[str, Reader] = {
     ),
     "mpi-inf-3dhp-h5": Reader(
         "TS1/annot_data.mat", _seeds(containers.of_h5, datasets.mpi_test), uses.prepare_test_mpi
+    ),
+    "body-motion": Reader(
+        "amass/CMU/01/01_poses.npz",
+        _seeds(containers.of_npz, datasets.body_motion),
+        uses.preparing_folder("amass", 3, body_models="models", regressor="models/regressor.npy"),
+        _bodies,
+    ),
+    "body-model": Reader(
+        "models/smplh/female/model.npz",
+        _seeds(containers.of_npz, datasets.body_model),
+        uses.preparing_folder("amass", 3, body_models="models", regressor="models/regressor.npy"),
+        _bodies,
+    ),
+    "body-soft-tissue": Reader(
+        "models/dmpls/female/model.npz",
+        _seeds(containers.of_npz, datasets.soft_tissue),
+        uses.preparing_folder("amass", 3, body_models="models", regressor="models/regressor.npy"),
+        _bodies,
+    ),
+    "body-regressor": Reader(
+        "models/regressor.npy",
+        _seeds(containers.of_npy, datasets.regressor),
+        uses.preparing_folder("amass", 1, body_models="models", regressor="models/regressor.npy"),
+        _bodies,
+    ),
+    "posetrack18": Reader(
+        "train/1.json",
+        _seeds(mutation.of_json, datasets.posetrack18),
+        uses.preparing_folder("posetrack18", 1, inside="train"),
+    ),
+    "instavariety": Reader(
+        "tracks/walking/0/1/1.json",
+        _seeds(mutation.of_json, datasets.instavariety_frame),
+        uses.preparing_folder("instavariety", 4, inside="tracks"),
+    ),
+    "instavariety-joined": Reader(
+        "tracks/motion_all.npy",
+        _seeds(containers.of_npy, datasets.instavariety_joined),
+        uses.preparing_folder("instavariety", 1, inside="tracks"),
+        _tracks,
     ),
     "benchmark-truth": Reader(
         "gt_one.npz",

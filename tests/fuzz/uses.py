@@ -19,7 +19,7 @@ from repose.batch.dataset import write_table
 from repose.cli.poses import summarise
 from repose.cli.refine import summarise_refined
 from repose.datasets.doctor import examine
-from repose.datasets.prepare import prepare_mpi_inf_3dhp
+from repose.datasets.prepare import prepare_folder, prepare_mpi_inf_3dhp
 from repose.datasets.store import ClipStore
 from repose.evaluation.video_benchmark import benchmark_video
 from repose.export.angles import joint_angles, write_angles
@@ -141,6 +141,17 @@ def preparing(prepare: Callable[..., ClipStore], *beside: str) -> Use:
     def use(path: Path) -> None:
         others = [path.parent / name for name in beside] or [None]
         examine(prepare(path, *others, path.parent / "out"))
+
+    return use
+
+
+def preparing_folder(dataset: str, depth: int, inside: str = "", **beside: str) -> Use:
+    """`depth`: how far below the reader's folder the file is; `inside` and `beside` are paths in that one."""
+
+    def use(path: Path) -> None:
+        folder = path.parents[depth]
+        options = {name: folder / where for name, where in beside.items()}
+        examine(prepare_folder(dataset, folder / (inside or dataset), folder / "out", **options))
 
     return use
 

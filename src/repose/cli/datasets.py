@@ -1,9 +1,9 @@
 """`repose prepare`, `repose doctor` and `repose evaluate`."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import tyro
 from rich.markup import escape
@@ -147,6 +147,54 @@ class PrepareSample:
         return prepare_sample(self.out, seed=self.seed, force=self.force, progress=progress)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PrepareFolder:
+    """A data set that is a folder, in its published layout (docs/datasets.md)."""
+
+    folder: Input
+    """Folder of the data set."""
+    out: Folder
+    """Folder for the results: the store."""
+    force: bool = False
+    """Overwrite existing files."""
+
+    dataset: ClassVar[str]
+
+    def prepare(self, progress: "Report") -> "ClipStore":
+        from repose.datasets.prepare import prepare_folder
+
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        options = {name: value for name, value in own.items() if name not in ("folder", "out", "force")}
+        return prepare_folder(
+            self.dataset, self.folder, self.out, force=self.force, progress=progress, **options
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareAmass(PrepareFolder):
+    """AMASS (SMPL+H), as MotionBERT pretrains on it; needs the licensed body models."""
+
+    dataset = "amass"
+    body_models: Path
+    """Folder with smplh/GENDER/model.npz, and perhaps dmpls/GENDER/model.npz."""
+    regressor: Path
+    """J_regressor_h36m.npy: the joints of Human3.6M from the skin."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparePoseTrack18(PrepareFolder):
+    """PoseTrack18, 2D for pretraining: the folder of its annotations, one JSON file per video."""
+
+    dataset = "posetrack18"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareInstaVariety(PrepareFolder):
+    """InstaVariety, 2D for pretraining: its tracks, or motion_all.npy and id_all.npy."""
+
+    dataset = "instavariety"
+
+
 @dataclass(frozen=True)
 class Prepare:
     """Create a clip store from a data set, for training and evaluation."""
@@ -154,6 +202,9 @@ class Prepare:
     source: Annotated[
         Annotated[PrepareHuman36m, tyro.conf.subcommand("human36m")]
         | Annotated[PrepareMpiInf3dhp, tyro.conf.subcommand("mpi-inf-3dhp")]
+        | Annotated[PrepareAmass, tyro.conf.subcommand("amass")]
+        | Annotated[PreparePoseTrack18, tyro.conf.subcommand("posetrack18")]
+        | Annotated[PrepareInstaVariety, tyro.conf.subcommand("instavariety")]
         | Annotated[PrepareMocap, tyro.conf.subcommand("mocap")]
         | Annotated[PrepareKeypoints, tyro.conf.subcommand("keypoints")]
         | Annotated[PrepareSample, tyro.conf.subcommand("sample")],

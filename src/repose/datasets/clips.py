@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
+from repose.datasets.pretraining_2d import POSETRACK_FRAMES
 from repose.datasets.splits import Split, Window, stack
 from repose.datasets.store import ClipStore
 from repose.errors import UserError, Within, check_ranges, expected
@@ -47,12 +48,15 @@ class StoreConfig:
     mask_frames: Annotated[float, Within(0, 1)] = 0.0
     """Share of whole frames that are hidden."""
     stores_2d: tuple[Path, ...] = ()
-    """Stores of which only the keypoints are used (`repose prepare keypoints` makes some that have no more):
-    the model learns to return them where they are sure."""
+    """Stores of which only the keypoints are used (`repose prepare posetrack18`, `instavariety` and
+    `keypoints` make some that have no more): the model learns to return them where they are sure. Each has
+    its own batches, in this order."""
     first_epoch_2d: Annotated[int, Within(0, 100_000)] = 30
     """Epochs before that train on 3D alone."""
-    frames_2d: Annotated[int, Within(1, 10_000)] = 81
-    stride_2d: Annotated[int, Within(1, 10_000)] = 27
+    frames_2d: Annotated[int | None, Within(1, 10_000)] = None
+    """Frames of a 2D clip; by default 30 of PoseTrack18, whose recordings have no more, and 81 of others."""
+    stride_2d: Annotated[int | None, Within(1, 10_000)] = None
+    """Frames from the start of one 2D clip to the next; a third of the clip by default."""
     crop_2d: Annotated[tuple[float, float], Within(0.01, 1, rising=True)] = (0.25, 1.0)
     """Side of the square that is cut out of a 2D clip, in sides of the square around all its joints."""
 
@@ -99,18 +103,22 @@ class StoreClips(Dataset[Batch]):
             config.stride or max(self.frames // 3, 1),
             config.tail,
         )
-        self.flat: Pool | None = None
-        if config.stores_2d:
-            if config.frames_2d > self.frames or (spec.fixed_window and config.frames_2d != self.frames):
-                expected("data.frames-2d", f"what {spec.name} takes, {self.frames}", config.frames_2d)
-            stores_2d = [ClipStore.open(path) for path in config.stores_2d]
-            self.flat = Pool.of(stores_2d, self.skeleton, config.frames_2d, config.stride_2d, "drop")
-        self._drawn: tuple[tuple[int, bool], np.ndarray] | None = None
+        self.flat = [self._open_2d(ClipStore.open(path)) for path in config.stores_2d]
+        self._drawn: tuple[tuple[int, int], np.ndarray] | None = None
+
+    def _open_2d(self, store: ClipStore) -> "Pool":
+        annotated = store.dataset == "posetrack18"
+        frames = self.config.frames_2d or (POSETRACK_FRAMES if annotated else 81)
+        if frames > self.frames or (self.spec.fixed_window and frames != self.frames):
+            expected("data.frames-2d", f"what {self.spec.name} takes, {self.frames}", frames)
+        stride = self.config.stride_2d or max(frames // 3, 1)
+        pool = Pool.of([store], self.skeleton, frames, stride, "drop", rooted=True)
+        return replace(pool, annotated=annotated)
 
     def steps(self, epochs: int) -> int:
         """Return the number of steps in the first epochs."""
         mixed = max(epochs - self.config.first_epoch_2d, 0)
-        return epochs * self._steps_of(self.full) + mixed * self._steps_of(self.flat)
+        return epochs * self._steps_of(self.full) + mixed * sum(map(self._steps_of, self.flat))
 
     def epoch(self, step: int) -> int:
         """Return the number of the epoch to which a step belongs, from 0."""
@@ -118,28 +126,32 @@ class StoreClips(Dataset[Batch]):
         if step < self.config.first_epoch_2d * short:
             return step // short
         later = step - self.config.first_epoch_2d * short
-        return self.config.first_epoch_2d + later // (short + self._steps_of(self.flat))
+        return self.config.first_epoch_2d + later // (short + sum(map(self._steps_of, self.flat)))
 
     def __getitem__(self, step: int) -> Batch:
         epoch = self.epoch(step)
         index = step - self.steps(epoch)
         # Within an epoch 2D comes first, so that it ends with what it is examined on.
-        steps_2d = self._steps_of(self.flat) if epoch >= self.config.first_epoch_2d else 0
-        pool, index = (self.flat, index) if index < steps_2d else (self.full, index - steps_2d)
-        assert pool is not None
-        order = self._order(epoch, pool)
+        flat = self.flat if epoch >= self.config.first_epoch_2d else []
+        for number, pool in enumerate([*flat, self.full], start=1):  # noqa: B007  the last one it is
+            if index < self._steps_of(pool):
+                break
+            index -= self._steps_of(pool)
+        order = self._order(epoch, 0 if pool is self.full else number, len(pool))
         chosen = order[index * self.batch : (index + 1) * self.batch]
         generator = Generator().manual_seed(self.seed * 1_000_003 + step)
-        batch = self._read_2d(chosen, generator) if pool is self.flat else self._read(chosen, generator)
-        return self._own_rows(batch)
+        full = pool is self.full
+        return self._own_rows(
+            self._read(chosen, generator) if full else self._read_2d(pool, chosen, generator)
+        )
 
-    def _steps_of(self, pool: "Pool | None") -> int:
-        return -(-len(pool) // self.batch) if pool else 0
+    def _steps_of(self, pool: "Pool") -> int:
+        return -(-len(pool) // self.batch)
 
-    def _order(self, epoch: int, pool: "Pool") -> np.ndarray:
-        which = (epoch, pool is self.flat)
+    def _order(self, epoch: int, pool: int, windows: int) -> np.ndarray:
+        which = (epoch, pool)
         if self._drawn is None or self._drawn[0] != which:
-            self._drawn = which, np.random.default_rng((self.seed, *which)).permutation(len(pool))
+            self._drawn = which, np.random.default_rng((self.seed, *which)).permutation(windows)
         return self._drawn[1]
 
     def _read(self, chosen: np.ndarray, generator: Generator) -> Batch:
@@ -165,19 +177,26 @@ class StoreClips(Dataset[Batch]):
             keypoints = displace(keypoints, self.skeleton, generator)
         return Batch(self._hide(keypoints, generator), target)
 
-    def _read_2d(self, chosen: np.ndarray, generator: Generator) -> Batch:
-        assert self.flat is not None
+    def _read_2d(self, pool: "Pool", chosen: np.ndarray, generator: Generator) -> Batch:
         low, high = self.config.crop_2d
-        share = low + (high - low) * torch.rand(len(chosen), generator=generator)
+        if pool.annotated:  # as published, cut out once for all epochs
+            once = torch.rand(len(pool), generator=Generator().manual_seed(self.seed))
+            share = low + (high - low) * once[torch.from_numpy(chosen)]
+        else:
+            share = low + (high - low) * torch.rand(len(chosen), generator=generator)
         mirrored = self._mirrored(len(chosen), generator)
-        keypoints = torch.from_numpy(self.flat.read("keypoints_norm", chosen, mirrored))
+        keypoints = torch.from_numpy(pool.read("keypoints_norm", chosen, mirrored))
         keypoints = keypoints.to(torch.get_default_dtype())
         points = crop(keypoints, share.to(keypoints.dtype))
         root = self.skeleton.parents.index(-1)
         target = points - points[:, :, root : root + 1] if self.spec.root_relative else points
         # Depth is not known and does not count; x and y count as much as they are sure.
         target = torch.cat([target[..., :2], torch.zeros_like(target[..., 2:])], dim=-1)
-        return Batch(self._hide(points, generator), target, confidence=points[..., 2])
+        # Annotations get a detector's errors, detections have them. As published, joints that are not visible
+        # are displaced from the middle and get a confidence, too; they do not count in the loss.
+        noisy = pool.annotated and self.config.noise
+        seen = displace(points, self.skeleton, generator) if noisy else points
+        return Batch(self._hide(seen, generator), target, confidence=points[..., 2])
 
     def _mirrored(self, clips: int, generator: Generator) -> list[bool] | None:
         return (torch.rand(clips, generator=generator) < 0.5).tolist() if self.config.flip else None
@@ -208,6 +227,8 @@ class Pool:
     """Of each window's picture, in pixels."""
     frames: int
     skeleton: Skeleton
+    annotated: bool = False
+    """Whether the keypoints are a person's annotations, without a detector's errors."""
 
     @classmethod
     def of(
@@ -217,7 +238,11 @@ class Pool:
         frames: int,
         stride: int,
         tail: Literal["drop", "keep"],
+        *,
+        rooted: bool = False,
     ) -> "Pool":
+        """`rooted`: leave out windows without the root in their first frame, as MotionBERT does in 2D."""
+        root = skeleton.parents.index(-1)
         windows: list[Window] = []
         sources: list[int] = []
         for i, store in enumerate(stores):
@@ -233,6 +258,8 @@ class Pool:
             found = split.windows(frames, stride, tail=tail)
             if "valid" in split.arrays:
                 found = [w for w in found if split.arrays["valid"][w.rows(frames)].all()]
+            if rooted:
+                found = [w for w in found if split.arrays["keypoints_norm"][w.start, root, 2] > 0]
             if not found:
                 expected(f"{store.path}: training windows", f"at least one of {frames} frames", "none")
             windows += found

@@ -11,15 +11,40 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from repose.datasets.amass import read_amass
 from repose.datasets.human36m import read_human36m
 from repose.datasets.keypoint_files import read_keypoint_files
 from repose.datasets.mpi_inf_3dhp import read_mpi_inf_3dhp
+from repose.datasets.pretraining_2d import read_instavariety, read_posetrack18
 from repose.datasets.projected import ProjectionConfig, make_sample, read_projected_mocap
 from repose.datasets.store import ClipStore, Progress
 from repose.datasets.store_writer import Recording, Source, StoreInfo, check_place, write_store
 from repose.datasets.videopose import read_videopose
 from repose.errors import reading
 from repose.files.pickles import npz_keys
+
+FOLDERS: dict[str, Callable[..., Source]] = {
+    "amass": read_amass,
+    "instavariety": read_instavariety,
+    "posetrack18": read_posetrack18,
+}
+"""Readers of data sets that are a folder, by the name of the data set."""
+
+
+def prepare_folder(
+    dataset: str,
+    folder: str | Path,
+    out: str | Path,
+    *,
+    force: bool = False,
+    progress: Progress | None = None,
+    **options: Any,
+) -> ClipStore:
+    """Create a store of a data set in `FOLDERS`; its reader says what `options` there are."""
+    folder, read = Path(folder), FOLDERS[dataset]
+    return _prepare(
+        dataset, [folder], lambda: read(folder, progress=progress, **options), out, force, progress
+    )
 
 
 def prepare_human36m(
@@ -135,7 +160,7 @@ def _reading(files: Sequence[Path], source: Source, recordings: Iterator[Recordi
 
 def _describe(path: Path, progress: Progress | None) -> dict[str, Any]:
     """Name, size and SHA-256 of a file, or of a folder's files one after the other."""
-    files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     digest, done, size = hashlib.sha256(), 0, sum(file.stat().st_size for file in files)
     for part in files:
         with part.open("rb") as file:

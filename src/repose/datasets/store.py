@@ -93,7 +93,7 @@ class ClipStore:
 
     @property
     def dataset(self) -> str:
-        """One of "human36m", "mpi-inf-3dhp", "mocap", "sample" and "keypoints"."""
+        """What it was prepared from, such as "human36m": the name of the subcommand of `repose prepare`."""
         return str(self.manifest["dataset"])
 
     @property

@@ -54,12 +54,14 @@ def map_pickle(path: str | Path) -> Mapped:
 
 
 @reads("an .npz archive")
-def map_npz(path: str | Path, keys: tuple[str, ...], unpack_to: Path, *, data: bytes | None = None) -> Mapped:
+def map_npz(
+    path: str | Path, keys: tuple[str, ...], unpack_to: Path | None = None, *, data: bytes | None = None
+) -> Mapped:
     """Map arrays of an `.npz` archive by name: those of `keys` that it has; object arrays are unpickled.
 
     Returns a dictionary. An object array without axes, which is how NumPy stores a dictionary, comes as
-    its content. `unpack_to` is a folder on a disk that has room for the unpacked arrays. `data` is the
-    file's content, where it has been read already.
+    its content. `unpack_to` is a folder on a disk that has room for the unpacked arrays, the system's for
+    temporary files unless given. `data` is the file's content, where it has been read already.
 
     Raises UserError like `map_pickle`, for a file that is no archive, and for a disk that is full.
     """
@@ -81,8 +83,9 @@ def map_npz(path: str | Path, keys: tuple[str, ...], unpack_to: Path, *, data: b
                 expected(str(path), "an .npz archive", "something else", "Check that it is the right file.")
             _damaged(str(path), error)
         except OSError as error:
+            where = unpack_to or tempfile.gettempdir()
             raise UserError(
-                f"{path}: cannot be unpacked to {unpack_to}: {error.strerror or error}",
+                f"{path}: cannot be unpacked to {where}: {error.strerror or error}",
                 "Its arrays need space there while they are read. Free some, or choose another disk.",
             ) from None
         except Exception as error:
@@ -138,7 +141,7 @@ def _map(file: IO[bytes]) -> _Mapping:
     return _Mapping(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _unpack(archive: zipfile.ZipFile, member: str, folder: Path) -> _Mapping:
+def _unpack(archive: zipfile.ZipFile, member: str, folder: Path | None) -> _Mapping:
     with archive.open(member) as packed, tempfile.TemporaryFile(dir=folder) as file:
         shutil.copyfileobj(packed, file, 1 << 20)
         file.flush()

@@ -1,10 +1,8 @@
 """2D keypoints for VideoPose3D (`data_2d_custom_*.npz`), read without executing its pickles."""
 
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,8 +32,7 @@ def parse(name: str, data: bytes, skeleton: Skeleton | None) -> Detections:
     Raises UserError for several recordings, which are several videos and not several people, and for a
     layout that is unknown or contradicts itself, unless `skeleton` says it.
     """
-    keys, unpack_to = ("positions_2d", "metadata"), Path(tempfile.gettempdir())
-    content = map_npz(name, keys, unpack_to, data=data).content
+    content = map_npz(name, ("positions_2d", "metadata"), data=data).content
     recordings = _recordings(name, content["positions_2d"])
     if len(recordings) != 1:
         expected(

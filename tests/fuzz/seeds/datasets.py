@@ -11,7 +11,7 @@ from repose.datasets.store_writer import Recording, StoreInfo, write_store
 from repose.skeleton import SKELETONS
 
 from .keypoints import FRAMES
-from .packing import npz, wrapped
+from .packing import dumped, npy, npz, wrapped
 
 
 def human36m() -> bytes:
@@ -65,6 +65,59 @@ def mat() -> bytes:
     buffer = io.BytesIO()
     savemat(buffer, content)
     return buffer.getvalue()
+
+
+BONES, SKIN = 52, 70
+"""Of a body model; the skin is what makes a file of SMPL-H large."""
+
+
+def body_model() -> bytes:
+    rng = np.random.default_rng(0)
+    tree = np.maximum(np.arange(BONES) - 1, 0)
+    return npz(
+        v_template=rng.normal(size=(SKIN, 3)), shapedirs=rng.normal(size=(SKIN, 3, 16)).astype("f4"),
+        posedirs=np.zeros((SKIN, 3, 9 * (BONES - 1)), "f2"), weights=np.full((SKIN, BONES), 1 / BONES, "f4"),
+        J_regressor=np.full((BONES, SKIN), 1 / SKIN, "f4"), kintree_table=np.stack([tree, tree]),
+    )  # fmt: skip
+
+
+def soft_tissue() -> bytes:
+    return npz(eigvec=np.zeros((SKIN, 3, 8)))
+
+
+def regressor() -> bytes:
+    return npy(np.eye(17, SKIN) + 0.01)
+
+
+def body_motion() -> bytes:
+    rng = np.random.default_rng(0)
+    return npz(
+        poses=rng.normal(0, 0.1, (4, 3 * BONES)), trans=np.zeros((4, 3)), betas=np.zeros(16),
+        dmpls=np.zeros((4, 8)), gender=np.array("female"), mocap_framerate=np.array(120.0),
+    )  # fmt: skip
+
+
+def posetrack18() -> bytes:
+    points = np.random.default_rng(0).uniform(0, 900, (17, 3)).round(1)
+    points[:, 2] = 1
+    rows = [{"track_id": 0, "image_id": frame, "keypoints": points.ravel().tolist()} for frame in range(30)]
+    return dumped({"images": [], "annotations": rows})
+
+
+def instavariety_frame() -> bytes:
+    names = [
+        f"{side} {joint}" for side in "LR" for joint in ("Hip", "Knee", "Ankle", "Shoulder", "Elbow", "Wrist")
+    ]
+    points = {name: {"x": 9.0 * n, "y": 5.0 * n, "logits": 0.5} for n, name in enumerate(names)}
+    return dumped(points | {name: {"x": 50, "y": 20.0, "logits": 0.4} for name in ("Hip", "Neck", "Nose")})
+
+
+def instavariety_joined() -> bytes:
+    return npy(np.random.default_rng(0).uniform(0, 1, (6, 17, 3)))
+
+
+def instavariety_tracks() -> bytes:
+    return npy(np.array([0.0, 0, 0, 1, 1, 1]))
 
 
 def benchmark_truth() -> bytes:
