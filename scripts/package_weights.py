@@ -36,8 +36,9 @@ def main() -> None:
     training = {**spec.training}
     config = {**training["config"]}
     data = {**config["data"]}
-    if data["mocap"] is not None:
-        data["mocap"] = Path(data["mocap"]).name
+    for folder in ("mocap", "rendered"):
+        if data.get(folder) is not None:
+            data[folder] = Path(data[folder]).name
     training["config"] = {**config, "data": data}
     if options.blend:
         start = load_checkpoint(packaged_weights().get(options.blend, Path(options.blend))).float()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from repose.errors import UserError
+from repose.export.mannequin import build_mannequin
 from repose.export.rig import Rig, fit_rig
 from repose.export.upright import to_world, y_up
 from repose.geometry.rotation import matrix_to_axis_angle
@@ -129,3 +130,9 @@ def test_with_toes_and_heels_the_ankle_turns_the_foot() -> None:
     for side, sign in (("left", 1), ("right", -1)):
         assert rest[f"{side}_big_toe"][2] > rest[f"{side}_small_toe"][2] > rest[f"{side}_heel"][2]
         assert sign * (rest[f"{side}_small_toe"] - rest[f"{side}_big_toe"])[0] > 0.02
+    figure = build_mannequin(rig)
+    for side in ("left", "right"):
+        foot = figure.points_m[figure.nodes == rig.names.index(f"{side}_ankle")]
+        heel, toe = rest[f"{side}_heel"], rest[f"{side}_big_toe"]
+        np.testing.assert_allclose(foot.min(axis=0)[1:], heel[1:], atol=0.03)
+        assert foot.max(axis=0)[2] == pytest.approx(toe[2], abs=0.03)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from rich.table import Table
 
 from repose.errors import expected
@@ -27,11 +27,11 @@ from repose.evaluation.report import (
 )
 from repose.evaluation.scores import BENCHMARKED, Bootstrap, Poses, Sums, measure
 from repose.evaluation.video_benchmark import MEDIAPIPE, Lens
-from repose.evaluation.video_clips import BLAZEPOSE, Layout, read_layout
+from repose.evaluation.video_clips import BLAZEPOSE
 from repose.lifting import Device
 from repose.pipeline import Progress
-from repose.pose import Pose2D
 from repose.skeleton import H36M_17, Skeleton
+from repose.synthetic.rendered_clips import RenderedClip, read_rendered
 
 LIMBS = tuple(
     f"{side}_{joint}"
@@ -41,82 +41,6 @@ LIMBS = tuple(
 """Joints that are scored: those on which detectors and motion capture agree."""
 EVERYTHING = "all clips"
 _SKELETON = Skeleton("limbs", LIMBS, (-1,) * len(LIMBS))
-_LAYOUT: Layout = {
-    "joints_m": ("frames", 17, 3),
-    "covered": ("frames", 17),
-    "up": (3,),
-    "fps": (),
-    "image_size": (2,),
-    "focal_px": (),
-    "focal_told_px": (),
-    "frames": ("found",),
-    "points_px": ("found", 33, 2),
-    "confidence": ("found", 33),
-    "world_m": ("frames", 33, 3),
-    "detected": ("frames",),
-}
-
-
-@dataclass(frozen=True, eq=False)
-class RenderedClip:
-    """A rendered person, and what MediaPipe found."""
-
-    name: str
-    kind: str
-    """What stands before the person."""
-    joints_m: Float[np.ndarray, "frames 17 3"]
-    """H36M-17, camera frame."""
-    covered: Bool[np.ndarray, "frames 17"]
-    up: Float[np.ndarray, "3"]
-    fps: float
-    focal_px: float
-    focal_told_px: float
-    """Of a camera that is known to a tenth."""
-    image_size: tuple[int, int]
-    track: Pose2D | None
-    """None where MediaPipe found nobody."""
-    world_m: Float[np.ndarray, "frames 33 3"]
-    """MediaPipe's own 3D, about the hips."""
-    detected: Bool[np.ndarray, " frames"]
-
-    def intrinsics_px(self, focal_px: float) -> tuple[float, float, float, float]:
-        """Return fx, fy, cx, cy of a lens of this focal length, its axis in the middle of the picture."""
-        width, height = self.image_size
-        return focal_px, focal_px, (width - 1) / 2, (height - 1) / 2
-
-
-def read_rendered(path: Path) -> RenderedClip:
-    """Read a clip; raises UserError for a file with other arrays."""
-    found = read_layout(path, _LAYOUT)
-    frames = found["frames"].astype(np.int64)
-    if len(frames) and not (frames[0] >= 0 and frames[-1] < len(found["joints_m"])):
-        expected(f"{path}: frames", f"0 to {len(found['joints_m']) - 1}", f"{frames[0]} to {frames[-1]}")
-    width, height = found["image_size"].astype(int).tolist()
-    track = None
-    if len(frames):
-        track = Pose2D(
-            points_px=found["points_px"].astype(np.float32),
-            confidence=found["confidence"].astype(np.float32),
-            frames=frames,
-            fps=float(found["fps"]),
-            image_size=(width, height),
-            skeleton=BLAZEPOSE,
-            source=path.name,
-        )
-    return RenderedClip(
-        name=path.stem,
-        kind=path.stem.rpartition("_")[0].replace("-", " "),
-        joints_m=found["joints_m"],
-        covered=found["covered"] > 0,
-        up=found["up"],
-        fps=float(found["fps"]),
-        focal_px=float(found["focal_px"]),
-        focal_told_px=float(found["focal_told_px"]),
-        image_size=(width, height),
-        track=track,
-        world_m=found["world_m"],
-        detected=found["detected"] > 0,
-    )
 
 
 @dataclass(frozen=True)

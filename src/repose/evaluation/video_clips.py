@@ -7,7 +7,7 @@ each optional, NAME_occluded.mp4 (the same video with joints hidden) with NAME_o
 detected, size, fps).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from repose.errors import UserError, expected
-from repose.files.arrays import load_arrays
-from repose.files.numbers import LARGEST, LARGEST_M, check_numbers
+from repose.files.arrays import Layout, check_layout, load_arrays, read_layout
 from repose.geometry.camera import Camera
 from repose.geometry.rigid import RigidTransform
 from repose.pose import Pose2D
@@ -25,8 +24,6 @@ from repose.skeleton import SKELETONS, Skeleton
 BLAZEPOSE = SKELETONS["mediapipe-33"]
 _COVERED = "_occluded"
 
-Layout = Mapping[str, tuple[str | int, ...]]
-"""Names of arrays and their axes; an axis that is a word has one length throughout."""
 _TRUTH: Layout = {
     "joints_m": ("frames", "joints", 3),
     "joint_names": ("joints",),
@@ -81,7 +78,7 @@ def read_truth(folder: Path) -> Truth:
     if len(files) != 1:
         expected(str(folder), "one gt_*.npz with the truth", ", ".join(file.name for file in files) or "none")
     arrays = load_arrays(str(files[0]), files[0])
-    truth = _checked(files[0], arrays, _TRUTH)
+    truth = check_layout(files[0], arrays, _TRUTH)
     names = truth["joint_names"].tolist()
     for name in (*names, "left_hip", "right_hip"):
         BLAZEPOSE.index(name)
@@ -92,7 +89,7 @@ def read_truth(folder: Path) -> Truth:
         camera = key.removesuffix("_R")
         parts = {f"{camera}_{part}": axes for part, axes in _CAMERA.items()}
         if key.endswith("_R") and parts.keys() <= arrays.keys():
-            K, distortion, R, t = _checked(files[0], arrays, parts).values()
+            K, distortion, R, t = check_layout(files[0], arrays, parts).values()
             cameras[camera] = Camera(K, distortion, RigidTransform(R, t))
     if not cameras:
         expected(str(files[0]), "a camera's NAME_K, NAME_dist, NAME_R and NAME_t", "none")
@@ -135,32 +132,3 @@ def read_stored(path: Path) -> Pose2D:
 def read_mediapipe(path: Path) -> dict[str, np.ndarray]:
     """Read MediaPipe's stored results on a video; raises UserError for other arrays."""
     return read_layout(path, _MEDIAPIPE)
-
-
-def read_layout(path: Path, layout: Layout) -> dict[str, np.ndarray]:
-    """Read the arrays of a file as float64; raises UserError for other axes, types and values."""
-    return _checked(path, load_arrays(str(path), path), layout)
-
-
-def _checked(path: Path, arrays: Mapping[str, np.ndarray], layout: Layout) -> dict[str, np.ndarray]:
-    """Return the arrays of `layout` as float64; raises UserError for other axes, types and values."""
-    if missing := [name for name in layout if name not in arrays]:
-        expected(str(path), f"arrays {', '.join(layout)}", f"no {', '.join(missing)}")
-    sizes: dict[str | int, int] = {}
-    found = {}
-    for name, axes in layout.items():
-        array = arrays[name]
-        text = name == "joint_names"
-        fits = array.ndim == len(axes) and array.dtype.kind in ("U" if text else "biuf")
-        for axis, length in zip(axes, array.shape, strict=False):
-            fits = fits and length == (sizes.setdefault(axis, length) if isinstance(axis, str) else axis)
-        if not fits:
-            wanted = f"{'text' if text else 'numbers'} ({', '.join(map(str, axes))})"
-            expected(f"{path}: {name}", wanted, f"{array.dtype} {array.shape}")
-        if not text:
-            largest = LARGEST_M if name.endswith("_m") else LARGEST
-            check_numbers(f"{path}: {name}", array, largest=largest)
-        found[name] = array if text else array.astype(np.float64)
-    if "fps" in found and not found["fps"] > 0:
-        expected(f"{path}: fps", "a positive frame rate", found["fps"])
-    return found

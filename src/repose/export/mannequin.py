@@ -34,7 +34,8 @@ class Mannequin:
 def build_mannequin(rig: Rig) -> Mannequin:
     """Build a capsule along every bone, with girths in proportion to the stature.
 
-    Hands and feet are drawn to give an idea of a body: the rig does not know how they are turned.
+    Hands are drawn to give an idea of a body: the rig does not know how they are turned; nor does one without
+    toes and heels know that of the feet.
     """
     rest = rig.rest_m
     tall = float(stature(rest[[rig.names.index(joint) for joint in H36M_17.joints]]))
@@ -79,6 +80,10 @@ def _limbs(
     ]
     for side, outward in (("left", 1.0), ("right", -1.0)):
         wrist, ankle = at(f"{side}_wrist"), at(f"{side}_ankle")
+        heel, toes = ankle - 0.038 * up, ankle - 0.037 * up + 0.09 * forward
+        if f"{side}_heel" in rig.names:
+            heel, toes = at(f"{side}_heel"), 0.6 * at(f"{side}_big_toe") + 0.4 * at(f"{side}_small_toe")
+            heel, toes = heel + 0.012 * forward, toes - 0.016 * forward
         limbs += [
             (*bone(f"{side}_clavicle"), 0.040, 0.034, 1.0),
             (*bone(f"{side}_shoulder"), 0.029, 0.024, 1.0),
@@ -86,7 +91,7 @@ def _limbs(
             (f"{side}_wrist", wrist, wrist + outward * 0.07 * tall * np.eye(3)[0], 0.018, 0.014, 1.3),
             (*bone(f"{side}_hip"), 0.044, 0.034, 1.0),
             (*bone(f"{side}_knee"), 0.034, 0.022, 1.0),
-            (f"{side}_ankle", ankle - 0.020 * up, ankle - 0.023 * up + 0.09 * forward, 0.019, 0.016, 1.0),
+            (f"{side}_ankle", heel + 0.018 * up, toes + 0.014 * up, 0.019, 0.016, 1.0),
         ]
     return limbs
 

@@ -8,6 +8,7 @@ import math
 import warnings
 import zipfile
 import zlib
+from collections.abc import Mapping
 from contextlib import suppress
 from io import BytesIO
 from os import PathLike
@@ -17,6 +18,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from repose.errors import UserError, expected, reading
+from repose.files.numbers import LARGEST, LARGEST_M, check_numbers
 
 NUMPY_STARTS = (b"PK", b"\x93NUMPY")
 """How an `.npz` (a zip archive) and an `.npy` begin."""
@@ -27,6 +29,9 @@ _UNPACKED_RATIO = 100
 """A larger one unpacks to at most this many times its size. Deflate reaches 1,032 times, motion 2 to 20."""
 _EMPTY_BYTES = 1 << 16
 """What the axes of an array without values may come to, were none of them 0."""
+
+Layout = Mapping[str, tuple[str | int, ...]]
+"""Names of arrays and their axes; an axis that is a word has one length throughout."""
 
 
 class Header(NamedTuple):
@@ -163,3 +168,32 @@ def _read_array(name: str, file: Any, size: int) -> np.ndarray:
         room[done : done + len(piece)] = piece
         done += len(piece)
     return array.reshape(header.shape, order=header.order)
+
+
+def read_layout(path: Path, layout: Layout) -> dict[str, np.ndarray]:
+    """Read the arrays of a file as float64; raises UserError for other axes, types and values."""
+    return check_layout(path, load_arrays(str(path), path), layout)
+
+
+def check_layout(path: Path, arrays: Mapping[str, np.ndarray], layout: Layout) -> dict[str, np.ndarray]:
+    """Return the arrays of `layout` as float64; raises UserError for other axes, types and values."""
+    if missing := [name for name in layout if name not in arrays]:
+        expected(str(path), f"arrays {', '.join(layout)}", f"no {', '.join(missing)}")
+    sizes: dict[str | int, int] = {}
+    found = {}
+    for name, axes in layout.items():
+        array = arrays[name]
+        text = name == "joint_names"
+        fits = array.ndim == len(axes) and array.dtype.kind in ("U" if text else "biuf")
+        for axis, length in zip(axes, array.shape, strict=False):
+            fits = fits and length == (sizes.setdefault(axis, length) if isinstance(axis, str) else axis)
+        if not fits:
+            wanted = f"{'text' if text else 'numbers'} ({', '.join(map(str, axes))})"
+            expected(f"{path}: {name}", wanted, f"{array.dtype} {array.shape}")
+        if not text:
+            largest = LARGEST_M if name.endswith("_m") else LARGEST
+            check_numbers(f"{path}: {name}", array, largest=largest)
+        found[name] = array if text else array.astype(np.float64)
+    if "fps" in found and not found["fps"] > 0:
+        expected(f"{path}: fps", "a positive frame rate", found["fps"])
+    return found

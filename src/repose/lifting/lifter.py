@@ -27,7 +27,7 @@ from repose.models.inference import (
     window_starts,
 )
 from repose.models.spec import ModelSpec, find_checkpoint, packaged_weights
-from repose.pose import SEEN_CONFIDENCE, Coordinates, Pose2D, Pose3D
+from repose.pose import CONFIDENCE_EXPONENT, SEEN_CONFIDENCE, Coordinates, Pose2D, Pose3D
 from repose.sequence import (
     fill_gaps,
     interpolate,
@@ -39,10 +39,6 @@ from repose.skeleton import H36M_17, conversion_matrix, stature
 from repose.tracking.segments import LONGEST_GAP_S, Segment, left_empty, split_at_gaps
 
 ASSUMED_HEIGHT_M = 1.70
-CONFIDENCE_EXPONENT = {"mediapipe-33": 4.0}
-"""Layouts whose detector is more confident than others, and the power that its confidence is raised to.
-MediaPipe guesses joints behind obstacles with a visibility of up to 0.8, and gives most of what it sees more
-than 0.95. Chosen on the project's sample (`make demo`)."""
 HEIGHTS_M = (0.3, 3.0)
 GUESSES_OUTSIDE = ("mediapipe-33",)
 """Layouts whose detector places joints outside the picture, sure of what no camera has seen."""

@@ -23,6 +23,7 @@ from repose.synthetic.augment import exchange_arms, mirror, resize_bones, shift_
 from repose.synthetic.detector_errors import DetectionConfig, detect
 from repose.synthetic.occlusion import self_occluded
 from repose.synthetic.procedural import ProceduralConfig, make_motion
+from repose.synthetic.rendered_clips import RenderedBank, rendered_bank
 from repose.synthetic.synthetic_feet import at_ankles, detect_feet
 from repose.synthetic.virtual_camera import CameraConfig, cut_by_edge, sample_views
 
@@ -66,6 +67,10 @@ class SyntheticConfig:
     procedural: ProceduralConfig = field(default_factory=ProceduralConfig)
     p_procedural: Annotated[float, Within(0, 1)] = 0.35
     """Share of procedural clips where there is motion capture, too."""
+    rendered: Path | None = None
+    """Folder of rendered people as a detector found them (`scripts/render/clips.py --training`)."""
+    p_rendered: Annotated[float, Within(0, 1)] = 0.15
+    """Share of these clips where there are any."""
     frame_rate_hz: Annotated[float, Within(1, 1000)] = 30.0
     time_warp: Annotated[tuple[float, float], Within(0.1, 10, rising=True)] = (0.7, 1.5)
     """Slow-down and speed-up of a clip, log-uniform."""
@@ -166,6 +171,9 @@ class SyntheticClips(Dataset[Batch]):
         training, self.validation = mocap_split(config.mocap, config.joint_map)
         self.mocap = _bank(training) if training else None
         self.procedural = _procedural_bank(config.procedural, seed)
+        self.rendered = None
+        if config.rendered is not None:
+            self.rendered = rendered_bank(config.rendered, skeleton, config.frame_rate_hz, STATURE_M)
 
     def __getitem__(self, step: int) -> Batch:
         config = self.config
@@ -191,8 +199,28 @@ class SyntheticClips(Dataset[Batch]):
         joints = resize_bones(joints, config.bone_spread, generator)
         joints = shift_joints(joints, config.shift_m, generator)
         batch = observe(joints, config.camera, config.detection, generator)
+        if self.rendered is not None:
+            batch = self._mix(batch, self.rendered, step)
         known = None if batch.known is None else batch.known[self.rows]
         return Batch(batch.keypoints[self.rows], batch.target[self.rows], known=known)
+
+    def _mix(self, batch: Batch, rendered: RenderedBank, step: int) -> Batch:
+        """Put rendered clips in the place of some others."""
+        # With randomness of their own: the others are those of a run without.
+        generator = Generator().manual_seed(self.seed * 1_000_003 + step + 2**41)
+        count, frames = batch.keypoints.shape[:2]
+        here = torch.rand(count, generator=generator) < self.config.p_rendered
+        keypoints, target = (
+            torch.where(here[:, None, None, None], there, values)
+            for there, values in zip(
+                rendered.sample(count, frames, generator), (batch.keypoints, batch.target), strict=True
+            )
+        )
+        known = batch.known
+        if known is not None:  # the truth of rendered clips has no feet
+            body = torch.arange(known.shape[1]) < len(H36M_17)
+            known = torch.where(here[:, None], body, known)
+        return Batch(keypoints, target, known=known)
 
 
 def observe(

@@ -27,10 +27,10 @@ from repose.export.bvh import tip_m
 from repose.export.rig import HINGE_HZ, PRIOR, nodes_for
 from repose.files.output import stage
 from repose.geometry.camera import ASSUMED_FOV_DEG
-from repose.lifting.lifter import ASSUMED_HEIGHT_M, CONFIDENCE_EXPONENT, Lifter
+from repose.lifting.lifter import ASSUMED_HEIGHT_M, Lifter
 from repose.models import ModelSpec, load_checkpoint, packaged_weights
 from repose.models.inference import OVERLAP
-from repose.pose import SEEN_CONFIDENCE, Pose3D
+from repose.pose import CONFIDENCE_EXPONENT, SEEN_CONFIDENCE, Pose3D
 from repose.skeleton import (
     ANKLE_HEIGHT,
     H36M_17,
