@@ -211,7 +211,7 @@ def test_mistakes_are_found_before_the_video_is_opened(monkeypatch: pytest.Monke
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("the video was opened")
 
-    monkeypatch.setattr(import_module("repose.pipeline"), "open_video", refuse)
+    monkeypatch.setattr(import_module("repose.video"), "open_video", refuse)
     for options, message in (
         ({"hieght_m": 1.8}, "unknown option hieght_m"),
         ({"model": "nobody's"}, 'model "nobody\'s": expected a checkpoint file or one of'),

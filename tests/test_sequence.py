@@ -1,11 +1,15 @@
 """Interpolation and the filter before a lower rate: exact where they can be."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from repose.sequence import (
+    around,
     fill_gaps,
     interpolate,
     interpolate_linear,
@@ -17,6 +21,17 @@ from repose.sequence import (
 )
 
 SHAPE = (4, 2)
+
+
+@pytest.mark.parametrize(("frames", "window"), [(1, 3), (2, 7), (40, 6), (40, 7), (5000, 3)])
+def test_statistics_around_frames_are_those_of_scipy(frames: int, window: int) -> None:
+    values = np.random.default_rng(0).normal(size=(frames, *SHAPE))
+    mean, median = (around(values, window, partial(of, axis=-1)) for of in (np.mean, np.median))
+    np.testing.assert_allclose(mean, ndimage.uniform_filter1d(values, window, axis=0, mode="nearest"))
+    if window % 2:
+        assert (median == ndimage.median_filter(values, (window, 1, 1), mode="nearest")).all()
+        back = around(values, window, partial(np.mean, axis=-1), "symmetric")
+        np.testing.assert_allclose(back, ndimage.uniform_filter1d(values, window, axis=0, mode="reflect"))
 
 
 def parabola(t: np.ndarray, degree: int, seed: int = 0) -> np.ndarray:

@@ -6,24 +6,22 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import tyro
 
-from repose.detectors import Detector, check_detector, get_detector
-from repose.detectors.detection import Detection, detect
 from repose.errors import UserError, Within, check_ranges, override
 from repose.export.parquet import frame_columns
 from repose.fitting import fit
 from repose.fitting.focal_factor import find_focal_factor
-from repose.geometry.calibration import read_calibration
 from repose.geometry.camera_turn import CameraTurn
 from repose.keypoints.reader import holds_keypoints, read_unless_video
 from repose.lifting import (
     HEIGHTS_M,
     LONGEST_GAP_S,
     Device,
+    Filmed,
     LensOptions,
     Lifter,
     Precision,
@@ -43,9 +41,9 @@ from repose.tracking.people import (
     parse_person,
 )
 from repose.tracking.swaps import undo_swaps
-from repose.video import open_video
-from repose.video.background import Filmed, follow_background
-from repose.video.origin import note_video
+
+if TYPE_CHECKING:
+    from repose.detectors import Detector
 
 Progress = Callable[[str, int, int | None], None]
 """Told what is being done, how many frames of it are done, and of how many (None where unknown)."""
@@ -134,8 +132,10 @@ class Estimator:
         return _arrive, (pickle.dumps(self.options),)
 
     @cached_property
-    def detector(self) -> Detector:
+    def detector(self) -> "Detector":
         """The detector for videos, loaded when it is first used; raises UserError where it cannot be."""
+        from repose.detectors import get_detector
+
         return get_detector(self.options.detector, **self.options.detector_options)
 
     def __call__(
@@ -169,11 +169,7 @@ class Estimator:
             )
         options = override(self.options, overrides)
         _check(options)
-        facts: dict[str, Any] = {}
-        filmed = Filmed()
-        name = Path(input).stem if isinstance(input, str | Path) else ""
-        if options.calibration is not None:
-            read_calibration(options.calibration, options.calibration_camera, name)
+        facts, filmed = dict[str, Any](), Filmed()
         if isinstance(input, str | Path):
             tracks, facts, filmed = find_tracks(Path(input), options, progress, lambda: self.detector)
         else:
@@ -187,7 +183,6 @@ class Estimator:
             if dropped:
                 facts = {**facts, "not_people": [vars(ghost) for ghost in dropped]}
         tracks = by_prominence(tracks) if options.person is None else [choose(tracks, options.person)]
-        filmed = replace(filmed, name=name)
         return _lift_all(tracks, self.lifter, options, facts, filmed, progress) if tracks else []
 
 
@@ -247,7 +242,7 @@ def _lift_all(
     )
     turn: CameraTurn | None = None
     if filmed.background:
-        lens, followed = follow_camera(filmed.background, filmed.last_frame, lens, tracks[0].image_size)
+        lens, followed = follow_camera(filmed, lens, tracks[0].image_size)
         turn = followed if isinstance(followed, CameraTurn) else None
         told = {"not_followed": followed} if turn is None else turn.record
         facts["camera_motion"] = {**facts["camera_motion"], **told}
@@ -257,11 +252,11 @@ def _lift_all(
         camera = lens.camera.zoomed(found.factor)
         lens = lens.estimated(camera, tracks[0].image_size, "how people walk in depth", found.deviation)
         poses = [lift(track, lens.scene, turn, progress=progress) for track in tracks]
-    complete = partial(_fit, options=options)
     facts["lens"] = lens.record
     if lens.source == "assumed":
-        facts["lens"] |= compare_lenses(tracks[0], lambda track, scene: complete(lift(track, scene)))
-    poses = [complete(pose, progress=progress) for pose in poses]
+        quick = partial(_lift, lifter=lifter.averaging(False), options=options)
+        facts["lens"] |= compare_lenses(tracks[0], quick)
+    poses = [_fit(pose, options=options, progress=progress) for pose in poses]
     return [replace(pose, record={**pose.record, **facts}) for pose in poses]
 
 
@@ -280,7 +275,7 @@ def find_tracks(
     path: Path,
     options: EstimateOptions,
     progress: Progress | None = None,
-    load_detector: Callable[[], Detector] | None = None,
+    load_detector: "Callable[[], Detector] | None" = None,
 ) -> tuple[list[Pose2D], dict[str, Any], Filmed]:
     """Find the 2D tracks of a video or keypoint file, facts about it for the record, and its camera.
 
@@ -294,14 +289,21 @@ def find_tracks(
         track=options.track,
     )
     if read is not None:
-        return read, {}, Filmed()
+        return read, {}, Filmed(path.stem)
     _check_video_options(path, options)
     return _find_in_video(path, options, progress, load_detector)
 
 
 def _find_in_video(
-    path: Path, options: EstimateOptions, progress: Progress | None, make: Callable[[], Detector] | None
+    path: Path, options: EstimateOptions, progress: Progress | None, make: "Callable[[], Detector] | None"
 ) -> tuple[list[Pose2D], dict[str, Any], Filmed]:
+    # Whoever has keypoints need not wait for FFmpeg.
+    from repose.detectors import check_detector
+    from repose.detectors.detection import Detection, detect
+    from repose.video import open_video
+    from repose.video.background import follow_background
+    from repose.video.origin import note_video
+
     check_detector(options.detector, **options.detector_options)
     video = open_video(path)
     find_lens(options, (video.info.width, video.info.height), name=path.stem)
@@ -329,11 +331,9 @@ def _find_in_video(
         )
     motion = found.camera_motion()
     facts["camera_motion"] = asdict(motion)
-    if found.lost:
-        facts["frames_lost_in_file"] = found.lost
-    if found.damaged:
-        facts["frames_damaged_in_file"] = found.damaged
-    filmed = Filmed(focal_length_mm=video.info.focal_length_mm)
+    unsound = {"frames_lost_in_file": found.lost, "frames_damaged_in_file": found.damaged}
+    facts |= {what: frames for what, frames in unsound.items() if frames}
+    filmed = Filmed(path.stem, video.info.focal_length_mm)
     if motion.moves:
         last_frame = max(int(track.frames[-1]) for track in found.tracks)
         boxes_px, report = found.boxes_px(), progress and partial(progress, "following the camera")

@@ -4,7 +4,9 @@ The only place for these, for NumPy arrays whose first axis is time. The network
 for tensors and within a window, is in `repose.models.perspective_crop`.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
@@ -124,6 +126,28 @@ def low_pass(values: Values, ratio: float) -> Values:
     if half > _LONG_KERNEL:
         return oaconvolve(padded, kernel.reshape(-1, *[1] * (values.ndim - 1)), "valid", axes=0)
     return convolve1d(padded, kernel, axis=0)[half:-half]
+
+
+_ROWS_AT_ONCE = 4096
+
+
+def around(
+    values: Values,
+    frames: int,
+    statistic: Callable[[np.ndarray], Any],
+    ends: Literal["edge", "symmetric"] = "edge",
+) -> Values:
+    """Return a statistic of each frame and those around it, `frames` together.
+
+    `statistic` is taken of (rows, *axes, `frames`), over the last axis. Beyond the ends the first and last
+    value go on, or the motion goes back (`symmetric`). It is scipy.ndimage that does the same: importing it
+    takes longer than these filters do.
+    """
+    pad = [(frames // 2, (frames - 1) // 2), *[(0, 0)] * (values.ndim - 1)]
+    view = np.lib.stride_tricks.sliding_window_view(np.pad(values, pad, ends), frames, axis=0)
+    return np.concatenate(
+        [statistic(view[row : row + _ROWS_AT_ONCE]) for row in range(0, max(len(values), 1), _ROWS_AT_ONCE)]
+    )
 
 
 def resample(

@@ -135,9 +135,10 @@ sys.meta_path[:] = [Without(sys.meta_path[:])]
 import repose
 from repose.cli import main
 
+main(["estimate", "walk.npz", "-o", "result", "--model", "default"])
+assert not {"av", "scipy.ndimage", "repose.detectors"} & set(sys.modules), "slow to import, and not needed"
 poses = repose.estimate("walk.npz", repose.EstimateOptions(fit=True), max_gap_s=0.5)
 repose.export_poses(repose.refine(poses), "walk.bvh")
-main(["estimate", "walk.npz", "-o", "result", "--model", "default"])
 assert not any(name.startswith("torch.") for name in sys.modules)
 try:
     repose.load("walk.safetensors")

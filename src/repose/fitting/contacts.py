@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from repose.fitting.smoothing import stretches
-from repose.sequence import runs
+from repose.sequence import around, runs
 
 DEPTH_DOUBT = 4.0
 """How many times less certain a place is along the line of sight than across it."""
@@ -69,10 +69,10 @@ def speeds(
 
 def _floor(lowest: np.ndarray, times: np.ndarray) -> np.ndarray:
     """The height of the ground at each time: what the lower ankle hardly ever goes below around it."""
-    from scipy.ndimage import percentile_filter
-
     reach = max(1, round(REACH_S / float(np.median(np.diff(times)))))
-    return percentile_filter(lowest, 10, size=2 * reach + 1, mode="nearest")
+    window = 2 * reach + 1
+    rank = window // 10  # the tenth percentile
+    return around(lowest, window, lambda heights: np.partition(heights, rank, axis=-1)[..., rank])
 
 
 def _latch(on: np.ndarray, off: np.ndarray) -> np.ndarray:

@@ -6,7 +6,6 @@ supporting foot goes back against the root does not. Where the foot stands, the 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from jaxtyping import Float
@@ -14,6 +13,7 @@ from jaxtyping import Float
 from repose.fitting.gravity import find_up
 from repose.geometry.rotation import unit
 from repose.pose import Pose3D
+from repose.sequence import around
 from repose.skeleton import H36M_17, conversion_matrix
 
 STEP_S = 8 / 30
@@ -79,8 +79,6 @@ def find_focal_factor(poses: Sequence[Pose3D]) -> FocalFactor | None:
 
 def _ways_m(pose: Pose3D) -> Float[np.ndarray, "ways 2 2"]:
     """Ways of the root, and of the supporting foot back against it; along the line of sight, and across."""
-    from scipy.ndimage import gaussian_filter1d
-
     joints = conversion_matrix(pose.skeleton, H36M_17) @ pose.joints_m.astype(np.float64)
     step = max(2, round(STEP_S * pose.fps))
     up = find_up([joints], [pose.times_s]).direction
@@ -91,8 +89,7 @@ def _ways_m(pose: Pose3D) -> Float[np.ndarray, "ways 2 2"]:
     seen = pose.seen[np.arange(len(joints)), np.array(sides)[low]]
     across = unit(np.cross(up, [0.0, 0.0, 1.0]))
     axes = np.stack([np.array([0.0, 0.0, 1.0]), across], axis=-1)
-    smooth = partial(gaussian_filter1d, sigma=SMOOTH_S * pose.fps, axis=0)
-    root, feet = smooth(joints[:, 0] @ axes), smooth(feet @ axes)
+    root, feet = (_smooth(values @ axes, SMOOTH_S * pose.fps) for values in (joints[:, 0], feet))
     first = np.arange(len(joints) - step)
     windows = first[:, None] + np.arange(step + 1)
     stands = (low[windows] == low[first, None]).all(axis=1) & (apart[windows].max(axis=1) > APART_M)
@@ -101,6 +98,14 @@ def _ways_m(pose: Pose3D) -> Float[np.ndarray, "ways 2 2"]:
     start, foot = first[stands], low[first[stands]]
     back = feet[start, foot] - feet[start + step, foot]
     return np.stack([root[start + step] - root[start], back], axis=1)
+
+
+def _smooth(values: Float[np.ndarray, "frames *axes"], deviation: float) -> Float[np.ndarray, "frames *axes"]:
+    """Smooth with a Gaussian of that many frames."""
+    reach = round(4 * deviation)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
+    kernel /= kernel.sum()
+    return around(values, len(kernel), lambda near: near @ kernel, "symmetric")
 
 
 def _slope(ways_m: Float[np.ndarray, "ways 2"], overlapping: float) -> tuple[float, float]:

@@ -8,6 +8,7 @@ z forward).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -15,6 +16,7 @@ from jaxtyping import Bool, Float
 from repose.errors import expected
 from repose.fitting.contacts import AT_REST_M_S, episodes, find_contacts, speeds
 from repose.geometry.rotation import unit
+from repose.sequence import around
 from repose.skeleton import H36M_17
 
 # Share of the body's mass in each segment, and how far along it the mass lies (Winter, Biomechanics and
@@ -152,13 +154,11 @@ def foot_contacts(
 
 def _hangs(joints: np.ndarray, times: np.ndarray, up: np.ndarray) -> np.ndarray:
     """When both hands are at rest above the head, with straight arms: they may hold on to something."""
-    from scipy.ndimage import median_filter
-
     hands = joints[:, H36M_17.indices("left_wrist", "right_wrist")]
     above = (hands @ up).min(axis=1) > joints[:, H36M_17.index("head_top")] @ up
     step_s = float(np.median(np.diff(times))) if len(times) > 1 else 1 / 30
     window = 2 * round(HOLD_S / step_s / 2) + 1
-    speed_m_s = median_filter(speeds(hands, times), (window, 1), mode="nearest").max(axis=1)
+    speed_m_s = around(speeds(hands, times), window, partial(np.median, axis=-1)).max(axis=1)
     return above & (speed_m_s < AT_REST_M_S) & (_straightness(joints, _ARMS)[0].min(axis=1) > STRAIGHT)
 
 

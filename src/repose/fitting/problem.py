@@ -7,6 +7,7 @@ length, and move without jolts (`repose.fitting.terms`).
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from repose.fitting.terms import (
     Term,
 )
 from repose.pose import Pose3D
-from repose.sequence import runs
+from repose.sequence import around, runs
 from repose.skeleton import H36M_17, conversion_matrix, stature
 
 USUAL_DEVIATION_M = 0.06
@@ -248,12 +249,10 @@ def contradiction(
     A detector that is sure of a wrong place stays there for a while, and the network, which knows how people
     move, does not follow it all the way.
     """
-    from scipy.ndimage import uniform_filter1d
-
     off = points - joints_m[..., :2] / np.maximum(joints_m[..., 2:], 0.1)
     frames = max(1, round(AROUND_S / float(np.median(np.diff(times_s))))) if len(times_s) > 1 else 1
     squared, count = (
-        uniform_filter1d(values, frames, axis=0, mode="nearest")
+        around(values, frames, partial(np.mean, axis=-1))
         for values in (np.where(seen, (off**2).sum(axis=-1), 0.0), seen.astype(np.float64))
     )
     return np.sqrt(np.maximum(squared, 0) / np.maximum(count, 1 / frames))

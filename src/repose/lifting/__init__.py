@@ -1,6 +1,6 @@
 """From a 2D track to a 3D track, whole or while it is filmed."""
 
-from repose.lifting.lens import Lens, LensOptions, compare_lenses, find_lens, follow_camera
+from repose.lifting.lens import Filmed, Lens, LensOptions, compare_lenses, find_lens, follow_camera
 from repose.lifting.lifter import (
     ASSUMED_HEIGHT_M,
     HEIGHTS_M,
@@ -18,6 +18,7 @@ __all__ = [
     "HEIGHTS_M",
     "LONGEST_GAP_S",
     "Device",
+    "Filmed",
     "Lens",
     "LensOptions",
     "Lifter",

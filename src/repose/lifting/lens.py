@@ -1,6 +1,6 @@
 """Which lens filmed: the given one, a calibrated one, the one that the video names, or an assumed one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,7 +17,8 @@ from repose.pose import Pose2D, Pose3D
 
 COMPARED_FOVS_DEG = (50.0, 80.0)
 """Between these lie the lenses of most cameras that film people."""
-COMPARED_FRAMES = 240
+COMPARED_FRAMES = 224
+"""Of a track, its middle: two windows of the default model."""
 
 Source = Literal["given", "calibration", "video", "estimated", "assumed"]
 
@@ -76,6 +77,19 @@ class Lens:
         return told if self.deviation is None else {**told, "focal_length_deviation": self.deviation}
 
 
+@dataclass(frozen=True, eq=False)
+class Filmed:
+    """What a video tells of its camera."""
+
+    name: str = ""
+    """Of the video, without its suffix."""
+    focal_length_mm: float | None = None
+    """35 mm equivalent, where the file says it."""
+    background: tuple[Matched, ...] = ()
+    """Points of the background in each frame up to `last_frame`, if the camera moves."""
+    last_frame: int = 0
+
+
 def find_lens(
     options: LensOptions,
     image_size: tuple[int, int],
@@ -128,16 +142,12 @@ def find_lens(
     return Lens(source, camera, camera.fov_deg(image_size), words)
 
 
-def follow_camera(
-    background: Sequence[Matched], last_frame: int, lens: Lens, image_size: tuple[int, int]
-) -> tuple[Lens, CameraTurn | str]:
-    """Find the turn of a camera, or why it is not known, and the lens, which a turn may show.
-
-    `background` and `last_frame` are those of `repose.geometry.camera_turn.find_turn`.
-    """
+def follow_camera(filmed: Filmed, lens: Lens, image_size: tuple[int, int]) -> tuple[Lens, CameraTurn | str]:
+    """Find the turn of a camera, or why it is not known, and the lens, which a turn may show."""
+    background = filmed.background
     if lens.source == "assumed" and (fov_deg := find_fov(background, image_size)) is not None:
         lens = lens.estimated(Camera.assumed(image_size, fov_deg), image_size, "how the background turns")
-    turn = find_turn(background, lens.camera, last_frame)
+    turn = find_turn(background, lens.camera, filmed.last_frame)
     if isinstance(turn, CameraTurn) and turn.largest_deg < LEAST_TURN_DEG:
         turn = f"it turns by less than {LEAST_TURN_DEG:g}°"
     return lens, turn
@@ -148,7 +158,7 @@ def compare_lenses(track: Pose2D, lift: Callable[[Pose2D, dict[str, Any]], Pose3
 
     Returns `distance_m`, the root's median distance from the camera (None where it is not known), and
     `joints_mm`, the mean distance between the two results' joints relative to the root, for the narrowest
-    and the widest lens of `COMPARED_FOVS_DEG`.
+    and the widest lens of `COMPARED_FOVS_DEG`. `lift` may be quick: both answers have its faults.
     """
     start = max(0, (len(track) - COMPARED_FRAMES) // 2)
     rows = slice(start, start + COMPARED_FRAMES)

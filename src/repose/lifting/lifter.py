@@ -308,11 +308,16 @@ class Lifter(Streaming):
                 deviation[:, :, root] = 0
         return joints, deviation
 
-    def _for_windows(self, flip: bool, **options: Any) -> tuple[Callable[[Pose2D], Pose3D], float]:
-        check_scene(options["intrinsics_px"], options["fov_deg"], options["height_m"], options["max_gap_s"])
+    def averaging(self, flip: bool) -> "Lifter":
+        """Return this lifter with or without flip averaging; they share the network."""
         lifter = copy(self)
         lifter.flip = flip
-        return partial(lifter.lift, **options), self.spec.window_frames / self.spec.frame_rate_hz
+        return lifter
+
+    def _for_windows(self, flip: bool, **options: Any) -> tuple[Callable[[Pose2D], Pose3D], float]:
+        check_scene(options["intrinsics_px"], options["fov_deg"], options["height_m"], options["max_gap_s"])
+        lift = partial(self.averaging(flip).lift, **options)
+        return lift, self.spec.window_frames / self.spec.frame_rate_hz
 
     def _mirrored(self, values: Clips) -> Clips:
         """Left and right exchanged: x negated, which every normalisation has at 0 in the middle."""

@@ -70,6 +70,8 @@ class OnnxNetwork(Network):
             )
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _QUIET
+        # Planning which buffers could be reused takes most of the start, and saves nothing: freed ones are.
+        options.enable_mem_reuse = False
         # As many threads as PyTorch would take.
         options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", 0))
         if weights is not None:

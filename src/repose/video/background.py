@@ -39,19 +39,6 @@ class Match:
     points_px: Float[np.ndarray, "points 2"]
 
 
-@dataclass(frozen=True, eq=False)
-class Filmed:
-    """What a video tells of its camera."""
-
-    name: str = ""
-    """Of the video, without its suffix."""
-    focal_length_mm: float | None = None
-    """35 mm equivalent, where the file says it."""
-    background: tuple[Match, ...] = ()
-    """Points of the background in each frame up to `last_frame`, if the camera moves."""
-    last_frame: int = 0
-
-
 @dataclass(eq=False)
 class _Key:
     frame: int
