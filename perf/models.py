@@ -1,30 +1,46 @@
-"""The published architectures beside their published form: time and agreement.
+"""The architectures beside their published form, by each runtime: time and agreement.
 
-    python perf/models.py [repose motionagformer-b ...] [--published DIR] [--compile]
+    python perf/models.py [default repose motionagformer-b ...] [--published DIR] [--no-compile]
 
-One clip, float32, eager, CPU, both forms with the same weights, called in turn in one process. The reference
-form is written out below from the published formulas, in the published order of operations: attention as
-product, softmax, product; tokens permuted around every attention; the graph's normalisation as two products
-with a diagonal matrix. `--published DIR` measures the public modules themselves, found in the checkouts of
-MotionBERT and MotionAGFormer below DIR. `--compile` compares torch.compile's output with eager.
+One clip, float32, CPU, all forms with the same weights, called in turn in one process: the published one,
+ours eager, compiled (torch.compile), by onnxruntime, and by onnxruntime with matrices of bytes. The
+reference form is written out below from the published formulas, in the published order of operations:
+attention as product, softmax, product; tokens permuted around every attention; the graph's normalisation as
+two products with a diagonal matrix. `--published DIR` measures the public modules themselves, found in the
+checkouts of MotionBERT and MotionAGFormer below DIR. The packaged model, `default`, has no published form.
 """
 
 import argparse
 import importlib
+import os
 import sys
 import types
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from cost import best_in_turn
 from torch import Tensor, nn
 
-from repose.models import AGFormer, DSTformer, PoseModel, agformer, build, dstformer
+from repose.models import (
+    AGFormer,
+    DSTformer,
+    PoseModel,
+    agformer,
+    build,
+    dstformer,
+    export_onnx,
+    load_checkpoint,
+    packaged_weights,
+)
 from repose.models.dstformer import Attention
+from repose.models.onnx_export import Quantisation
+from repose.models.onnx_network import open_onnx
+from repose.models.registry import Lifted
 
-NAMES = ("repose", "motionagformer-xs", "motionagformer-s", "motionagformer-b")
+NAMES = ("default", "repose", "motionagformer-xs", "motionagformer-s", "motionagformer-b")
 Form = Callable[[Tensor], Tensor]
 
 
@@ -139,6 +155,24 @@ def published(model: PoseModel, folder: Path) -> Form:
     return public.eval()
 
 
+def by_onnxruntime(model: PoseModel, file: Path, quantise: Quantisation = "none") -> Form:
+    export_onnx(model, file, quantise)
+    network = open_onnx(file)
+    return lambda x: torch.from_numpy(network(x.numpy())[0])
+
+
+def make(name: str) -> PoseModel:
+    """The packaged weights, or a fresh model."""
+    if name in packaged_weights():
+        return load_checkpoint(packaged_weights()[name]).eval()
+    torch.manual_seed(0)
+    model = build(name).eval()
+    # Layer scales of 1e-5 would hide a difference between the forms.
+    for parameter in model.parameters():
+        parameter.add_(0.02 * torch.randn_like(parameter))
+    return model
+
+
 @torch.no_grad()
 def main() -> None:
     parser = argparse.ArgumentParser(
@@ -146,31 +180,42 @@ def main() -> None:
     )
     parser.add_argument("names", nargs="*", default=NAMES, metavar="NAME", help=f"models ({' '.join(NAMES)})")
     parser.add_argument("--published", type=Path, metavar="DIR", help="measure the public modules below DIR")
-    parser.add_argument("--compile", action="store_true", help="compare torch.compile's output with eager")
+    parser.add_argument("--no-compile", action="store_true", help="without torch.compile")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=20.0, help="spent on each model")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    against = "published code" if options.published else "reference form"
+    os.environ["OMP_NUM_THREADS"] = str(options.threads)  # for onnxruntime
     for name in options.names:
-        torch.manual_seed(0)
-        model = build(name).eval()
-        # Layer scales of 1e-5 would hide a difference between the two forms.
-        for parameter in model.parameters():
-            parameter.add_(0.02 * torch.randn_like(parameter))
-        clip = torch.randn(1, model.spec.window_frames, 17, 3)
-        other = published(model, options.published) if options.published else reference(model)
-        apart = (other(clip) - model(clip)).abs()
-        calls = [partial(other, clip), partial(model, clip)]
-        theirs, ours = best_in_turn(calls, runs=5, seconds=options.seconds)
-        print(
-            f"{name} 1×{model.spec.window_frames}: {against} {theirs * 1e3:.1f} ms, "
-            f"ours {ours * 1e3:.1f} ms, {theirs / ours:.2f} times as fast; "
-            f"outputs differ by {apart.median():.1e} (median), {apart.max():.1e} (largest)"
-        )
-        if options.compile:
-            apart = (torch.compile(model)(clip) - model(clip)).abs()
-            print(f"  compiled: outputs differ by {apart.median():.1e} (median), {apart.max():.1e} (largest)")
+        model = make(name)
+        frames, joints = model.spec.window_frames, len(model.spec.layout)
+        clip = torch.randn(1, frames, joints, 3)
+        clip[..., 2] = torch.rand(1, frames, joints)
+        forms: dict[str, Form] = {}
+        if isinstance(model, DSTformer | AGFormer):
+            public = options.published
+            forms["published" if public else "reference"] = (
+                published(model, public) if public else reference(model)
+            )
+        forms["eager"] = lambda x, model=model: Lifted.of(model(x)).joints
+        with TemporaryDirectory() as folder:
+            forms["onnxruntime"] = by_onnxruntime(model, Path(folder, "float.onnx"))
+            forms["int8"] = by_onnxruntime(model, Path(folder, "int8.onnx"), "int8")
+        if not options.no_compile:
+            compiled = torch.compile(model)
+            forms["compiled"] = lambda x, compiled=compiled: Lifted.of(compiled(x)).joints
+        answers = {form: run(clip) for form, run in forms.items()}  # which warms up
+        calls = [partial(run, clip) for run in forms.values()]
+        times = dict(zip(forms, best_in_turn(calls, runs=5, seconds=options.seconds), strict=True))
+        against = next(iter(forms))
+        print(f"{name}, 1×{frames} frames, {options.threads} threads:")
+        for form, seconds in times.items():
+            apart = (answers[form] - answers["eager"]).abs()
+            print(
+                f"  {form:12} {seconds * 1e3:8.1f} ms, {times[against] / seconds:5.2f} times as fast as "
+                f"{against}; from eager {apart.median():.1e} (median), {apart.max():.1e} (largest)",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
