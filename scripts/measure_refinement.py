@@ -5,8 +5,8 @@
 Every clip of FOLDER (BVH, AMC, joint files), cut to 5 s, is filmed at its own rate (at most 60) by one still
 camera: yaw anyhow, pitch -10 to 40 degrees, roll 9 degrees (one sigma), 1.8 to 5 body heights away, the
 focal length 5 % wrong (one sigma). The 2D has a detector's errors (`ERRORS`), without exchanges of
-left and right. It is lifted, and refined with the defaults. Rows: errors of the lifted and of the refined
-result against the truth in the camera frame.
+left and right. It is lifted, fitted, and refined with the defaults. Rows: errors of each against the truth in
+the camera frame.
 
 CLIP is a folder with `gt_single.npz` (see `repose benchmark video`) and `mediapipe_cam01.npz`,
 `mediapipe_cam02.npz`: 12 joints, frames 1 to 99; accelerations after one similarity for the clip.
@@ -51,7 +51,7 @@ def main() -> None:
     options = parser.parse_args()
     lifter = repose.load(options.model)
     rng, generator = np.random.default_rng(options.seed), torch.Generator().manual_seed(options.seed)
-    rows: dict[str, list[tuple[float, ...]]] = {"lifted": [], "refined": []}
+    rows: dict[str, list[tuple[float, ...]]] = {"lifted": [], "fitted": [], "refined": []}
     tilts = []
     for clip in read_mocap(options.folder):
         filmed = sample_views(resample(clip, min(clip.fps, 60.0)), rng, generator)
@@ -63,10 +63,15 @@ def main() -> None:
             raw = lifter.lift(track, intrinsics_px=lens, height_m=height_m, max_gap_s=LONGEST_S)
         except UserError:  # a short clip whose frames were all lost
             continue
-        (clean,) = repose.refine(raw)
+        fitted = repose.fit(raw)
+        (clean,), (same,) = repose.refine(fitted), repose.refine(raw)
         truth = truth[raw.frames]
-        for name, pose, when in (("lifted", raw, "before"), ("refined", clean, "after")):
-            joints, skating = pose.camera_joints_m(), clean.record["refined"][when]["foot_skating_m_s"]
+        of = {name: pose.record["refined"] for name, pose in (("fitted", clean), ("lifted", same))}
+        measures = {name: record["before"] for name, record in of.items()} | {
+            "refined": of["fitted"]["after"]
+        }
+        for name, pose in (("lifted", raw), ("fitted", fitted), ("refined", clean)):
+            joints, skating = pose.camera_joints_m(), measures[name]["foot_skating_m_s"]
             steady = acceleration_error(joints, truth, pose.fps).mean()
             rows[name].append((*errors(joints, truth), steady, np.nan if skating is None else skating))
         tilts.append(angle_deg(clean.T_cam_world[:3, 2], up))
@@ -132,9 +137,10 @@ def score_video(folder: Path, camera: str, lifter: repose.Lifter) -> None:
         "mediapipe-33",
     )
     (raw,) = repose.estimate(track, lifter=lifter, fit=False)
-    (clean,) = repose.refine(raw)
+    (fitted,) = repose.estimate(track, lifter=lifter)
+    (clean,) = repose.refine(fitted)
     target = truth["joints_m"][raw.frames][1:].astype(np.float64)
-    for name, pose in (("lifted", raw), ("refined", clean)):
+    for name, pose in (("lifted", raw), ("fitted", fitted), ("refined", clean)):
         joints = pose.joints_m[1:, pose.skeleton.indices(*truth["joint_names"].tolist())].astype(np.float64)
         aligned = procrustes_align(joints.reshape(1, -1, 3), target.reshape(1, -1, 3)).reshape(joints.shape)
         steady = acceleration_error(aligned, target, raw.fps).mean()

@@ -18,6 +18,7 @@ from repose.sequence import (
     missing,
     runs,
     stretches,
+    unbroken,
 )
 
 SHAPE = (4, 2)
@@ -143,3 +144,11 @@ def test_long_and_short_kernels_are_one_filter(monkeypatch: pytest.MonkeyPatch) 
     by_fourier = low_pass(values, 0.03)
     monkeypatch.setattr("repose.sequence._LONG_KERNEL", 10_000)
     np.testing.assert_allclose(by_fourier, low_pass(values, 0.03), atol=1e-9)
+
+
+def test_a_pause_parts_frames_and_a_low_rate_does_not() -> None:
+    times = np.concatenate([np.arange(30) / 30, 5 + np.arange(30) / 30])
+    assert unbroken(times) == [slice(0, 30), slice(30, 60)]
+    assert unbroken(np.arange(5.0)) == [slice(0, 5)]
+    assert unbroken(np.zeros(1)) == [slice(0, 1)]
+    assert unbroken(np.zeros(0)) == []

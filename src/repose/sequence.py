@@ -26,6 +26,18 @@ def stretches(apart: Bool[np.ndarray, " steps"]) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
+LONGEST_STEP_S = 0.25
+"""A longer step in time is a gap, unless the frame rate itself is that low."""
+
+
+def unbroken(times_s: Float[np.ndarray, " frames"]) -> list[slice]:
+    """Split rows at gaps in time, in order; together they are all rows."""
+    steps = np.diff(times_s)
+    if not len(steps):
+        return [slice(0, len(times_s))] if len(times_s) else []
+    return stretches(steps > max(LONGEST_STEP_S, 3 * float(np.median(steps))))
+
+
 def missing(frames: Int[np.ndarray, " frames"]) -> list[tuple[int, int]]:
     """Find gaps between increasing frame numbers: the first and last number of each."""
     before = np.flatnonzero(np.diff(frames) > 1)

@@ -41,12 +41,12 @@ def test_impossible_angles_are_refused(pitch: float, roll: float) -> None:
 def test_the_world_is_right_handed_with_the_camera_above_its_origin(pitch: float, roll: float) -> None:
     up = stated_up(pitch, roll)
     T = up.T_cam_world(1.5)
-    np.testing.assert_allclose(T[:3, :3] @ T[:3, :3].T, np.eye(3), atol=1e-12)
-    assert np.linalg.det(T[:3, :3]) == pytest.approx(1)
-    np.testing.assert_allclose(np.linalg.inv(T)[:3, 3], [0, 0, 1.5], atol=1e-12)
-    np.testing.assert_allclose(T[:3, 2], up.direction, atol=1e-12)
+    np.testing.assert_allclose(T.R @ T.R.T, np.eye(3), atol=1e-12)
+    assert np.linalg.det(T.R) == pytest.approx(1)
+    np.testing.assert_allclose(T.inverse().t_m, [0, 0, 1.5], atol=1e-12)
+    np.testing.assert_allclose(T.R[:, 2], up.direction, atol=1e-12)
     if abs(pitch) < 90:
-        looks = T[:3, :3].T @ [0, 0, 1]
+        looks = T.R.T @ [0, 0, 1]
         assert looks[0] > 0
         assert looks[1] == pytest.approx(0, abs=1e-12)
 
@@ -83,7 +83,7 @@ def test_somebody_who_bends_over_is_in_balance() -> None:
     }  # fmt: skip
     for name, place in places.items():
         joints[:, H36M_17.index(name)] = place
-    R = stated_up(15, 5).T_cam_world(0)[:3, :3]
+    R = stated_up(15, 5).T_cam_world(0).R
     trunk = joints[0, H36M_17.index("thorax")] - joints[0, H36M_17.index("pelvis")]
     assert angle_deg(trunk / np.linalg.norm(trunk), np.array([0, 0, 1])) > 40
     up = find_up([joints @ R.T + [0, 0, 4]], [np.arange(30) / 30])
@@ -131,7 +131,7 @@ def test_up_says_its_angles() -> None:
 
 
 TIMES_S = np.arange(120) / 30
-TURN = stated_up(10, 6).T_cam_world(0)[:3, :3]
+TURN = stated_up(10, 6).T_cam_world(0).R
 """From a world with z up, in which people face x, to a camera that looks down and is rolled."""
 
 

@@ -13,7 +13,7 @@ from repose.sample import load_sample_truth
 from repose.skeleton import H36M_17
 from repose.viewer.scene import make_scene
 
-STEPS_OFF = {"spikes": False, "smoothing": "off", "bones": False, "feet": False}
+STEPS_OFF = {"fit": False, "spikes": False, "smoothing": "off", "bones": False, "feet": False}
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ class Worker:
             if "://" in item.source:  # the copy is gone: the record names where it came from
                 poses = [replace(pose, record=_from(pose.record, item.source)) for pose in poses]
             if self.job.refine:
-                poses = refine(poses)
+                poses = refine(poses, fit=self.job.options.fit)
             row.about(poses).status = "done"
             return poses
         except _Unusable as error:

@@ -46,6 +46,7 @@ FORMER_OPTIONS = {
     "evaluate": {"--plot": "--figure"},
     "export": {"--model": "--osim"},
     "prepare": {"--cameras": "--views"},
+    "refine": {"one-euro": "low-pass"},
     "render": {"--height": "--height-px", "--frames": "--sheet-frames"},
     "train": {
         "--skeleton": "--target-skeleton",

@@ -36,7 +36,7 @@ class Estimate:
         with ProgressBars() as bars:
             poses = estimate(self.input, self.estimation, progress=bars.report)
         if self.refine:
-            poses = refine(poses)
+            poses = refine(poses, fit=self.estimation.fit)
         write_poses(poses, self.out, force=self.force)
         summarise(poses)
         if self.refine:

@@ -11,10 +11,8 @@
 taken to stand still.
 """
 
-from repose.fitting.config import RefineConfig
-from repose.fitting.options import FitOptions
+from repose.fitting.options import FitOptions, RefineConfig
 from repose.fitting.problem import fit
 from repose.fitting.refinement import refine
-from repose.fitting.smoothing import OneEuro
 
-__all__ = ["FitOptions", "OneEuro", "RefineConfig", "fit", "refine"]
+__all__ = ["FitOptions", "RefineConfig", "fit", "refine"]

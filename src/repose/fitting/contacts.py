@@ -8,8 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool, Float
 
-from repose.fitting.smoothing import stretches
-from repose.sequence import around, runs
+from repose.sequence import around, runs, unbroken
 
 DEPTH_DOUBT = 4.0
 """How many times less certain a place is along the line of sight than across it."""
@@ -36,7 +35,7 @@ def find_contacts(
     """
     touching = np.zeros(ankles_m.shape[:2], dtype=bool)
     seen = np.ones_like(touching) if seen is None else seen
-    for rows in stretches(times_s):
+    for rows in unbroken(times_s):
         times, ankles = times_s[rows], ankles_m[rows]
         if len(times) < 3:
             continue

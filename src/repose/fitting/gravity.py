@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 
 from repose.errors import expected
 from repose.fitting.contacts import AT_REST_M_S, episodes, find_contacts, speeds
+from repose.geometry.rigid import RigidTransform
 from repose.geometry.rotation import unit
 from repose.sequence import around
 from repose.skeleton import H36M_17
@@ -75,8 +76,8 @@ class Up:
         """How far what is upright leans to the right in the picture."""
         return float(np.degrees(np.arctan2(self.direction[0], -self.direction[1])))
 
-    def T_cam_world(self, height_m: float) -> Float[np.ndarray, "4 4"]:
-        """The way from the world to this camera, which hangs `height_m` above the world's origin.
+    def T_cam_world(self, height_m: float) -> RigidTransform:
+        """Return the way from the world to this camera, which hangs `height_m` above the world's origin.
 
         World: z up, ground at 0, x where the camera looks (where the top of its picture is, if it looks
         straight down), y to its left.
@@ -85,10 +86,7 @@ class Up:
         ahead = np.array([0.0, 0.0, 1.0]) if abs(z[2]) < 0.999 else np.array([0.0, -1.0, 0.0])
         x = ahead - (ahead @ z) * z
         x /= np.linalg.norm(x)
-        T = np.eye(4)
-        T[:3, :3] = np.stack([x, np.cross(z, x), z], axis=1)
-        T[:3, 3] = -height_m * z
-        return T
+        return RigidTransform(np.stack([x, np.cross(z, x), z], axis=1), -height_m * z)
 
 
 def stated_up(pitch_deg: float, roll_deg: float) -> Up:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from repose.fitting.smoothing import stretches
 from repose.metrics import bone_lengths
+from repose.sequence import unbroken
 from repose.skeleton import Skeleton
 
 
@@ -31,7 +31,7 @@ def acceleration(
 ) -> float | None:
     """Mean acceleration in m/s², over whatever follows without a gap; None for fewer than three frames."""
     parts = [np.zeros((0, joints_m.shape[1], 3))]
-    for rows in stretches(times_s):
+    for rows in unbroken(times_s):
         steps = np.diff(times_s[rows])[:, None, None]
         velocity = np.diff(joints_m[rows], axis=0) / steps
         parts.append(np.diff(velocity, axis=0) / ((steps[1:] + steps[:-1]) / 2))

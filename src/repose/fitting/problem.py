@@ -153,7 +153,7 @@ def fit(
     Raises UserError for unknown options and options out of range.
     """
     options = override(options or FitOptions(), overrides)
-    if why := _hindrance(pose):
+    if why := hindrance(pose):
         return replace(pose, record={**pose.record, "fit": {"frames": 0, "left_out": why}})
     problem = Problem.of(pose, options)
     found = solve_track(
@@ -189,8 +189,8 @@ def fit(
     return replace(fitted, record={**pose.record, "fit": record})
 
 
-def _hindrance(pose: Pose3D) -> str:
-    """Why a pose cannot be fitted; nothing where it can."""
+def hindrance(pose: Pose3D) -> str:
+    """Say why a pose cannot be fitted; "" where it can."""
     if pose.coordinates != "camera" or pose.intrinsics_px is None:
         return "where the person stands is not known"
     if pose.points_px is None:

@@ -1,7 +1,15 @@
-"""The way of a lifted clip through all steps of refining."""
+"""Motion as near as can be to a given one: without jolts, of one body, upright, on feet that rest.
+
+One problem, of the kind and with the solver of `repose.fitting.problem`: the given joints are the prior in
+place of keypoints and network, of which they are what came out. It is solved twice. From the answer without
+the ground are read what is up, when a foot touches the ground, and how high that is. These are choices (which
+foot bears whom), which no gradient leads to, and everybody in the clip has them in common. The answer with
+the ground is near the first.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,31 +17,55 @@ from jaxtyping import Bool, Float
 
 from repose.errors import override
 from repose.fitting.bones import hold_lengths, measure_bones
-from repose.fitting.config import RefineConfig
 from repose.fitting.contacts import episodes
-from repose.fitting.feet import NEAR_GROUND_M, find_footing, hold_feet
 from repose.fitting.gravity import PICTURE_UP, Up, find_up, foot_contacts, stated_up
 from repose.fitting.measures import Measures, acceleration, bone_variation, foot_skating
-from repose.fitting.smoothing import follow, low_pass, remove_spikes
+from repose.fitting.normal_equations import Joints, Lengths
+from repose.fitting.options import RefineConfig
+from repose.fitting.problem import fit, hindrance
+from repose.fitting.solver import Window, solve_track
+from repose.fitting.terms import ConstantBones, Floor, GivenMotion, RestingFeet, Smoothness, Term
+from repose.fitting.terms.smoothness import usual_acceleration
 from repose.geometry.floor import floor_m
+from repose.geometry.rigid import RigidTransform
+from repose.geometry.rotation import unit
 from repose.pose import Pose3D
 from repose.skeleton import ANKLE_HEIGHT, H36M_17, conversion_matrix, stature
 
 FEET = ("left_ankle", "right_ankle")
+# What is usual in each frame, as standard deviations of which only the ratios matter, chosen on the sample
+# and Pose2Sim's clip.
+SEEN_M, HIDDEN_M = 0.05, 0.15
+"""Of a joint, seen and inferred, from where it was given."""
+OUTLIER, NO_OUTLIER = 0.7, 1e4
+"""From about so many of them on a joint is a spike (scale of Student's t)."""
+PINNED_M = 1e-4
+"""Of the root, in tracks that are relative to it."""
+BONE_M, SYMMETRY_M = 0.005, 1e-4
+"""Of a bone's length from its one length, and of a left bone from the right one."""
+SLIP_M_S, OFF_LEVEL_M = 0.02, 0.02
+"""Of the speed of a foot at rest, and of its height."""
+CHANGE_M_S2 = 20.0
+"""Of the acceleration of what the ground changes."""
+NEAR_GROUND_M = 0.15
+"""A foot that touches down so near to the ground's level is on the ground; else on something else."""
+FARTHEST_M = 0.6
+"""What is further below the ground than this is somewhere else."""
 
 
 def refine(
     poses: Pose3D | Iterable[Pose3D], config: RefineConfig | None = None, **overrides: Any
 ) -> list[Pose3D]:
-    """Tracks of one clip, refined together: they all stand on one ground.
+    """Refine the tracks of one clip together: they all stand on one ground.
 
     `repose.refine(poses, camera_pitch_deg=12, camera_roll_deg=0)`: options are the fields of
     `RefineConfig`. With gravity the result is in the world frame: z up, the ground at 0, the camera above
     the origin and looking along x; `T_cam_world` leads back to it. Tracks relative to their root stay so,
     without up and ground. `seen`, `confidence` and `points_px` are those that came in, and so is
-    `deviation_m`, which a given height rescales. `record["refined"]` says which steps were done, which were
-    left out and why, what was found (camera angles in degrees, `ground_m` for somebody who stands that much
-    above the others' ground), and has the `Measures` before and after.
+    `deviation_m`, which a given height rescales. Results of the bare network are fitted to the picture first
+    (`repose.fit`). `record["refined"]` says what was asked for, what was left out and why, what was found
+    (camera angles in degrees, `ground_m` for somebody who stands that much above the others' ground), and
+    has the `Measures` before and after.
 
     Raises UserError for unknown options and options that make no sense.
     """
@@ -49,7 +81,7 @@ def refine(
             )
     if standing := [track for track in tracks if track.placed and len(track.pose)]:
         _stand(standing, config)
-    return [_close(track, config) for track in tracks]
+    return [_close(track) for track in tracks]
 
 
 @dataclass(eq=False)
@@ -57,14 +89,24 @@ class _Track:
     """A track on its way. Joints are in the camera frame, or relative to the root in its axes."""
 
     pose: Pose3D
-    raw_m: Float[np.ndarray, "frames joints 3"]
-    """As they came."""
-    joints_m: Float[np.ndarray, "frames joints 3"]
-    factor: float = 1.0
-    """By which everything grew for the person to have the given height."""
-    T_cam_world: Float[np.ndarray, "4 4"] | None = None
+    """As it came, but of the given height, in camera axes, and fitted."""
+    raw_m: Joints
+    """As they came, of the given height."""
+    T_cam_world: RigidTransform | None
+    known_up: Float[np.ndarray, "3"] | None
+    """In the camera frame, of a track that came in the world frame."""
+    given_m: Joints = field(init=False)
+    """What the joints are to be near to."""
+    joints_m: Joints = field(init=False)
+    """What was found so far."""
+    steady_m: Joints | None = None
+    """What was found without the ground."""
+    lengths_m: Lengths = field(init=False)
+    """Of the bones."""
     touching: Bool[np.ndarray, "frames 2"] = field(init=False)
     """When the left and the right foot stand on the ground."""
+    floor: Floor | None = None
+    """What is asked of the feet's heights."""
     steps: dict[str, str] = field(default_factory=dict)
     """What was done, in words."""
     left_out: dict[str, str] = field(default_factory=dict)
@@ -75,10 +117,15 @@ class _Track:
 
     def __post_init__(self) -> None:
         self.touching = np.zeros((len(self.pose), 2), dtype=bool)
+        self.given_m = self.joints_m = self.pose.joints_m.astype(np.float64)
 
     @property
     def placed(self) -> bool:
-        return self.pose.coordinates != "camera-root-relative"
+        return self.pose.coordinates == "camera"
+
+    @property
+    def feet(self) -> list[int]:
+        return self.pose.skeleton.indices(*FEET)
 
     @property
     def body_m(self) -> Float[np.ndarray, "frames 17 3"]:
@@ -91,9 +138,6 @@ class _Track:
         parts = conversion_matrix(self.pose.skeleton, H36M_17) != 0
         return np.stack([self.pose.seen[:, used].all(axis=1) for used in parts], axis=1)
 
-    def ankles_m(self, joints_m: Float[np.ndarray, "frames joints 3"]) -> Float[np.ndarray, "frames 2 3"]:
-        return joints_m[:, self.pose.skeleton.indices(*FEET)]
-
     def ankle_height_m(self) -> float:
         """Of the ankle above the sole."""
         return ANKLE_HEIGHT * float(np.median(stature(self.body_m)))
@@ -101,50 +145,99 @@ class _Track:
 
 def _open(pose: Pose3D, config: RefineConfig) -> _Track:
     joints = pose.camera_joints_m()
-    track = _Track(pose, joints, joints)
-    if pose.T_cam_world is not None:
-        track.T_cam_world = pose.T_cam_world.astype(np.float64)
+    T_cam_world = None if pose.T_cam_world is None else pose.world_to_camera()
+    steps, factor = {}, 1.0
     if config.height_m is not None and len(pose):
-        track.factor = config.height_m / float(np.median(stature(track.body_m)))
-        track.raw_m = track.joints_m = track.factor * joints
-        if track.T_cam_world is not None:
-            track.T_cam_world[:3, 3] *= track.factor
-        track.steps["height"] = f"{config.height_m:g} m, {track.factor:.3f} of what it was"
-    return track
+        body = conversion_matrix(pose.skeleton, H36M_17) @ joints
+        factor = config.height_m / float(np.median(stature(body)))
+        steps["height"] = f"{config.height_m:g} m, {factor:.3f} of what it was"
+        if T_cam_world is not None:
+            T_cam_world = replace(T_cam_world, t_m=factor * T_cam_world.t_m)
+    given = replace(
+        pose,
+        joints_m=(factor * joints).astype(pose.joints_m.dtype),
+        coordinates="camera" if pose.coordinates == "world" else pose.coordinates,
+        deviation_m=None if pose.deviation_m is None else pose.deviation_m * np.float32(factor),
+        scale=pose.scale if config.height_m is None else f"given height {config.height_m:g} m",
+    )
+    fitted = given
+    if config.fit and "fit" not in pose.record and not hindrance(given):
+        fitted = fit(given, config.fit_options)
+        steps["fit"] = "to the keypoints"
+    known_up = None if T_cam_world is None or pose.coordinates != "world" else T_cam_world.R[:, 2]
+    return _Track(fitted, factor * joints, T_cam_world, known_up, steps=steps)
+
+
+def _window(track: _Track, config: RefineConfig, rows: slice) -> Window:
+    """Some frames of a track, and what is asked of them."""
+    pose = track.pose
+    times_s = pose.times_s[rows]
+    step_s = float(np.median(np.diff(pose.times_s))) if len(pose) > 1 else 1 / pose.fps
+    cutoff_hz = min(config.cutoff_hz if config.smoothing != "off" else np.inf, 0.5 / step_s)
+    # All joints accelerate with the root.
+    across_m = SEEN_M / len(pose.skeleton) ** 0.5 if track.placed else PINNED_M
+    slower = cutoff_hz / config.depth_cutoff_hz if track.placed and config.smoothing != "off" else 1.0
+    terms: list[Term] = [
+        GivenMotion.of(
+            track.given_m[rows],
+            np.where(pose.seen[rows], SEEN_M, HIDDEN_M),
+            across_m,
+            across_m * slower**2,
+            OUTLIER if config.spikes else NO_OUTLIER,
+            pose.skeleton,
+        )
+    ]
+    if track.steady_m is not None:
+        terms.append(Smoothness.of(times_s, CHANGE_M_S2, track.steady_m[rows]))
+    elif config.smoothing != "off" or config.spikes:
+        terms.append(Smoothness.of(times_s, usual_acceleration(SEEN_M, cutoff_hz, step_s)))
+    if config.bones:
+        terms.append(ConstantBones(BONE_M, pose.skeleton))
+    if track.floor is not None:
+        terms += [
+            RestingFeet.of(track.feet, track.touching[rows], times_s, SLIP_M_S),
+            track.floor.rows(rows),
+        ]
+    return Window(track.joints_m[rows], tuple(terms))
+
+
+def _solve(track: _Track, config: RefineConfig) -> None:
+    """Solve for joints, and on the first time for the lengths of the bones."""
+    found = solve_track(
+        partial(_window, track, config),
+        len(track.pose),
+        track.lengths_m,
+        track.pose.skeleton,
+        free_lengths=config.bones and track.floor is None,
+        symmetry_m=SYMMETRY_M,
+    )
+    track.joints_m, track.lengths_m = found.joints_m, found.lengths_m
+    if config.bones:
+        # Feet stay where they rest: their legs give way.
+        doubt = np.ones(track.pose.seen.shape)
+        doubt[:, track.feet] = np.where(track.touching & (track.floor is not None), 1e-6, 1.0)
+        track.joints_m = hold_lengths(track.joints_m, track.lengths_m, track.pose.skeleton, doubt)
 
 
 def _steady(track: _Track, config: RefineConfig) -> None:
     """Spikes, jitter and bones."""
-    pose, times = track.pose, track.pose.times_s
-    root = track.body_m[:, H36M_17.index("pelvis"), None]
-    if not track.placed:
-        root = np.zeros_like(root)
-    around = track.joints_m - root
+    pose = track.pose
+    if not len(pose):
+        return
+    track.lengths_m = measure_bones(track.joints_m, pose.seen, pose.skeleton)
+    if not (config.spikes or config.bones or config.smoothing != "off"):
+        return
+    _solve(track, config)
     if config.spikes:
-        around, found = remove_spikes(around, times)
-        root, lost = remove_spikes(root, times)
-        track.facts["spikes"] = int(found.sum() + lost.sum())
-        track.steps["spikes"] = f"{int(found.sum())} joints and {int(lost.sum())} places put back"
+        given, *_ = _window(track, config, slice(0, len(pose))).terms
+        track.facts["spikes"] = int(given.outliers(track.joints_m).sum())  # type: ignore[attr-defined]
+        track.steps["spikes"] = f"{track.facts['spikes']} joints put back"
     if config.smoothing != "off":
-        filtered = low_pass if config.smoothing == "low-pass" else follow
-        around = filtered(around, times, config.cutoff_hz)
-        if track.placed:
-            # The line of sight is seen, the distance along it inferred.
-            distance = np.linalg.norm(root, axis=-1, keepdims=True)
-            sight = filtered(root / distance, times, config.cutoff_hz)
-            sight /= np.linalg.norm(sight, axis=-1, keepdims=True)
-            root = sight * np.exp(filtered(np.log(distance), times, config.depth_cutoff_hz))
         track.steps["smoothing"] = f"{config.smoothing} of {config.cutoff_hz:g} Hz" + (
             f", {config.depth_cutoff_hz:g} Hz for the distance from the camera" if track.placed else ""
         )
-    joints = around + root
-    if config.bones and len(pose):
-        doubt = None if pose.deviation_m is None else pose.deviation_m.astype(np.float64) ** 2
-        joints = hold_lengths(joints, measure_bones(joints, pose.seen, pose.skeleton), pose.skeleton, doubt)
+    if config.bones:
         track.steps["bones"] = "one length each, the same on both sides"
-    if not track.placed:
-        joints = joints - joints[:, [pose.skeleton.parents.index(-1)]]
-    track.joints_m = joints
 
 
 def _stand(tracks: Sequence[_Track], config: RefineConfig) -> None:
@@ -154,7 +247,7 @@ def _stand(tracks: Sequence[_Track], config: RefineConfig) -> None:
         up = stated_up(config.camera_pitch_deg, config.camera_roll_deg)
         known = None
     elif known is not None:
-        up = Up(known[:3, 2], "known already", None)
+        up = Up(known.R[:, 2], "known already", None)
     elif config.gravity:
         up = find_up(
             [track.body_m for track in tracks],
@@ -165,16 +258,13 @@ def _stand(tracks: Sequence[_Track], config: RefineConfig) -> None:
         for track in tracks:
             track.left_out["feet"] = "needs gravity"
         return
+    if known is None:
+        level_m = floor_m([replace(track.pose, joints_m=track.joints_m) for track in tracks], up.direction)
+    else:
+        level_m = float(up.direction @ known.t_m)
     for track in tracks:
         track.touching = foot_contacts(track.body_m, track.pose.times_s, track.body_seen, up.direction)
-    if known is None:
-        scaled = [replace(track.pose, joints_m=track.joints_m) for track in tracks]
-        level_m = floor_m(scaled, up.direction)
-    else:
-        level_m = float(known[:3, 2] @ known[:3, 3])
-    T_cam_world = up.T_cam_world(-level_m) if known is None else known
-    for track in tracks:
-        track.T_cam_world = T_cam_world
+        track.T_cam_world = up.T_cam_world(-level_m) if known is None else known
         track.steps["gravity"] = up.source
         if known is None:
             track.up = {"source": up.source, "deviation_deg": up.deviation_deg, "assumed": up.assumed}
@@ -184,54 +274,62 @@ def _stand(tracks: Sequence[_Track], config: RefineConfig) -> None:
             "up_deviation_deg": None if up.deviation_deg is None else round(up.deviation_deg, 1),
         }
         if config.feet:
-            _hold(track, up, level_m)
+            _rest(track, config, up.direction, level_m)
 
 
-def _known_world(tracks: Sequence[_Track]) -> Float[np.ndarray, "4 4"] | None:
+def _known_world(tracks: Sequence[_Track]) -> RigidTransform | None:
     """The world that all tracks have in common, if they have one."""
-    worlds = [track.T_cam_world for track in tracks]
-    first = worlds[0]
-    if first is None or any(world is None or not np.allclose(world, first) for world in worlds):
+    first = tracks[0].T_cam_world
+    if first is None or any(
+        track.T_cam_world is None or not np.allclose(track.T_cam_world.matrix, first.matrix)
+        for track in tracks
+    ):
         return None
     return first
 
 
-def _soles_m(track: _Track, up: Up) -> Float[np.ndarray, "frames 2"]:
-    """How high each sole is above the camera."""
-    return track.ankles_m(track.joints_m) @ up.direction - track.ankle_height_m()
-
-
-def _hold(track: _Track, up: Up, level_m: float) -> None:
-    touches = sum(len(list(episodes(track.touching[:, foot]))) for foot in range(len(FEET)))
-    track.facts["contacts"] = touches
+def _rest(track: _Track, config: RefineConfig, up: Float[np.ndarray, "3"], level_m: float) -> None:
+    """Rest the feet that touch the ground."""
+    touches = [(foot, rows) for foot in range(len(FEET)) for rows in episodes(track.touching[:, foot])]
+    track.facts["contacts"] = len(touches)
     if not touches:
         track.left_out["feet"] = "no foot rests on the ground"
         return
-    own_m = float(np.median(_soles_m(track, up)[track.touching]))
+    height_m = track.joints_m[:, track.feet] @ up - track.ankle_height_m() - level_m
+    own_m = float(np.median(height_m[track.touching]))
     # Somebody who stands on a roof, or whose height is far from the one assumed, has a ground of their own.
-    track.facts["ground_m"] = 0.0 if abs(own_m - level_m) < NEAR_GROUND_M else round(own_m - level_m, 3)
-    shift_m, ankles_m = find_footing(
-        track.ankles_m(track.joints_m),
-        track.touching,
-        track.pose.seen[:, track.pose.skeleton.indices(*FEET)],
-        track.pose.times_s,
-        up.direction,
-        level_m + track.facts["ground_m"] + track.ankle_height_m(),
-    )
-    track.joints_m = hold_feet(track.joints_m, shift_m, ankles_m, track.pose.skeleton, up.direction)
-    track.steps["feet"] = f"held in {touches} contacts"
+    track.facts["ground_m"] = 0.0 if abs(own_m) < NEAR_GROUND_M else round(own_m, 3)
+    standing = np.zeros_like(track.touching)
+    for foot, rows in touches:
+        standing[rows, foot] = abs(height_m[rows, foot].mean() - track.facts["ground_m"]) < NEAR_GROUND_M
+    ankle_m = level_m + track.facts["ground_m"] + track.ankle_height_m()
+    below_m = ankle_m - track.joints_m[:, track.feet] @ up
+    sunk = ~track.pose.seen[:, track.feet] & (below_m > 0) & (below_m < FARTHEST_M)
+    track.floor = Floor(track.feet, up, ankle_m, OFF_LEVEL_M, standing, sunk)
+    track.steady_m = track.joints_m
+    track.given_m = _raise(track, sunk * below_m, up)
+    _solve(track, config)
+    track.steps["feet"] = f"held in {len(touches)} contacts"
 
 
-def _measure(
-    track: _Track, joints_m: Float[np.ndarray, "frames joints 3"], called_up: np.ndarray
-) -> Measures:
+def _raise(track: _Track, rise_m: Float[np.ndarray, "frames 2"], up: Float[np.ndarray, "3"]) -> Joints:
+    """Give feet that much higher, and their knees that much further ahead: legs do not bend backwards."""
+    given, skeleton = track.joints_m.copy(), track.pose.skeleton
+    left, right = skeleton.indices("left_hip", "right_hip")
+    ahead = unit(np.cross(given[:, left] - given[:, right], up))
+    given[:, track.feet] += rise_m[..., None] * up
+    given[:, skeleton.indices("left_knee", "right_knee")] += rise_m[..., None] * ahead[:, None]
+    return given
+
+
+def _measure(track: _Track, joints_m: Joints, called_up: Float[np.ndarray, "3"]) -> Measures:
     """Of joints in the camera frame, whose coordinates call `called_up` up."""
     pose, T = track.pose, track.T_cam_world
     skating = height = tilt = None
     if T is not None:
-        up, ankles = T[:3, 2], track.ankles_m(joints_m)
+        up, ankles = T.R[:, 2], joints_m[:, track.feet]
         skating = foot_skating(ankles, track.touching, pose.times_s, up)
-        ground_m = float(up @ T[:3, 3]) + (track.facts.get("ground_m") or 0.0)
+        ground_m = float(up @ T.t_m) + (track.facts.get("ground_m") or 0.0)
         above = (ankles @ up - ground_m - track.ankle_height_m())[track.touching]
         height = float(np.sqrt((above**2).mean())) if len(above) else None
         tilt = float(np.degrees(np.arccos(np.clip(called_up @ up, -1, 1))))
@@ -244,24 +342,23 @@ def _measure(
     )
 
 
-def _close(track: _Track, config: RefineConfig) -> Pose3D:
+def _close(track: _Track) -> Pose3D:
     pose, T = track.pose, track.T_cam_world
-    known = pose.T_cam_world
-    called_up = known[:3, 2] if pose.coordinates == "world" and known is not None else PICTURE_UP
+    if not track.placed:
+        track.joints_m = track.joints_m - track.joints_m[:, [pose.skeleton.parents.index(-1)]]
+    called_up = PICTURE_UP if track.known_up is None else track.known_up
     refined: dict[str, Any] = {
         "steps": track.steps,
         "left_out": track.left_out,
         **track.facts,
         "before": asdict(_measure(track, track.raw_m, called_up)),
-        "after": asdict(_measure(track, track.joints_m, called_up if T is None else T[:3, 2])),
+        "after": asdict(_measure(track, track.joints_m, called_up if T is None else T.R[:, 2])),
     }
-    joints = track.joints_m if T is None else (track.joints_m - T[:3, 3]) @ T[:3, :3]
+    joints = track.joints_m if T is None else T.inverse().apply(track.joints_m)
     return replace(
         pose,
         joints_m=joints.astype(pose.joints_m.dtype),
         coordinates=pose.coordinates if T is None else "world",
-        T_cam_world=T,
-        deviation_m=None if pose.deviation_m is None else pose.deviation_m * np.float32(track.factor),
-        scale=pose.scale if config.height_m is None else f"given height {config.height_m:g} m",
+        T_cam_world=None if T is None else T.matrix,
         record={**pose.record, "refined": refined, **({"up": track.up} if track.up else {})},
     )

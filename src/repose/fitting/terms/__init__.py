@@ -4,6 +4,8 @@ from typing import Protocol, runtime_checkable
 
 from repose.fitting.normal_equations import Joints, Lengths, NormalEquations
 from repose.fitting.terms.constant_bones import ConstantBones, Symmetry
+from repose.fitting.terms.given_motion import GivenMotion
+from repose.fitting.terms.ground import Floor, RestingFeet
 from repose.fitting.terms.network_prior import NetworkPrior, RootPrior
 from repose.fitting.terms.reprojection import Reprojection
 from repose.fitting.terms.smoothness import Smoothness
@@ -11,8 +13,11 @@ from repose.fitting.terms.straight_knees import StraightKnees
 
 __all__ = [
     "ConstantBones",
+    "Floor",
+    "GivenMotion",
     "NetworkPrior",
     "Reprojection",
+    "RestingFeet",
     "RootPrior",
     "Smoothness",
     "StraightKnees",
