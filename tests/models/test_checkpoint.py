@@ -35,6 +35,9 @@ from repose.models import (
 TINY = find_spec("repose").with_config(width=16, representation=8, depth=1, heads=2, frames=9)
 TINY_AG = find_spec("motionagformer-xs").with_config(width=16, representation=8, layers=1, heads=2, frames=9)
 
+TINY_MIXSTE = find_spec("mixste").with_config(frames=9, width=16, depth=1, heads=2)
+TINY_TCP = find_spec("tcpformer").with_config(frames=9, width=16, representation=8, layers=1, heads=2)
+
 
 @pytest.fixture(autouse=True)
 def few_models(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,6 +48,8 @@ def few_models(monkeypatch: pytest.MonkeyPatch) -> None:
     register(replace(TINY.with_config(width=32), name="motionbert"))
     register(replace(TINY_AG, name="motionagformer-xs"))
     register(replace(TINY_AG.with_config(layers=2), name="motionagformer-s"))
+    register(TINY_MIXSTE)
+    register(TINY_TCP)
 
 
 INPUTS = Path(__file__).parent / "inputs"
@@ -130,7 +135,20 @@ def test_what_a_model_was_wrapped_in_does_not_change_which_it_is(
         assert load_checkpoint(path, "repose-cropped").spec.name == "repose-cropped"
 
 
-@pytest.mark.parametrize("name", ["motionagformer-xs", "motionagformer-s"])
+@pytest.mark.parametrize("numpy", ["numpy._core", "numpy.core"])
+def test_mixste_s_files_open_with_the_random_state_in_them(tmp_path: Path, numpy: str) -> None:
+    model, path = trained("mixste"), tmp_path / "best_epoch.bin"
+    content = container(model, np.float64(40.9))
+    torch.save({**content, "random_state": np.random.RandomState(1234)}, path)
+    if numpy == "numpy.core":
+        as_written_by_numpy_1(path)
+    loaded = load_checkpoint(path)
+    assert_same(loaded, model)
+    assert loaded.spec.name == "mixste"
+    assert loaded.spec.training == {"epoch": 60, "lr": 2e-4, "min_loss": 40.9}
+
+
+@pytest.mark.parametrize("name", ["motionagformer-xs", "motionagformer-s", "tcpformer"])
 def test_motionagformer_files_open_as_they_are(tmp_path: Path, name: str) -> None:
     model, path = trained(name), tmp_path / "best_epoch.pth.tr"
     torch.save(container(model, np.float64(45.1), agformer=True), path)
@@ -428,6 +446,7 @@ def test_packaged_weights_are_listed_first(tmp_path: Path, monkeypatch: pytest.M
     listed = list_models()
     assert [entry.name for entry in listed] == [
         "default", "repose", "motionbert-lite", "motionbert", "motionagformer-xs", "motionagformer-s",
+        "mixste", "tcpformer",
     ]  # fmt: skip
     assert listed[0].weights == tmp_path / "default.safetensors"
     assert all(entry.weights is None for entry in listed[1:])

@@ -15,8 +15,8 @@ from repose.models import build, find_spec
 
 PARITY = Path(__file__).resolve().parents[1] / "parity"
 STATE_DICTS = json.loads((PARITY / "state_dicts.json").read_text())
-OUTPUTS = np.load(PARITY / "models.npz")
-CLIPS = [key.removesuffix("/input") for key in OUTPUTS.files if key.endswith("/input")]
+OUTPUTS = {**np.load(PARITY / "models.npz"), **np.load(PARITY / "rivals.npz")}
+CLIPS = [key.removesuffix("/input") for key in OUTPUTS if key.endswith("/input")]
 
 _spec = importlib.util.spec_from_file_location("parity_weights", PARITY / "weights.py")
 parity_weights = importlib.util.module_from_spec(_spec)
@@ -28,16 +28,20 @@ PUBLISHED = [key.replace("_", "-") for key in STATE_DICTS]
 
 @cache
 def published(key: str, dtype: torch.dtype = torch.float32) -> torch.nn.Module:
+    """The model of a clip, such as `mixste/27`, with the weights of the fixtures."""
     if dtype != torch.float32:
         return copy.deepcopy(published(key)).to(dtype)
-    model = build(key.replace("_", "-")).eval()
+    name, frames = key.split("/")
+    spec = find_spec(name.replace("_", "-"))
+    model = build(spec.with_config(frames=int(frames)) if spec.fixed_window else spec).eval()
     model.load_state_dict(parity_weights.deterministic_state_dict(model))
     return model
 
 
 def small(name: str, **changes: int) -> torch.nn.Module:
-    depth = {"depth": 1} if find_spec(name).architecture == "dstformer" else {"layers": 1}
-    return build(find_spec(name).with_config(width=32, representation=16, **depth, **changes))
+    spec = find_spec(name)
+    sizes = {"width": 32, "representation": 16, "depth": 1, "layers": 1, **changes}
+    return build(spec.with_config(**{name: size for name, size in sizes.items() if name in spec.config}))
 
 
 @pytest.mark.parametrize("key", STATE_DICTS)
@@ -55,7 +59,7 @@ def test_tensor_names_and_shapes_are_the_published_ones(key: str) -> None:
 @pytest.mark.parametrize("clip", CLIPS)
 @torch.no_grad()
 def test_float64_outputs_are_the_published_ones(clip: str) -> None:
-    model = published(clip.split("/")[0], torch.float64)
+    model = published(clip, torch.float64)
     output = model(torch.from_numpy(OUTPUTS[f"{clip}/input"]).double())
     np.testing.assert_allclose(output.numpy(), OUTPUTS[f"{clip}/output_float64"], rtol=0, atol=1e-9)
 
@@ -64,13 +68,13 @@ def test_float64_outputs_are_the_published_ones(clip: str) -> None:
 @pytest.mark.parametrize("clip", [clip for clip in CLIPS if "agformer" not in clip])
 @torch.no_grad()
 def test_float32_outputs_are_the_published_ones(clip: str) -> None:
-    output = published(clip.split("/")[0])(torch.from_numpy(OUTPUTS[f"{clip}/input"]))
+    output = published(clip)(torch.from_numpy(OUTPUTS[f"{clip}/input"]))
     np.testing.assert_allclose(output.numpy(), OUTPUTS[f"{clip}/output"], rtol=0, atol=1e-5)
 
 
 @torch.no_grad()
 def test_representation_is_the_published_one() -> None:
-    features = published("repose").represent(torch.from_numpy(OUTPUTS["repose/100/input"]))
+    features = published("repose/100").represent(torch.from_numpy(OUTPUTS["repose/100/input"]))
     assert features.shape == (2, 100, 17, 512)
     np.testing.assert_allclose(
         features[:1, :10].numpy(), OUTPUTS["repose/100/representation"], rtol=0, atol=1e-5
@@ -93,10 +97,11 @@ def test_dstformer_refuses_more_frames_than_it_was_trained_with() -> None:
         model(torch.zeros(2, 28, 17, 3))
 
 
+@pytest.mark.parametrize("name", ["motionagformer-xs", "mixste", "tcpformer"])
 @pytest.mark.parametrize("shape", [(1, 26, 17, 3), (1, 28, 17, 3), (1, 27, 16, 3)])
-def test_motionagformer_takes_its_own_length_only(shape: tuple[int, ...]) -> None:
+def test_a_fixed_window_is_the_only_one(name: str, shape: tuple[int, ...]) -> None:
     with pytest.raises(UserError, match=f"exactly 27 frames of 17 joints, found {shape[1]} frames"):
-        small("motionagformer-xs")(torch.zeros(shape))
+        small(name, frames=27)(torch.zeros(shape))
 
 
 def test_frames_that_are_all_alike_are_all_neighbours() -> None:
@@ -124,7 +129,10 @@ def test_published_conventions() -> None:
         "motionagformer-s": (81, "screen", True, True),
         "motionagformer-b": (243, "screen", True, True),
         "motionagformer-l": (243, "screen", True, True),
+        "mixste": (243, "screen", True, True),
+        "tcpformer": (243, "screen", True, True),
     }
+    assert {name for name in PUBLISHED if find_spec(name).output == "m"} == {"mixste"}
 
 
 def test_initialisation_is_the_published_one() -> None:
@@ -147,7 +155,7 @@ def test_initialisation_is_the_published_one() -> None:
     assert abs(layer.graph_temporal.mixer.U.weight.std().item() - (2 / 128) ** 0.5) < 0.005
 
 
-@pytest.mark.parametrize("name", ["repose", "motionagformer-xs"])
+@pytest.mark.parametrize("name", ["repose", "motionagformer-xs", "mixste", "tcpformer"])
 def test_every_parameter_learns(name: str) -> None:
     model = small(name, frames=9)
     # From the initial values some gradients are exactly 0: nudge them as a first step would.
@@ -157,3 +165,17 @@ def test_every_parameter_learns(name: str) -> None:
     model(torch.randn(2, 9, 17, 3)).square().sum().backward()
     idle = [name for name, parameter in model.named_parameters() if not parameter.grad.abs().sum() > 0]
     assert idle == []
+
+
+def test_mixste_skips_branches_in_training_alone() -> None:
+    """Whole branches of some clips, their mean kept; none of the first pair's."""
+    torch.manual_seed(0)
+    model = build(find_spec("mixste").with_config(frames=9, width=16, depth=2, heads=2, drop_path=0.5))
+    first, last = model.STEblocks
+    branch = torch.ones(4000, 3, 16)
+    kept = last._kept(branch)
+    assert set(kept.unique().tolist()) == {0.0, 2.0}
+    assert kept.mean().item() == pytest.approx(1, abs=0.1)
+    assert (kept == kept[:, :1, :1]).all()
+    assert first._kept(branch) is branch
+    assert last.eval()._kept(branch) is branch

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from repose.models.cropped import Cropped, CroppedConfig
     from repose.models.dstformer import DSTformer, DSTformerConfig
     from repose.models.frameformer import FrameFormer, FrameFormerConfig
+    from repose.models.mixste import MixSTE, MixSTEConfig
     from repose.models.onnx_export import export_onnx
     from repose.models.registry import (
         Lifted,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         registered,
     )
     from repose.models.spec import ModelSpec, find_checkpoint, packaged_weights
+    from repose.models.tcpformer import TCPFormer, TCPFormerConfig
 else:
     # Imported when first used: lifting with ONNX does without PyTorch, which most of this needs.
     _MODULES = (
@@ -37,6 +39,8 @@ else:
         "cropped",
         "dstformer",
         "frameformer",
+        "mixste",
+        "tcpformer",
     )
 
     def __getattr__(name: str) -> object:
@@ -62,8 +66,12 @@ __all__ = [
     "FrameFormerConfig",
     "Lifted",
     "ListedModel",
+    "MixSTE",
+    "MixSTEConfig",
     "ModelSpec",
     "PoseModel",
+    "TCPFormer",
+    "TCPFormerConfig",
     "build",
     "export_onnx",
     "find_checkpoint",

@@ -16,9 +16,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from repose.errors import UserError
 from repose.models.dstformer import MLP, Attention, Representation
-from repose.models.registry import PoseModel, register, register_architecture
+from repose.models.registry import PoseModel, check_window, register, register_architecture
 from repose.models.spec import Frames, Layers, ModelSpec, Ratio, Width
 from repose.skeleton import H36M_17
 
@@ -126,15 +125,14 @@ class SimilarityGraph(GraphConvolution):
 class Block(nn.Module):
     """A mixer of nodes and an MLP, each a residual branch with a learned scale (the MetaFormer form)."""
 
-    def __init__(self, mixer: nn.Module, config: AGFormerConfig) -> None:
+    def __init__(self, mixer: nn.Module, width: int, mlp_ratio: int, layer_scale: float) -> None:
         super().__init__()
-        width = config.width
         self.norm1 = nn.LayerNorm(width)
         self.mixer = mixer
         self.norm2 = nn.LayerNorm(width)
-        self.mlp = MLP(width, width * config.mlp_ratio)
-        self.layer_scale_1 = nn.Parameter(torch.full((width,), config.layer_scale))
-        self.layer_scale_2 = nn.Parameter(torch.full((width,), config.layer_scale))
+        self.mlp = MLP(width, width * mlp_ratio)
+        self.layer_scale_1 = nn.Parameter(torch.full((width,), layer_scale))
+        self.layer_scale_2 = nn.Parameter(torch.full((width,), layer_scale))
 
     def forward(self, x: Float[Tensor, "groups nodes width"]) -> Float[Tensor, "groups nodes width"]:
         x = torch.addcmul(x, self.layer_scale_1, self.mixer(self.norm1(x)))
@@ -147,10 +145,14 @@ class Layer(nn.Module):
     def __init__(self, config: AGFormerConfig) -> None:
         super().__init__()
         width = config.width
-        self.att_spatial = Block(Attention(width, config.heads, qkv_bias=False), config)
-        self.att_temporal = Block(Attention(width, config.heads, qkv_bias=False), config)
-        self.graph_spatial = Block(BoneGraph(width), config)
-        self.graph_temporal = Block(SimilarityGraph(config.frames, width, config.neighbours), config)
+
+        def block(mixer: nn.Module) -> Block:
+            return Block(mixer, width, config.mlp_ratio, config.layer_scale)
+
+        self.att_spatial = block(Attention(width, config.heads, qkv_bias=False))
+        self.att_temporal = block(Attention(width, config.heads, qkv_bias=False))
+        self.graph_spatial = block(BoneGraph(width))
+        self.graph_temporal = block(SimilarityGraph(config.frames, width, config.neighbours))
         self.fusion = nn.Linear(2 * width, 2)
         nn.init.zeros_(self.fusion.weight)
         nn.init.constant_(self.fusion.bias, 0.5)
@@ -196,13 +198,7 @@ class AGFormer(PoseModel):
         Raises:
             UserError: another number of frames or joints than the model was built for.
         """
-        expected = (self.config.frames, len(H36M_17.joints))
-        if x.shape[1:3] != expected:
-            raise UserError(
-                f"MotionAGFormer: expected exactly {expected[0]} frames of {expected[1]} joints, "
-                f"found {x.shape[1]} frames of {x.shape[2]} joints",
-                "Its temporal graph has one learned node a frame. Cut or pad clips to that length.",
-            )
+        check_window("MotionAGFormer", x, self.config.frames, len(H36M_17.joints))
         x = self.joints_embed(x) + self.pos_embed
         return self.rep_logit(self.norm(self.layers(x)))
 

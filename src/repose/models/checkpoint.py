@@ -182,12 +182,33 @@ def _number(kind: _NumberType, content: bytes) -> Any:
     return np.frombuffer(content, kind.dtype, count=1).item()
 
 
+class _Left:
+    """Stands for the parts of NumPy's random state, of which nothing is read."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    __setstate__ = __init__
+
+
 # The published checkpoints keep their best error as a NumPy scalar, which NumPy 1 and 2 pickle under
-# two names. Nothing else is allowed beyond what torch allows itself: tensors and plain containers.
+# two names; MixSTE's keep the state of a random generator. Nothing else is allowed beyond what torch allows
+# itself: tensors and plain containers.
 _ALLOWED: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     (_NumberType, "numpy.dtype"),
     (_number, "numpy.core.multiarray.scalar"),
     (_number, "numpy._core.multiarray.scalar"),
+    *(
+        (_Left, f"numpy.{name}")
+        for name in (
+            "ndarray",
+            "core.multiarray._reconstruct",
+            "_core.multiarray._reconstruct",
+            "random._pickle.__randomstate_ctor",
+            "random._pickle.__bit_generator_ctor",
+            "random._mt19937.MT19937",
+        )
+    ),
 ]
 
 

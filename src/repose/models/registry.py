@@ -56,9 +56,19 @@ class PoseModel(nn.Module):
     spec: ModelSpec
 
 
+def check_window(name: str, x: Float[Tensor, "batch frames joints 3"], frames: int, joints: int) -> None:
+    """Refuse clips for a model that takes exactly so many frames of so many joints."""
+    if x.shape[1:3] != (frames, joints):
+        raise UserError(
+            f"{name}: expected exactly {frames} frames of {joints} joints, "
+            f"found {x.shape[1]} frames of {x.shape[2]} joints",
+            "It learned something of its own for each frame. Cut or pad clips to that length.",
+        )
+
+
 _architectures: dict[str, tuple[type, Callable[[Any], PoseModel]]] = {}
 _specs: dict[str, ModelSpec] = {}
-_BUILT_IN = ("agformer", "cropped", "dstformer", "frameformer")
+_BUILT_IN = ("agformer", "cropped", "dstformer", "frameformer", "mixste", "tcpformer")
 """Modules that register the package's own models when they are imported."""
 _FORMER = {"-viewed": "-cropped", "viewed": "cropped"}
 """Ends of names of models and architectures in version 0.1, still understood."""
