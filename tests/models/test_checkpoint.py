@@ -324,7 +324,7 @@ def test_a_file_that_runs_code_is_refused_by_name(
 def test_numpy_arrays_and_object_scalars_are_refused(tmp_path: Path) -> None:
     """Numbers are on the allow-list; whole arrays, and types that could hold objects, are not."""
     torch.save(container(trained("repose"), np.zeros(3)), tmp_path / "array.bin")
-    with pytest.raises(UserError, match=r"asks for 'numpy._?core.multiarray._reconstruct'"):
+    with pytest.raises(UserError, match=r"asks for 'numpy.ndarray, as min_loss'"):
         load_checkpoint(tmp_path / "array.bin")
     torch.save(container(trained("repose"), np.datetime64(3, "s")), tmp_path / "time.bin")
     with pytest.raises(UserError, match=r"asks for 'numpy.dtype\[M8\]'"):

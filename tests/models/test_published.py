@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from repose.errors import UserError
-from repose.models import build, find_spec
+from repose.models import build, find_spec, save_published
 
 PARITY = Path(__file__).resolve().parents[1] / "parity"
 STATE_DICTS = json.loads((PARITY / "state_dicts.json").read_text())
@@ -179,3 +179,25 @@ def test_mixste_skips_branches_in_training_alone() -> None:
     assert (kept == kept[:, :1, :1]).all()
     assert first._kept(branch) is branch
     assert last.eval()._kept(branch) is branch
+
+
+@pytest.mark.parametrize("name", ["repose", "motionagformer-xs", "mixste", "tcpformer"])
+def test_what_is_exported_loads_strictly_in_the_official_programs(name: str, tmp_path: Path) -> None:
+    """They load the entry below, of a model in DataParallel, and want just these names and shapes."""
+    model = small(name).eval()
+    save_published(tmp_path / "best_epoch.bin", model)
+    content = torch.load(tmp_path / "best_epoch.bin", weights_only=True)
+    entry = "model" if "former" in name else "model_pos"
+    wanted = STATE_DICTS[name.replace("-", "_")]["state_dict"]
+    assert {key.removeprefix("module.") for key in content[entry]} <= set(wanted)
+    theirs = torch.nn.DataParallel(small(name))
+    theirs.load_state_dict(content[entry], strict=True)
+    for key, tensor in model.state_dict().items():
+        assert torch.equal(theirs.module.state_dict()[key], tensor), key
+    assert content["epoch"] == 0
+
+
+def test_our_own_network_has_no_official_program(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="a published network"):
+        save_published(tmp_path / "best_epoch.bin", build(find_spec("frameformer-small")))
+    assert not list(tmp_path.iterdir())

@@ -9,11 +9,13 @@ import tyro
 
 import repose
 from repose.cli.terminal import console, echo, table
-from repose.errors import UserError
+from repose.errors import UserError, expected
 from repose.files.output import check_file, stage_file
 from repose.pose import Pose2D
 
 _FARTHEST_MM = 0.5
+_OURS, _PUBLISHED = ".safetensors", (".bin", ".pt", ".tr")
+"""Endings of checkpoints in our form and in that of the published programs."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +50,17 @@ class Models:
 
 @dataclass(frozen=True)
 class Convert:
-    """Write a model as ONNX, for use without PyTorch and in other programs.
+    """Write a model as ONNX, for use without PyTorch, or as the network's authors write theirs.
 
-    The file takes any number of people and frames, and says itself how it is used. `--model FILE.onnx` and
-    `repose.load` open it.
+    An ONNX file takes any number of people and frames, and says itself how it is used. `--model FILE.onnx`
+    and `repose.load` open it. A file that ends in .bin, .pt or .tr is the training checkpoint of the
+    network's official program, which loads it strictly; one that ends in .safetensors is ours.
     """
 
     model: Annotated[str, tyro.conf.Positional]
     """Name of packaged weights (`repose models`) or path of a checkpoint, ours or a published one."""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
-    """The ONNX file to write."""
+    """The file to write; its ending says which kind."""
     architecture: str | None = None
     """Model in a published checkpoint, if its tensors do not determine it."""
     quantize: Literal["none", "float16", "int8"] = "none"
@@ -67,10 +70,28 @@ class Convert:
     """Overwrite existing files."""
 
     def run(self) -> None:
-        from repose.models import export_onnx, find_checkpoint, load_checkpoint
+        from repose.models import (
+            export_onnx,
+            find_checkpoint,
+            load_checkpoint,
+            save_checkpoint,
+            save_published,
+        )
 
+        if self.out.suffix not in (*_PUBLISHED, _OURS, ".onnx"):
+            endings = ", ".join((".onnx", _OURS, *_PUBLISHED))
+            expected(str(self.out), f"a file that ends in {endings}", self.out.suffix or "no ending")
+        if self.out.suffix != ".onnx" and self.quantize != "none":
+            expected("--quantize", "a file that ends in .onnx", self.out.name)
         check_file(self.out, force=self.force)
         model = load_checkpoint(find_checkpoint(self.model), self.architecture)
+        if self.out.suffix != ".onnx":
+            if self.out.suffix == _OURS:
+                save_checkpoint(self.out, model, model.spec)
+            else:
+                save_published(self.out, model)
+            echo(f"Written: {self.out} ({self.out.stat().st_size / 1e6:.1f} MB)")
+            return
         with stage_file(self.out) as partial:
             export_onnx(model, partial, self.quantize)
             apart_mm = difference_mm(repose.load(partial, device="cpu"), repose.Lifter(model, device="cpu"))

@@ -11,7 +11,13 @@ from repose.errors import without_torch
 
 if TYPE_CHECKING:
     from repose.models.agformer import AGFormer, AGFormerConfig
-    from repose.models.checkpoint import ListedModel, list_models, load_checkpoint, save_checkpoint
+    from repose.models.checkpoint import (
+        ListedModel,
+        list_models,
+        load_checkpoint,
+        save_checkpoint,
+        save_published,
+    )
     from repose.models.cropped import Cropped, CroppedConfig
     from repose.models.dstformer import DSTformer, DSTformerConfig
     from repose.models.frameformer import FrameFormer, FrameFormerConfig
@@ -83,4 +89,5 @@ __all__ = [
     "register_architecture",
     "registered",
     "save_checkpoint",
+    "save_published",
 ]

@@ -5,6 +5,7 @@ model's `ModelSpec` as JSON. It rebuilds the model with no flags and can execute
 among them the published checkpoints of RePOSE, MotionBERT and MotionAGFormer, are opened as they are.
 """
 
+import math
 import os
 import pickle
 import re
@@ -20,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
-from repose.errors import UserError, reads
+from repose.errors import UserError, expected, reads
 from repose.files.output import stage_file
 from repose.files.unpickler import check_torch_file
 from repose.models.registry import (
@@ -133,6 +134,34 @@ def save_checkpoint(
         partial.write_bytes(content)
 
 
+_PUBLISHED = {"dstformer": "model_pos", "mixste": "model_pos", "agformer": "model", "tcpformer": "model"}
+"""Architecture -> entry of its published checkpoints that holds the weights."""
+
+
+def save_published(path: str | os.PathLike[str], model: PoseModel) -> None:
+    """Write a training checkpoint as the published program of the model's network does, for strict loading.
+
+    The file has no optimizer's state: their programs evaluate and finetune with it, but do not resume.
+
+    Raises:
+        UserError: a network that nobody else has published, and a file that cannot be written.
+    """
+    if model.spec.architecture not in _PUBLISHED:
+        expected(
+            f"model {model.spec.name}",
+            f"a published network ({', '.join(_PUBLISHED)})",
+            model.spec.architecture,
+            "Convert it to .onnx or .safetensors.",
+        )
+    # Names as DataParallel gives them, with which the published programs wrap every model on a GPU.
+    weights = {f"module.{name}": tensor for name, tensor in model.state_dict().items()}
+    entry = _PUBLISHED[model.spec.architecture]
+    best = {"min_loss": math.inf} if entry == "model_pos" else {"min_mpjpe": math.inf, "wandb_id": None}
+    content = {"epoch": model.spec.training.get("step", 0), "lr": 0.0, "optimizer": None, entry: weights}
+    with stage_file(Path(path)) as partial, partial.open("wb") as file:
+        torch.save({**content, **best}, file)
+
+
 @dataclass(frozen=True)
 class ListedModel:
     """A line of `repose models`."""
@@ -221,13 +250,13 @@ def _read_torch(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can raise nearly anything
         if refused := re.search(r"GLOBAL (\S+)", str(error)):
-            raise UserError(
-                f"{path}: refused, because it asks for {refused[1]!r}: expected tensors, plain containers, "
-                "numbers and text only",
-                "Such a file can run code. If you trust it, save its state dict alone with torch.save.",
-            ) from None
+            _refuse(path, refused[1])
         _damaged(path, "PyTorch file", error)
-    if not isinstance(content, Mapping):
+    if isinstance(content, Mapping):
+        arrays = [key for key, value in content.items() if isinstance(value, _Left) and key != "random_state"]
+        if arrays:
+            _refuse(path, f"numpy.ndarray, as {arrays[0]}")
+    else:
         raise UserError(f"{path}: expected a state dict or a training checkpoint, found {_kind(content)}")
     container = next((content[key] for key in _CONTAINERS if isinstance(content.get(key), Mapping)), content)
     training = {
@@ -334,6 +363,13 @@ def _difference(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, .
         if names
     ]
     return ", ".join(parts)
+
+
+def _refuse(path: Path, called: str) -> NoReturn:
+    raise UserError(
+        f"{path}: refused, because it asks for {called!r}: expected tensors, plain containers, numbers, text",
+        "Such a file can run code. If you trust it, save its state dict alone with torch.save.",
+    ) from None
 
 
 def _damaged(path: Path, what: str, error: Exception) -> NoReturn:
