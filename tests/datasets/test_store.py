@@ -81,6 +81,25 @@ def test_round_trip(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["store"]
 
 
+def test_short_videos_repeat_frames_at_random_as_published() -> None:
+    """Each frame is the one before or after its even place, in order (MotionBERT's `resample`)."""
+    even = np.linspace(0, 40, num=243, endpoint=False)
+    drawn = []
+    for seed in range(20):
+        (window,) = split_of(40).windows(243, 81, seed=seed)
+        rows = window.rows(243)
+        assert np.array_equal(rows, window.rows(243))
+        assert (np.diff(rows) >= 0).all()
+        assert set(rows) <= set(range(40))
+        drawn.append(rows)
+    assert len({tuple(rows) for rows in drawn}) == 20
+    # On average half a frame later than the even places that are no frame's own.
+    above = np.mean(drawn, axis=0) - np.floor(even)
+    assert above[(even % 1 > 0) & (even < 39)].mean() == pytest.approx(0.5, abs=0.05)
+    (window,) = split_of(40).windows(243, 81)
+    assert np.array_equal(window.rows(243), np.floor(even + 1e-9))
+
+
 def test_published_windows() -> None:
     split = split_of(600, 243, 100)
     dropped = [(w.start, w.stop) for w in split.windows(243, 81)]
@@ -307,7 +326,7 @@ def test_no_store(tmp_path: Path) -> None:
 
 
 def test_a_window_is_a_plain_triple() -> None:
-    sequence, start, stop = split_of(5).windows(5, 1)[0]
+    sequence, start, stop, _ = split_of(5).windows(5, 1)[0]
     assert (sequence.name, start, stop) == ("0", 0, 5)
     assert Window(sequence, start, stop) == split_of(5).windows(5, 1)[0]
 

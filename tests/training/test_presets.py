@@ -47,8 +47,16 @@ def test_a_preset_for_a_store_is_the_published_configuration(name: str) -> None:
     assert (preset.schedule, preset.epoch_decay, preset.weight_decay) == ("exponential", 0.99, 0.01)
     assert (preset.clip_norm, preset.beta2, preset.decay_vectors) == (None, 0.999, True)
     assert preset.optimizer == ("adam-amsgrad" if mpi else "adamw")
-    assert preset.batch == (16 if agformer else 64 if pretrain else 32)
-    assert preset.epochs == (90 if mpi or pretrain else 120 if name == "motionbert-human36m" else 60)
+    tcpformer = {"tcpformer-human36m": 4, "tcpformer-81-human36m": 8, "tcpformer-81-mpi-inf-3dhp": 8}
+    tcpformer["tcpformer-9-mpi-inf-3dhp"] = 32
+    others = 16 if agformer or "tcpformer" in name else 64 if pretrain else 32
+    assert preset.batch == tcpformer.get(name, others)
+    long = mpi or pretrain or "tcpformer" in name
+    assert preset.epochs == (90 if long else 120 if name == "motionbert-human36m" else 60)
+    finetuned = {"motionbert-finetune-human36m": "MB_release", "motionbert-lite-finetune-human36m": "MB_lite"}
+    wanted = Path(finetuned[name]) / "latest_epoch.bin" if name in finetuned else None
+    assert preset.initial == wanted
+    assert preset.seed == 0
     slow = name in ("motionbert-human36m", "motionbert-finetune-human36m")
     assert preset.learning_rate == (2e-4 if slow else 5e-4)
     ranks = RANK_WEIGHTS if name == "repose-human36m" else {}
@@ -67,6 +75,8 @@ def test_windows_are_the_published_ones() -> None:
     assert window("repose-human36m") == (243, 81, "drop", "h36m-17")
     assert window("motionagformer-xs-human36m") == (27, 9, "drop", "h36m-17")
     assert window("motionagformer-s-human36m") == (81, 27, "drop", "h36m-17")
+    assert window("tcpformer-human36m") == (243, 81, "drop", "h36m-17")
+    assert window("tcpformer-9-mpi-inf-3dhp") == (9, 9, "keep", "mpi-17")
     assert window("motionagformer-xs-mpi-inf-3dhp") == (27, 9, "keep", "mpi-17")
     assert window("motionagformer-l-mpi-inf-3dhp") == (81, 9, "keep", "mpi-17")
 

@@ -41,11 +41,18 @@ class Window(NamedTuple):
     sequence: StoredSequence
     start: int
     stop: int
+    draw: int | None = None
+    """Seed by which a shorter window repeats frames at random (MotionBERT's `resample`); None repeats them
+    evenly."""
 
     def rows(self, frames: int) -> Int[np.ndarray, " {frames}"]:
         """Return the `frames` rows to read; beyond its ends the sequence repeats its last frame."""
         length = self.stop - self.start
-        rows = self.start + np.arange(frames) * length // frames
+        rows, between = np.divmod(np.arange(frames) * length, frames)
+        if self.draw is not None and length < frames:
+            up = np.random.default_rng(self.draw).integers(2, size=frames)
+            rows = np.sort(rows + up * (between > 0))
+        rows = self.start + rows
         return rows.clip(self.sequence.start, self.sequence.stop - 1)
 
 
@@ -62,12 +69,14 @@ class Split:
         """Return the number of frames."""
         return len(self.arrays["keypoints_norm"])
 
-    def windows(self, frames: int, stride: int, *, tail: Tail = "drop") -> list[Window]:
+    def windows(
+        self, frames: int, stride: int, *, tail: Tail = "drop", seed: int | None = None
+    ) -> list[Window]:
         """Return the windows of `frames` consecutive frames, `stride` apart, in the order of the sequences.
 
         What is done where a sequence does not end with a full window:
         "drop" leaves the rest out, and stretches a sequence that is shorter than a window to one
-        (Human3.6M as MotionBERT and RePOSE cut it; theirs draws the repeated frames at random);
+        (Human3.6M as MotionBERT and RePOSE cut it; evenly, or at random by `seed`, as theirs does);
         "keep" starts a window at every `stride`, the last ones with fewer frames and stretched
         (MPI-INF-3DHP as MotionAGFormer trains on it);
         "pad" centres a window on every `stride`-th frame, repeating the first and the last frame
@@ -88,7 +97,8 @@ class Split:
                     Window(sequence, first, min(first + frames, stop)) for first in range(start, stop, stride)
                 ]
             elif len(sequence) < frames:
-                windows.append(Window(sequence, start, stop))
+                draw = None if seed is None else seed * 1_000_003 + start
+                windows.append(Window(sequence, start, stop, draw))
             else:
                 starts = range(start, stop - frames + 1, stride)
                 windows += [Window(sequence, first, first + frames) for first in starts]
@@ -96,7 +106,7 @@ class Split:
 
     def cut(self, array: str, window: Window, frames: int) -> Shaped[np.ndarray, "{frames} *axes"]:
         """Cut a window of `frames` frames from the array of this name; a view where nothing is repeated."""
-        sequence, start, stop = window
+        sequence, start, stop, _ = window
         if stop - start == frames and sequence.start <= start and stop <= sequence.stop:
             return self.arrays[array][start:stop]
         return self.arrays[array][window.rows(frames)]
