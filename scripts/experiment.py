@@ -129,10 +129,10 @@ def chosen_pairs(pairs: str) -> Iterator[None]:
             lost = inputs[0][..., 2] == 0
 
     def total(
-        output: Tensor, target: Tensor, weights: LossWeights, skeleton: Skeleton
+        output: Tensor, target: Tensor, weights: LossWeights, skeleton: Skeleton, known: Tensor | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         others = replace(weights, spatial_rank=0.0, temporal_rank=0.0)
-        loss, parts = total_loss(output, target, others, skeleton)
+        loss, parts = total_loss(output, target, others, skeleton, known)
         depths = output[..., 2].float(), target[..., 2], lost
         spatial = rank(*depths, weights.rank_margin, pairs if pairs != "near" else "all")
         temporal = rank(*(x.transpose(1, 2) for x in depths), weights.rank_margin, pairs)
@@ -204,7 +204,7 @@ DRAWS = 2000
 
 def score(model: Path, bench: OcclusionBenchmark) -> dict[str, np.ndarray]:
     """Sums and counts of every column: (clips, 2). All conditions together, one view a clip."""
-    (estimator,) = load_models([model]).values()
+    (estimator,) = load_models([model], fit=False).values()
     columns: dict[str, np.ndarray] = defaultdict(lambda: np.zeros((len(bench.views), 2)))
     for clip, (view, *_) in enumerate(bench.views):
         for condition in CONDITIONS:
