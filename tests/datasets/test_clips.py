@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from repose.datasets.clips import StoreClips, StoreConfig, crop
+from repose.datasets.clips import Pool, StoreClips, StoreConfig, crop
 from repose.datasets.prepare import prepare_human36m
 from repose.datasets.store import ClipStore
 from repose.datasets.store_writer import Recording, StoreInfo, write_store
@@ -121,6 +121,20 @@ def test_ranks_share_a_batch_and_its_mean(store: Path, batch: int) -> None:
         mean = sum(share.share * share.target.double().mean() for share in shares) / 3
         assert float(mean) == pytest.approx(float(full.target.double().mean()), abs=1e-9)
         assert all(len(share.target) for share in shares)
+
+
+def test_a_rank_reads_its_own_rows_alone(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    part = clips(store, StoreConfig(noise=True), batch=7, rank=1, ranks=3)
+    read: list[int] = []
+    original = Pool.read
+
+    def counted(self: Pool, array: str, chosen: np.ndarray, mirrored: Any = None) -> np.ndarray:
+        read.append(len(chosen))
+        return original(self, array, chosen, mirrored)
+
+    monkeypatch.setattr(Pool, "read", counted)
+    assert len(part[0].target) == 2
+    assert read == [2, 2]
 
 
 def test_depth_starts_at_the_first_root_or_every_root(store: Path) -> None:

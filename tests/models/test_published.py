@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from repose.cli import main
 from repose.errors import UserError
-from repose.models import build, find_spec, save_published
+from repose.models import build, find_spec, load_checkpoint, save_checkpoint, save_published
 
 PARITY = Path(__file__).resolve().parents[1] / "parity"
 STATE_DICTS = json.loads((PARITY / "state_dicts.json").read_text())
@@ -201,3 +202,27 @@ def test_our_own_network_has_no_official_program(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="a published network"):
         save_published(tmp_path / "best_epoch.bin", build(find_spec("frameformer-small")))
     assert not list(tmp_path.iterdir())
+
+
+def test_the_command_writes_the_kind_that_the_file_s_ending_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = small("tcpformer").eval()
+    save_checkpoint(tmp_path / "own.safetensors", model, model.spec)
+    main(["convert", str(tmp_path / "own.safetensors"), str(tmp_path / "best_epoch.pth.tr")])
+    assert "module.center_pose" in torch.load(tmp_path / "best_epoch.pth.tr", weights_only=True)["model"]
+    main(["convert", str(tmp_path / "own.safetensors"), str(tmp_path / "again.safetensors")])
+    assert load_checkpoint(tmp_path / "again.safetensors").spec == model.spec
+    capsys.readouterr()
+    for arguments, words in (
+        (["own.safetensors", "x.txt"], "expected a file that ends in .onnx"),
+        (
+            ["own.safetensors", "x.bin", "--quantize", "float16"],
+            "--quantize: expected a file that ends in .onnx",
+        ),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(["convert", str(tmp_path / arguments[0]), str(tmp_path / arguments[1]), *arguments[2:]])
+        assert stop.value.code == 2
+        assert words in " ".join(capsys.readouterr().err.split())
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("x")]

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ from torch import Generator, Tensor
 
 from repose.errors import UserError
 from repose.skeleton import H36M_17, stature
+from repose.synthetic import motions
 from repose.synthetic.detector_errors import DetectionConfig
 from repose.synthetic.motions import (
     STATURE_M,
+    Batch,
     MotionBank,
     SyntheticClips,
     SyntheticConfig,
@@ -61,6 +64,25 @@ def test_a_batch_is_a_function_of_seed_and_step(data: SyntheticClips) -> None:
     assert same(one, clips()[5])
     assert not torch.equal(data[5].keypoints[:, 0], data[6].keypoints[:, 0])
     assert not torch.equal(one.keypoints[:, 0], clips(seed=1)[5].keypoints[:, 0])
+
+
+def test_a_rank_makes_its_own_rows_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = clips(batch=24)[3]
+    made: list[int] = []
+    observe = motions.observe
+
+    def counted(joints_m: Tensor, *rest: Any) -> Batch:
+        made.append(len(joints_m))
+        return observe(joints_m, *rest)
+
+    monkeypatch.setattr(motions, "observe", counted)
+    part = clips(batch=24, rank=1, ranks=3)[3]
+    assert made == [8]
+    assert torch.equal(part.keypoints, whole.keypoints[8:16])
+    made.clear()
+    part = clips(batch=24, rank=1, ranks=2)[3]
+    assert made == [8, 8]
+    assert torch.equal(part.target, whole.target[12:])
 
 
 def test_ranks_share_one_batch(data: SyntheticClips) -> None:

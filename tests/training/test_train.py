@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -22,6 +23,7 @@ from repose.models import PoseModel, build, find_spec, load_checkpoint, packaged
 from repose.synthetic.motions import Batch, SyntheticClips, SyntheticConfig
 from repose.synthetic.procedural import ProceduralConfig, make_motion
 from repose.training.loop import Validation, make_model, train
+from repose.training.run_folder import read_scores
 from repose.training.train_config import TrainConfig, learning_rate, schedule
 
 pytest.importorskip("lightning_fabric")
@@ -301,8 +303,8 @@ os.replace = die
 """
 
 
-def run_program(config: TrainConfig, folder: Path, extra: str = "") -> tuple[int, str]:
-    """The same training as a program of its own, warnings being errors: exit code and standard error."""
+def write_program(config: TrainConfig, folder: Path, extra: str = "") -> Path:
+    """The same training as a program of its own, warnings being errors."""
     simple = {
         name: value
         for name, value in vars(config).items()
@@ -312,6 +314,12 @@ def run_program(config: TrainConfig, folder: Path, extra: str = "") -> tuple[int
     spelt = f"TrainConfig(data={data}, losses={config.losses!r}, **{simple!r})"
     script = folder.with_suffix(".py")
     script.write_text(SCRIPT.format(config=spelt, extra=extra))
+    return script
+
+
+def run_program(config: TrainConfig, folder: Path, extra: str = "") -> tuple[int, str]:
+    """Run it: exit code and standard error."""
+    script = write_program(config, folder, extra)
     done = subprocess.run(
         [sys.executable, str(script), str(folder)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -346,6 +354,40 @@ def test_two_devices_compute_what_one_computes(tmp_path: Path, run: Path) -> Non
         assert json.loads(ours) == pytest.approx(json.loads(theirs), rel=1e-3)
     # A run of two processes continues in one.
     train(CONFIG, folder, resume=True)
+
+
+@pytest.mark.parametrize("launcher", ["torchrun", "SLURM"])
+def test_a_launcher_s_processes_compute_what_one_computes(tmp_path: Path, run: Path, launcher: str) -> None:
+    """As docs/distributed.md starts them; of SLURM, what `srun` tells its processes."""
+    folder = tmp_path / "two"
+    script = write_program(replace(CONFIG, devices=2), folder)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    commands = [[sys.executable, str(script), str(folder)]] * 2
+    if launcher == "torchrun":
+        several = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port)]
+        commands = [[sys.executable, *several, str(script), str(folder)]]
+        environments = [environment]
+    else:
+        job = {"JOB_ID": 7, "JOB_NAME": "train", "NTASKS": 2, "NTASKS_PER_NODE": 2, "NNODES": 1, "NODEID": 0}
+        job |= {"NODELIST": "localhost", "JOB_NODELIST": "localhost"}
+        named = {f"SLURM_{name}": str(value) for name, value in job.items()}
+        environments = [
+            {**environment, **named, "SLURM_PROCID": rank, "SLURM_LOCALID": rank} for rank in ("0", "1")
+        ]
+    processes = [
+        subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for command, env in zip(commands, environments, strict=False)
+    ]
+    said = [process.communicate(timeout=180)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(processes), said
+    left, right = weights(run), weights(folder)
+    for name in left:
+        torch.testing.assert_close(left[name], right[name], rtol=1e-4, atol=1e-5, msg=name)
+    for ours, theirs in zip(read_scores(run), read_scores(folder), strict=True):
+        assert ours.values == pytest.approx(theirs.values, rel=1e-3)
 
 
 def test_a_folder_with_a_run_is_not_overwritten(run: Path) -> None:

@@ -21,7 +21,7 @@ from repose.datasets.store import ClipStore
 from repose.errors import UserError, Within, check_ranges, expected
 from repose.models import ModelSpec
 from repose.skeleton import Skeleton
-from repose.synthetic.corruption import displace, hide
+from repose.synthetic.corruption import Rows, displace, hide
 from repose.synthetic.motions import Batch
 
 
@@ -102,6 +102,7 @@ class StoreClips(Dataset[Batch]):
             self.frames,
             config.stride or max(self.frames // 3, 1),
             config.tail,
+            seed,
         )
         self.flat = [self._open_2d(ClipStore.open(path)) for path in config.stores_2d]
         self._drawn: tuple[tuple[int, int], np.ndarray] | None = None
@@ -112,7 +113,7 @@ class StoreClips(Dataset[Batch]):
         if frames > self.frames or (self.spec.fixed_window and frames != self.frames):
             expected("data.frames-2d", f"what {self.spec.name} takes, {self.frames}", frames)
         stride = self.config.stride_2d or max(frames // 3, 1)
-        pool = Pool.of([store], self.skeleton, frames, stride, "drop", rooted=True)
+        pool = Pool.of([store], self.skeleton, frames, stride, "drop", self.seed, rooted=True)
         return replace(pool, annotated=annotated)
 
     def steps(self, epochs: int) -> int:
@@ -140,10 +141,14 @@ class StoreClips(Dataset[Batch]):
         order = self._order(epoch, 0 if pool is self.full else number, len(pool))
         chosen = order[index * self.batch : (index + 1) * self.batch]
         generator = Generator().manual_seed(self.seed * 1_000_003 + step)
-        full = pool is self.full
-        return self._own_rows(
-            self._read(chosen, generator) if full else self._read_2d(pool, chosen, generator)
-        )
+        own = slice(self.rank * len(chosen) // self.ranks, (self.rank + 1) * len(chosen) // self.ranks)
+        share = (own.stop - own.start) * self.ranks / len(chosen)
+        if not share:  # Every device takes part in every step, if only with a factor of 0.
+            own = slice(0, 1)
+        rows, chosen = Rows(own, len(chosen)), chosen[own]
+        if pool is self.full:
+            return replace(self._read(chosen, generator, rows), share=share)
+        return replace(self._read_2d(pool, chosen, generator, rows), share=share)
 
     def _steps_of(self, pool: "Pool") -> int:
         return -(-len(pool) // self.batch)
@@ -154,9 +159,10 @@ class StoreClips(Dataset[Batch]):
             self._drawn = which, np.random.default_rng((self.seed, *which)).permutation(windows)
         return self._drawn[1]
 
-    def _read(self, chosen: np.ndarray, generator: Generator) -> Batch:
+    def _read(self, chosen: np.ndarray, generator: Generator, rows: Rows | None = None) -> Batch:
         pool, config = self.full, self.config
-        mirrored = self._mirrored(len(chosen), generator)
+        rows = rows or Rows(slice(None), len(chosen))
+        mirrored = self._mirrored(rows, generator)
         keypoints, target = (
             torch.from_numpy(pool.read(array, chosen, mirrored)).to(torch.get_default_dtype())
             for array in ("keypoints_norm", "target")
@@ -174,17 +180,17 @@ class StoreClips(Dataset[Batch]):
             widths = torch.from_numpy(pool.widths[chosen]).to(target.dtype)
             target *= (1000 * 2 / widths)[:, None, None, None]
         if config.noise:
-            keypoints = displace(keypoints, self.skeleton, generator)
-        return Batch(self._hide(keypoints, generator), target)
+            keypoints = displace(keypoints, self.skeleton, generator, rows)
+        return Batch(self._hide(keypoints, rows, generator), target)
 
-    def _read_2d(self, pool: "Pool", chosen: np.ndarray, generator: Generator) -> Batch:
+    def _read_2d(self, pool: "Pool", chosen: np.ndarray, generator: Generator, rows: Rows) -> Batch:
         low, high = self.config.crop_2d
         if pool.annotated:  # as published, cut out once for all epochs
             once = torch.rand(len(pool), generator=Generator().manual_seed(self.seed))
             share = low + (high - low) * once[torch.from_numpy(chosen)]
         else:
-            share = low + (high - low) * torch.rand(len(chosen), generator=generator)
-        mirrored = self._mirrored(len(chosen), generator)
+            share = low + (high - low) * torch.rand(rows.batch, generator=generator)[rows.own]
+        mirrored = self._mirrored(rows, generator)
         keypoints = torch.from_numpy(pool.read("keypoints_norm", chosen, mirrored))
         keypoints = keypoints.to(torch.get_default_dtype())
         points = crop(keypoints, share.to(keypoints.dtype))
@@ -195,24 +201,17 @@ class StoreClips(Dataset[Batch]):
         # Annotations get a detector's errors, detections have them. As published, joints that are not visible
         # are displaced from the middle and get a confidence, too; they do not count in the loss.
         noisy = pool.annotated and self.config.noise
-        seen = displace(points, self.skeleton, generator) if noisy else points
-        return Batch(self._hide(seen, generator), target, confidence=points[..., 2])
+        seen = displace(points, self.skeleton, generator, rows) if noisy else points
+        return Batch(self._hide(seen, rows, generator), target, confidence=points[..., 2])
 
-    def _mirrored(self, clips: int, generator: Generator) -> list[bool] | None:
-        return (torch.rand(clips, generator=generator) < 0.5).tolist() if self.config.flip else None
+    def _mirrored(self, rows: Rows, generator: Generator) -> list[bool] | None:
+        if not self.config.flip:
+            return None
+        return (torch.rand(rows.batch, generator=generator) < 0.5)[rows.own].tolist()
 
-    def _hide(self, keypoints: Tensor, generator: Generator) -> Tensor:
+    def _hide(self, keypoints: Tensor, rows: Rows, generator: Generator) -> Tensor:
         joints, frames = self.config.mask_joints, self.config.mask_frames
-        return hide(keypoints, joints, frames, generator) if joints or frames else keypoints
-
-    def _own_rows(self, batch: Batch) -> Batch:
-        clips = len(batch.target)
-        own = slice(self.rank * clips // self.ranks, (self.rank + 1) * clips // self.ranks)
-        share = (own.stop - own.start) * self.ranks / clips
-        if not share:  # Every device takes part in every step, if only with a factor of 0.
-            own = slice(0, 1)
-        confidence = None if batch.confidence is None else batch.confidence[own]
-        return Batch(batch.keypoints[own], batch.target[own], confidence, share=share)
+        return hide(keypoints, joints, frames, generator, rows) if joints or frames else keypoints
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,6 +237,7 @@ class Pool:
         frames: int,
         stride: int,
         tail: Literal["drop", "keep"],
+        seed: int,
         *,
         rooted: bool = False,
     ) -> "Pool":
@@ -255,7 +255,7 @@ class Pool:
                     f"{store.skeleton.name}.",
                 )
             split = store.split("train")
-            found = split.windows(frames, stride, tail=tail)
+            found = split.windows(frames, stride, tail=tail, seed=seed)
             if "valid" in split.arrays:
                 found = [w for w in found if split.arrays["valid"][w.rows(frames)].all()]
             if rooted:

@@ -5,7 +5,7 @@ section 4.1 and its published training program. Errors are in units of the norma
 width is 2. Everything draws from the given generator, so that a seed fixes the result.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -47,38 +47,60 @@ _ERRORS: dict[str, tuple[float, float, float, float, float]] = {
 }
 
 
-def displace(keypoints: Keypoints, skeleton: Skeleton, generator: Generator) -> Keypoints:
+class Rows(NamedTuple):
+    """Which clips of a batch there are: they get what they would get in the whole of it."""
+
+    own: slice
+    batch: int
+
+
+def displace(
+    keypoints: Keypoints, skeleton: Skeleton, generator: Generator, rows: Rows | None = None
+) -> Keypoints:
     """Move the joints as a detector would, and give each the confidence that goes with its displacement.
 
-    Raises UserError for a skeleton with joints whose errors were not measured.
+    `rows` says which clips of a batch these are, all unless given. Raises UserError for a skeleton with
+    joints whose errors were not measured.
     """
     if unknown := [joint for joint in skeleton.joints if joint not in _ERRORS]:
         expected("noise: joints", f"some of {', '.join(_ERRORS)}", ", ".join(unknown))
     errors = keypoints.new_tensor([_ERRORS[joint] for joint in skeleton.joints])
     mean, deviation, kept = errors[:, :2] / 1000, errors[:, 2:4] / 1000, errors[:, 4:]
-    batch, frames, joints, _ = keypoints.shape
+    clips, frames, joints, _ = keypoints.shape
+    own, batch = rows or Rows(slice(None), clips)
     like: dict[str, Any] = {"generator": generator, "dtype": keypoints.dtype}
-    near = torch.rand(batch, KEY_FRAMES, joints, 1, **like) < kept
-    gaussian = mean + deviation * torch.randn(batch, KEY_FRAMES, joints, 2, **like)
-    uniform = (torch.rand(batch, KEY_FRAMES, joints, 2, **like) - 0.5) * UNIFORM_RANGE
+    near = torch.rand(batch, KEY_FRAMES, joints, 1, **like)[own] < kept
+    gaussian = mean + deviation * torch.randn(batch, KEY_FRAMES, joints, 2, **like)[own]
+    uniform = (torch.rand(batch, KEY_FRAMES, joints, 2, **like)[own] - 0.5) * UNIFORM_RANGE
     at_keys = torch.where(near, gaussian, uniform).flatten(2).transpose(1, 2)
     moved = F.interpolate(at_keys, frames, mode="linear", align_corners=True)
     moved = moved.transpose(1, 2).unflatten(2, (joints, 2))
     # As published, the jitter of a batch's clips is one and the same.
     moved = moved + JITTER * torch.randn(frames, joints, 2, **like)
-    confidence = confidence_of(moved.norm(dim=-1), generator)
+    noise = torch.randn(batch, frames, joints, **like)[own]
+    confidence = confidence_of(moved.norm(dim=-1), noise)
     return torch.cat([keypoints[..., :2] + moved, confidence[..., None]], dim=-1)
 
 
-def confidence_of(distance: Float[Tensor, "*batch"], generator: Generator) -> Float[Tensor, "*batch"]:
-    """Draw a detector's confidence for an error of `distance`: near 1 at 0, about a third at 0.1."""
-    noise = torch.randn(distance.shape, generator=generator, dtype=distance.dtype)
+def confidence_of(
+    distance: Float[Tensor, "*batch"], noise: Float[Tensor, "*batch"]
+) -> Float[Tensor, "*batch"]:
+    """Return a detector's confidence for an error of `distance`: near 1 at 0, about a third at 0.1.
+
+    `noise` is standard normal.
+    """
     return (0.028 / (distance + 0.028) + 1.1 * distance + 0.143 * noise - 0.0046).clamp(0, 1)
 
 
-def hide(keypoints: Keypoints, joints: float, frames: float, generator: Generator) -> Keypoints:
-    """Zero a share of single joints, and of whole frames (the same in all clips, as published)."""
+def hide(
+    keypoints: Keypoints, joints: float, frames: float, generator: Generator, rows: Rows | None = None
+) -> Keypoints:
+    """Zero a share of single joints, and of whole frames (the same in all clips, as published).
+
+    `rows` as in `displace`.
+    """
     like: dict[str, Any] = {"generator": generator, "dtype": keypoints.dtype}
-    seen = torch.rand(*keypoints.shape[:3], 1, **like) > joints
+    own, batch = rows or Rows(slice(None), len(keypoints))
+    seen = torch.rand(batch, *keypoints.shape[1:3], 1, **like)[own] > joints
     shown = torch.rand(1, keypoints.shape[1], 1, 1, **like) > frames
     return keypoints * (seen & shown)

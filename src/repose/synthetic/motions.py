@@ -53,6 +53,8 @@ class Batch:
 STATURE_M = 1.70
 """Targets are scaled to a person of this height, since one camera cannot know it."""
 _BANK_HZ = 60.0
+_TOGETHER = 8
+"""Clips that are drawn from one seed: a process makes those groups of a batch of which it has rows."""
 
 
 @dataclass(frozen=True)
@@ -176,38 +178,49 @@ class SyntheticClips(Dataset[Batch]):
             self.rendered = rendered_bank(config.rendered, skeleton, config.frame_rate_hz, STATURE_M)
 
     def __getitem__(self, step: int) -> Batch:
-        config = self.config
         generator = Generator().manual_seed(self.seed * 1_000_003 + step)
         frames = self.frames
-        if torch.rand((), generator=generator) < config.short_clips:
+        if torch.rand((), generator=generator) < self.config.short_clips:
             # Short clips are log-uniform in length: half of them have fewer than √frames.
             frames = int(frames ** float(torch.rand((), generator=generator)))
+        seeds = torch.randint(2**40, (-(-self.batch // _TOGETHER),), generator=generator).tolist()
+        first, last = self.rows.start // _TOGETHER, -(-self.rows.stop // _TOGETHER)
+        made = [self._make(number, seeds[number], frames) for number in range(first, last)]
+        own = slice(self.rows.start - first * _TOGETHER, self.rows.stop - first * _TOGETHER)
+        known = [part.known for part in made if part.known is not None]
+        return Batch(
+            torch.cat([part.keypoints for part in made])[own],
+            torch.cat([part.target for part in made])[own],
+            known=torch.cat(known)[own] if known else None,
+        )
+
+    def _make(self, number: int, seed: int, frames: int) -> Batch:
+        """Make the clips that are drawn together with this seed."""
+        config, generator = self.config, Generator().manual_seed(seed)
+        count = min(_TOGETHER, self.batch - number * _TOGETHER)
         low, high = config.time_warp
-        warp = low * (high / low) ** torch.rand(self.batch, generator=generator)
+        warp = low * (high / low) ** torch.rand(count, generator=generator)
         speed = warp * _BANK_HZ / config.frame_rate_hz
-        joints = self.procedural.sample(self.batch, frames, speed, generator)
+        joints = self.procedural.sample(count, frames, speed, generator)
         if self.mocap is not None:
-            made = torch.rand(self.batch, generator=generator) < config.p_procedural
-            real = self.mocap.sample(self.batch, frames, speed, generator)
+            made = torch.rand(count, generator=generator) < config.p_procedural
+            real = self.mocap.sample(count, frames, speed, generator)
             joints = torch.where(made[:, None, None, None], joints, real)
         joints = joints[:, :, : len(self.skeleton)]
-        reverse = torch.rand(self.batch, generator=generator) < config.p_reverse
+        reverse = torch.rand(count, generator=generator) < config.p_reverse
         joints = torch.where(reverse[:, None, None, None], joints.flip(1), joints)
-        joints = mirror(joints, torch.rand(self.batch, generator=generator) < 0.5, self.skeleton)
-        exchanged = torch.rand(self.batch, generator=generator) < config.p_exchange_arms
+        joints = mirror(joints, torch.rand(count, generator=generator) < 0.5, self.skeleton)
+        exchanged = torch.rand(count, generator=generator) < config.p_exchange_arms
         joints = exchange_arms(joints, exchanged, generator)
         joints = resize_bones(joints, config.bone_spread, generator)
         joints = shift_joints(joints, config.shift_m, generator)
         batch = observe(joints, config.camera, config.detection, generator)
-        if self.rendered is not None:
-            batch = self._mix(batch, self.rendered, step)
-        known = None if batch.known is None else batch.known[self.rows]
-        return Batch(batch.keypoints[self.rows], batch.target[self.rows], known=known)
+        return batch if self.rendered is None else self._mix(batch, self.rendered, seed)
 
-    def _mix(self, batch: Batch, rendered: RenderedBank, step: int) -> Batch:
+    def _mix(self, batch: Batch, rendered: RenderedBank, seed: int) -> Batch:
         """Put rendered clips in the place of some others."""
         # With randomness of their own: the others are those of a run without.
-        generator = Generator().manual_seed(self.seed * 1_000_003 + step + 2**41)
+        generator = Generator().manual_seed(seed + 2**41)
         count, frames = batch.keypoints.shape[:2]
         here = torch.rand(count, generator=generator) < self.config.p_rendered
         keypoints, target = (

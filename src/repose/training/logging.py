@@ -75,6 +75,8 @@ class TrainingLog:
             self.progress.update(self.task, description=f"loss {float(values['loss']):.4f}")
 
     def scores(self, step: int, scores: Mapping[str, float]) -> None:
+        if not self.active:
+            return
         self._write("validation", step, scores)
         try:
             with self.file.open("ab") as file:

@@ -37,7 +37,7 @@ from repose.training.run_folder import (
     versions,
 )
 from repose.training.train_config import TrainConfig, cooldown_begins, learning_rate
-from repose.training.validation import StoreValidation, Validation
+from repose.training.validation import StoreValidation, Validation, share_out
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -141,17 +141,20 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False) -> Path:
             ended = period(done) > period(step)
             if last or ended or done % config.save_every == 0:
                 finite.check()  # nothing is saved or scored of a step that failed
-            if fabric.is_global_zero and (last or (ended and period(done) % config.validate_every == 0)):
-                scores = validation.score(model, fabric.device)
+            if last or (ended and period(done) % config.validate_every == 0):
+                shared = share_out(model, fabric)
+                scores = validation.score(shared, fabric.device)
+                spec = trained(model, config, done, scores)
+                better = scores[validation.decides] < best
                 log.scores(done, scores)
-                if scores[validation.decides] < best:
+                if better:
                     best = scores[validation.decides]
-                    save_checkpoint(folder / "best.safetensors", model, trained(model, config, done, scores))
-                if last:
-                    spec = trained(model, config, done, scores)
-                    if isinstance(validation, Validation):
-                        factors = validation.deviation_factors(model, fabric.device)
-                        spec = replace(spec, deviation_factors=factors)
+                if better and fabric.is_global_zero:
+                    save_checkpoint(folder / "best.safetensors", model, spec)
+                if last and isinstance(validation, Validation):
+                    factors = validation.deviation_factors(shared, fabric.device)
+                    spec = replace(spec, deviation_factors=factors)
+                if last and fabric.is_global_zero:
                     save_checkpoint(folder / "model.safetensors", model, spec)
             if fabric.is_global_zero and cooldown_begins(config, done, steps):
                 save_checkpoint(folder / "plateau.safetensors", model, trained(model, config, done, {}))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float
@@ -19,6 +20,9 @@ from repose.synthetic.detector_errors import DetectionConfig
 from repose.synthetic.motions import Batch, MotionBank, SyntheticClips, observe
 from repose.synthetic.procedural import ProceduralConfig, make_motion
 from repose.synthetic.virtual_camera import CameraConfig
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 _WITHIN = ("within_1_deviations_percent", "within_2_deviations_percent")
 
@@ -169,3 +173,33 @@ class StoreValidation:
         """Measure errors in millimetres; `device` is where the model is."""
         metrics = evaluate(self.store, model, "published", frame_pairs=False).scores.metrics
         return {name: metrics[name].mean for name in ("mpjpe_mm", "p_mpjpe_mm", "n_mpjpe_mm")}
+
+
+def share_out(model: PoseModel, fabric: "Fabric") -> PoseModel:
+    """Return the model as one whose clips all processes of the run share out; each of them must ask it.
+
+    Every process lifts some of the clips it is given, and gets all of them.
+    """
+    if fabric.world_size == 1:
+        return model
+    for buffer in model.buffers():  # batch normalisation has seen each process's own clips
+        torch.distributed.broadcast(buffer, 0)
+    return _SharedOut(model, fabric)
+
+
+class _SharedOut(PoseModel):
+    def __init__(self, model: PoseModel, fabric: "Fabric") -> None:
+        super().__init__()
+        self.model, self.fabric, self.spec = model, fabric, model.spec
+
+    def forward(
+        self, keypoints: Float[Tensor, "batch frames joints 3"]
+    ) -> Float[Tensor, "batch frames joints columns"]:
+        clips = len(keypoints)
+        each = -(-clips // self.fabric.world_size)
+        first = self.fabric.global_rank * each
+        own = torch.arange(first, first + each).clamp(max=clips - 1)  # as many for each: the last repeats
+        mine = self.model(keypoints[own]).contiguous()
+        found = [torch.empty_like(mine) for _ in range(self.fabric.world_size)]
+        torch.distributed.all_gather(found, mine)
+        return torch.cat(found)[:clips]
