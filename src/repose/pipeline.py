@@ -15,11 +15,11 @@ from repose.errors import UserError, Within, check_ranges, override
 from repose.export.parquet import frame_columns
 from repose.fitting import fit
 from repose.fitting.focal_factor import find_focal_factor
-from repose.geometry.camera_turn import CameraTurn
 from repose.keypoints.reader import holds_keypoints, read_unless_video
 from repose.lifting import (
     HEIGHTS_M,
     LONGEST_GAP_S,
+    CameraTurn,
     Device,
     Filmed,
     LensOptions,

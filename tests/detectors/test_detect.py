@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import repose.detectors
-from repose.detectors import Detector, TrackRecorder, detector_names, get_detector, register
+from repose.detectors import Detector, FrameTracks, TrackRecorder, detector_names, get_detector, register
 from repose.errors import UserError
 from repose.pose import Pose2D
 from repose.skeleton import SKELETONS
@@ -110,3 +110,16 @@ def test_nobody_gives_no_track(info: VideoInfo) -> None:
     recorder = TrackRecorder(info, COCO, "test")
     recorder.add(frame(0), np.zeros((0, 17, 2)), np.zeros((0, 17)))
     assert recorder.tracks() == []
+
+
+def test_nobody_is_away_while_the_camera_is_not_looked_at(info: VideoInfo) -> None:
+    """A detector that took four seconds for a frame finds the same person; who comes later is new."""
+    tracks = FrameTracks(25.0, (info.width, info.height), COCO, "test")
+    body = np.random.default_rng(0).uniform(10, 40, (1, 17, 2))
+    sure = np.full((1, 17), 0.9)
+    nobody = np.zeros((0, 17, 2)), np.zeros((0, 17))
+    ids = []
+    for number, (time_s, there) in enumerate([(0.0, 1), (4.0, 1), (4.5, 1), (5.0, 0), (6.0, 0), (7.0, 1)]):
+        found = (body + number, sure) if there else nobody
+        ids.append([track.track_id for track in tracks.add(number, time_s, *found)])
+    assert ids == [[0], [0], [0], [], [], [1]]

@@ -1,6 +1,7 @@
 """A video detected in pieces is as the whole, and nearly so one of which only some frames are looked at."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,8 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
         yield from map(make(), reversed(items))  # as they come
 
     monkeypatch.setattr(detection, "share_out", work)
-    monkeypatch.setattr(detection, "PIECE_S", 2.4)
+    for name, seconds in {"LONG_S": 4.8, "PIECE_S": 2.4, "SHORTEST_PIECE_S": 1.0, "OVERLAP_S": 1.0}.items():
+        monkeypatch.setattr(detection, name, seconds)
 
 
 def test_who_is_who_is_the_same_in_pieces(in_this_process: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,6 +58,29 @@ def test_who_is_who_is_the_same_in_pieces(in_this_process: None, monkeypatch: py
     assert parts.camera.motion().moves is whole.camera.motion().moves is False
 
 
+class Slow(TwoPeople):
+    """Finds its way to the people in two seconds, not in the one that pieces have before they count."""
+
+    def detect(self, frames: Iterable[VideoFrame], info: VideoInfo) -> list[Pose2D]:
+        tracks = super().detect(frames, info)
+        begin = min(track.frames[0] for track in tracks)
+        return [
+            replace(track, points_px=track.points_px + 40 * 0.93 ** (track.frames - begin)[:, None, None])
+            for track in tracks
+        ]
+
+
+def test_a_cut_is_detected_again_until_both_sides_agree(
+    in_this_process: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repose.detectors, "_factories", {"mediapipe": Slow})
+    video = open_video(sample_video())
+    whole, parts = (detect(video, Detection(), workers=workers) for workers in (1, 2))
+    for part, track in zip(parts.tracks, whole.tracks, strict=True):
+        np.testing.assert_array_equal(part.frames, track.frames)
+        assert np.abs(part.points_px - track.points_px).max() < 1
+
+
 def test_frames_between_those_looked_at_are_inferred(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repose.detectors, "_factories", {"truth": TwoPeople})
     every, third = (
@@ -71,9 +96,10 @@ def test_frames_between_those_looked_at_are_inferred(monkeypatch: pytest.MonkeyP
 
 
 def test_the_join_is_the_whole_within_5_mm(in_this_process: None) -> None:
+    """Of four pieces three begin behind the counter, one second before they count."""
     pytest.importorskip("mediapipe", reason="needs MediaPipe")
     (parts,) = repose.estimate(sample_video(), workers=2)
     (whole,) = repose.estimate(sample_video(), workers=1)
     np.testing.assert_array_equal(parts.frames, whole.frames)
-    apart_mm = 1000 * np.linalg.norm(parts.joints_m - whole.joints_m, axis=-1)
-    assert apart_mm.mean() < 5
+    apart_mm = 1000 * np.linalg.norm(parts.joints_m - whole.joints_m, axis=-1).mean(axis=1)
+    assert apart_mm.max() < 5

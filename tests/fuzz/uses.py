@@ -206,7 +206,7 @@ def use_video(path: Path) -> None:
     video = open_video(path)
     for _ in islice(video, 40):
         pass
-    for piece in cut(video, 0.1, 0.05)[1:3]:
+    for piece in cut(video, 4, 0.05)[1:3]:
         for _ in islice(piece.frames(video), 20):
             pass
     with closing(Seeker(video)) as seeker:

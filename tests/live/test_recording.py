@@ -129,3 +129,13 @@ def test_a_program_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
         assert process.stdout.readline() == "recording\n"
         os.kill(process.pid, signal.SIGKILL)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_nobody_is_not_recorded(tmp_path: Path, start: Start) -> None:
+    recording = start(tmp_path)
+    for number, pose in enumerate(pieces()):
+        recording.take(frame(pose, *(pieces(1, track_id=7) if number == 0 else [])))
+    (written,) = recording.write({})
+    assert written.track_id == 0
+    (ghost,) = written.record["not_people"]
+    assert (ghost["track_id"], ghost["frames"], ghost["reason"]) == (7, 2, "2 frames only")

@@ -15,7 +15,7 @@ from repose.video.pieces import cut
 def test_pieces_have_the_frames_of_the_whole() -> None:
     video = open_video(sample_video())
     whole = {frame.index: frame for frame in video}
-    pieces = cut(video, 2.0, 0.5)
+    pieces = cut(video, 5, 0.5)
     edges = [0, 57, 115, 172, 230, 288]
     assert [(piece.first, piece.stop) for piece in pieces] == list(pairwise(edges))
     assert [piece.first - piece.begin for piece in pieces] == [0, 15, 15, 15, 15]
@@ -37,7 +37,7 @@ def test_a_lost_frame_keeps_its_number(tmp_path: Path) -> None:
     video = open_video(tmp_path / "damaged.mp4")
     whole = [frame.index for frame in video]
     found, lost, damaged = [], [], []
-    for piece in cut(video, 3.0, 1.0):
+    for piece in cut(video, 3, 1.0):
         found += [frame.index for frame in piece.frames(video) if frame.index >= piece.first]
         lost += piece.lost
         damaged += piece.damaged
@@ -50,5 +50,5 @@ def test_a_lost_frame_keeps_its_number(tmp_path: Path) -> None:
 def test_a_video_that_its_times_do_not_number_is_not_cut() -> None:
     video = open_video(sample_video())
     declared = replace(video.info, frames=289)
-    assert cut(Video(video.path, declared), 2.0, 0.5) == []
-    assert len(cut(Video(video.path, replace(video.info, frames=None)), 2.0, 0.5)) == 5
+    assert cut(Video(video.path, declared), 5, 0.5) == []
+    assert len(cut(Video(video.path, replace(video.info, frames=None)), 5, 0.5)) == 5

@@ -1,7 +1,9 @@
 """The people of a video: detected by one process, or in pieces by several at once.
 
-The detectors here follow people from frame to frame, so a piece begins a second early, and what is found
-there does not count. Who is who is decided afterwards, over all pieces, as if there was one.
+The detectors here follow people from frame to frame, so a piece begins some seconds early. Where it has found
+by then what the piece before it found (`repose.detectors.joining`), it goes on like one that has seen all;
+elsewhere the cut is detected again, from earlier on and beyond. Who is who is decided afterwards, over all
+pieces, as if there was one.
 """
 
 from collections import Counter
@@ -14,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from repose.detectors import Detector, Follower, TrackRecorder, get_detector
+from repose.detectors.joining import Found, Stretch, join
 from repose.detectors.processes import share_out
 from repose.errors import UserError, expected
 from repose.pose import Pose2D
@@ -22,7 +25,11 @@ from repose.tracking.people import parse_person
 from repose.video import CameraMotion, CameraWatch, Video, VideoFrame, VideoInfo, open_video
 from repose.video.pieces import Piece, cut
 
-PIECE_S, OVERLAP_S = 60.0, 1.0
+LONG_S = 120.0
+"""Videos are cut from this length on."""
+PIECE_S, SHORTEST_PIECE_S = 150.0, 30.0
+"""Length of a piece: about the first, and not below the second."""
+OVERLAP_S = 4.0
 IN_PIECES = ("mediapipe", "rtmpose")
 """Detectors that know who is who by `TrackRecorder` alone, and can be made by their names in any process."""
 
@@ -90,7 +97,7 @@ def detect(
         video: the video.
         how: the detector and the rest.
         detector: the one that is meant, if it is loaded already.
-        workers: processes that may work at once. A video of two pieces or more is then cut, if its frames
+        workers: processes that may work at once. A video of `LONG_S` or more is then cut, if its frames
             can be told by their times and the detector, one of `IN_PIECES`, follows nobody in particular.
         progress: told how many frames are done, and of how many.
 
@@ -111,9 +118,10 @@ def _detect(
 ) -> Detected:
     info = video.info
     seconds = info.frames / info.fps if info.frames else info.duration_s or 0.0
-    long_enough = seconds >= 2 * PIECE_S
-    if workers > 1 and long_enough and how.detector in IN_PIECES and not _follows(how):
-        pieces = cut(video, PIECE_S, OVERLAP_S)
+    workers = min(workers, int(seconds / SHORTEST_PIECE_S))
+    if workers > 1 and seconds >= LONG_S and how.detector in IN_PIECES and not _follows(how):
+        # As many for each process, so that all end at once.
+        pieces = cut(video, workers * max(1, round(seconds / workers / PIECE_S)), OVERLAP_S)
         if len(pieces) > 1:
             return _detect_pieces(video, how, pieces, workers, progress)
     detector = detector or get_detector(how.detector, **how.options)
@@ -179,29 +187,36 @@ def _detect_pieces(
 
     found: list[tuple[Piece, Detected]] = []
     make = partial(_PieceDetector, video.path, how)
-    for piece, part in share_out(make, pieces, min(workers, len(pieces)), died):
+
+    def detected(pieces: list[Piece]) -> Iterator[tuple[Piece, Detected]]:
+        yield from share_out(make, pieces, min(workers, len(pieces)), died)
+
+    for piece, part in detected(pieces):
         found.append((piece, part))
         if progress:
             progress(sum(piece.stop - piece.first for piece, _ in found), pieces[-1].stop)
     found.sort(key=lambda pair: pair[0].first)
-    return join(found, how.info(video.info), how.every(video.info))
+    info, every = how.info(video.info), how.every(video.info)
+    people = join(
+        [Stretch(piece, part.tracks) for piece, part in found],
+        lambda bridges: [Stretch(piece, part.tracks) for piece, part in detected(bridges)],
+        info,
+        every,
+    )
+    return _put_together(found, people, info, every)
 
 
-def join(parts: list[tuple[Piece, Detected]], info: VideoInfo, every: int = 1) -> Detected:
-    """Put together what was found in the pieces of a video, and tell the people apart once more."""
-    rows: dict[int, list[tuple[Pose2D, int]]] = {}
-    for piece, part in parts:
-        for track in part.tracks:
-            for row in np.flatnonzero((track.frames >= piece.first) & (track.frames < piece.stop)).tolist():
-                rows.setdefault(int(track.frames[row]), []).append((track, row))
+def _put_together(
+    parts: list[tuple[Piece, Detected]], people: list[Found], info: VideoInfo, every: int
+) -> Detected:
+    """Tell the people of all frames apart, and sum up what else the pieces found."""
     tracks: list[Pose2D] = []
-    if rows:
-        some = next(iter(rows.values()))[0][0]
-        recorder = TrackRecorder(info, some.skeleton, some.source)
-        for number in sorted(rows):
-            frame = VideoFrame(number, float(rows[number][0][0].times_s[rows[number][0][1]]), _NO_PICTURE)
-            points = np.stack([track.points_px[row] for track, row in rows[number]])
-            recorder.add(frame, points, np.stack([track.confidence[row] for track, row in rows[number]]))
+    if people:
+        layout = next(track for _, part in parts for track in part.tracks)
+        recorder = TrackRecorder(info, layout.skeleton, layout.source)
+        for found in people:
+            frame = VideoFrame(found.frame, found.time_s, _NO_PICTURE)
+            recorder.add(frame, found.points_px, found.confidence)
         tracks = recorder.tracks()
     camera = CameraWatch.joined([part.camera for _, part in parts])
     lost = [number for _, part in parts for number in part.lost]

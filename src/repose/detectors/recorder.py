@@ -88,6 +88,7 @@ class FrameTracks:
     def __init__(self, fps: float, image_size: tuple[int, int], skeleton: Skeleton, source: str) -> None:
         self._fps, self._image_size, self._skeleton, self._source = fps, image_size, skeleton, source
         self._tracker = Tracker(skeleton.mirror, max(AWAY_S, 2 / fps))
+        self._time_s = self._clock_s = 0.0
         self.left_out = 0
         """Second detections of the same person."""
 
@@ -98,8 +99,14 @@ class FrameTracks:
         points_px: Float[np.ndarray, "people joints 2"],
         confidence: Float[np.ndarray, "people joints"],
     ) -> list[Pose2D]:
-        """Return one track of a single frame for each person found; frames come in increasing order."""
-        ids = self._tracker.update(time_s, points_px, confidence)
+        """Return one track of a single frame for each person found; frames come in increasing order.
+
+        Nobody is away while nothing is looked at: however long the detector takes for a frame, whoever was
+        in the one before is still known.
+        """
+        self._clock_s += min(time_s - self._time_s, AWAY_S)
+        self._time_s = time_s
+        ids = self._tracker.update(self._clock_s, points_px, confidence)
         self.left_out += ids.count(NOBODY)
         return [
             Pose2D(

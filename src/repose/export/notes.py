@@ -106,10 +106,9 @@ def who_is_who(poses: list[Pose3D]) -> list[str]:
             f"The main person is {poses[0].track_id}: people are listed by their size in the "
             "picture and how long they are in it. Choose one with --person."
         )
+    keep = "" if "live" in record else " (--keep-all keeps them)"
     if ghosts := [Dropped(**ghost) for ghost in record.get("not_people", ())]:
-        lines.append(
-            f"Not people, and left out (--keep-all keeps them): {abbreviate([str(g) for g in ghosts])}."
-        )
+        lines.append(f"Not people, and left out{keep}: {abbreviate([str(g) for g in ghosts])}.")
     for pose in poses:
         if flips := pose.record.get("upside_down_left_out"):
             frames = abbreviate([f"{first}–{last}" for first, last in flips])

@@ -1,6 +1,14 @@
 """From a 2D track to a 3D track, whole or while it is filmed."""
 
-from repose.lifting.lens import Filmed, Lens, LensOptions, compare_lenses, find_lens, follow_camera
+from repose.lifting.lens import (
+    CameraTurn,
+    Filmed,
+    Lens,
+    LensOptions,
+    compare_lenses,
+    find_lens,
+    follow_camera,
+)
 from repose.lifting.lifter import (
     ASSUMED_HEIGHT_M,
     HEIGHTS_M,
@@ -17,6 +25,7 @@ __all__ = [
     "ASSUMED_HEIGHT_M",
     "HEIGHTS_M",
     "LONGEST_GAP_S",
+    "CameraTurn",
     "Device",
     "Filmed",
     "Lens",

@@ -17,6 +17,7 @@ from repose.export.results import check_results, write_poses
 from repose.live.stages import Frame
 from repose.pose import PER_FRAME, Pose3D
 from repose.sequence import fill_gaps, missing
+from repose.tracking.people import drop_ghosts
 
 
 class Recording:
@@ -60,12 +61,19 @@ class Recording:
                 self._last[pose.track_id] = pose
 
     def write(self, facts: dict[str, Any]) -> list[Pose3D]:
-        """Write the result, with `facts` in its record; returns its people, none if nobody was seen."""
+        """Write the result, with `facts` in its record; returns its people, none if nobody was seen.
+
+        As in `repose.estimate`, tracks that are no people are left out, and the record says which.
+        """
         if self._row is None:
             return []
         self._file.flush()
         rows = np.memmap(self._file, self._row, mode="r")
         poses = [self._person(rows[rows["track_id"] == track], facts) for track in self._last]
+        poses, dropped = drop_ghosts(poses)
+        if dropped:
+            ghosts = [vars(ghost) for ghost in dropped]
+            poses = [replace(pose, record={**pose.record, "not_people": ghosts}) for pose in poses]
         poses.sort(key=lambda pose: -len(pose))
         write_poses(poses, self.folder, force=self._force)
         return poses

@@ -104,7 +104,7 @@ def parse_person(person: int | str) -> int | str | tuple[float, float]:
     expected("--person", "largest, central, the id of a person, or a point x,y in pixels", repr(str(person)))
 
 
-def drop_ghosts(tracks: Sequence[Pose2D]) -> tuple[list[Pose2D], list[Dropped]]:
+def drop_ghosts(tracks: Sequence[Track]) -> tuple[list[Track], list[Dropped]]:
     """Separate tracks that are people from those that are not, with the reason.
 
     A track is no person that lasts for a frame or a moment beside much longer ones, or that shows a third
@@ -263,11 +263,11 @@ def _centre(track: Pose2D | Pose3D) -> str:
     return f"{x:.0f},{y:.0f} (frame {track.frames[0]})"
 
 
-def _seconds(track: Pose2D) -> float:
+def _seconds(track: Pose2D | Pose3D) -> float:
     return float(track.times_s[-1] - track.times_s[0]) + 1 / track.fps
 
 
-def _limbs_seen(track: Pose2D) -> float:
+def _limbs_seen(track: Pose2D | Pose3D) -> float:
     """Median over frames of the share of joints of arms and legs that were seen."""
     limbs = [i for i, joint in enumerate(track.skeleton.joints) if joint.partition("_")[2] in LIMB_JOINTS]
     return float(np.median(_seen(track)[:, limbs].mean(axis=1))) if limbs else 1.0

@@ -62,15 +62,14 @@ class Piece:
         self.damaged = [number for number in self.damaged if number >= self.first]
 
 
-def cut(video: Video, piece_s: float, overlap_s: float) -> list[Piece]:
-    """Cut a video into pieces of about `piece_s`, each of which begins `overlap_s` early.
+def cut(video: Video, count: int, overlap_s: float) -> list[Piece]:
+    """Cut a video into pieces of one length, each of which begins `overlap_s` early.
 
     Returns an empty list for a video whose frames cannot be told apart by their times.
     """
     ticks = presentation_times(video)
     if ticks is None:
         return []
-    count = max(1, round(len(ticks) / video.info.fps / piece_s))
     edges = np.linspace(0, len(ticks), count + 1).astype(int).tolist()
     early = round(overlap_s * video.info.fps)
     return [Piece(ticks, max(0, first - early), first, stop) for first, stop in pairwise(edges)]
