@@ -17,7 +17,7 @@ from repose.errors import override
 from repose.fitting.bones import hold_lengths, measure_bones
 from repose.fitting.measures import acceleration, bone_variation
 from repose.fitting.normal_equations import Joints, Lengths
-from repose.fitting.options import HIDDEN_FACTOR, SEEN_FACTOR, FitOptions
+from repose.fitting.options import FitOptions
 from repose.fitting.solver import Window, solve_track
 from repose.fitting.terms import (
     ConstantBones,
@@ -28,6 +28,7 @@ from repose.fitting.terms import (
     StraightKnees,
     Term,
 )
+from repose.fitting.trust import jitter, keypoint_trust
 from repose.pose import Pose3D
 from repose.sequence import around, runs
 from repose.skeleton import H36M_17, conversion_matrix, stature
@@ -37,8 +38,10 @@ USUAL_DEVIATION_M = 0.06
 LEAST_DEVIATION_M = 0.005
 ROOT_DEVIATION = 0.1
 """Of the root from where the lifter puts it, as a share of its distance: keypoints tell more."""
-AROUND_S = 1 / 3
-"""What the keypoints contradict the network by is averaged over so long."""
+MOST_DEVIATION_M = 0.12
+"""A bone's deviation never exceeds this: a network that is unsure knows more than a few keypoints tell."""
+ROOT_AROUND_S, LEAP_M = 1.0, 1.0
+"""A root is compared with where it is so long before and after; who turns there may be off by this."""
 FEWEST_SEEN = 4
 """Somebody of whom no frame has so many joints that were seen is not fitted."""
 FARTHEST_M, FARTHEST_ROOT = 0.6, 0.35
@@ -56,6 +59,8 @@ class Problem:
     rays: Float[np.ndarray, "frames joints 2"]
     keypoint_deviation: Float[np.ndarray, "frames joints"]
     """As a tangent."""
+    trust: Float[np.ndarray, "frames joints"]
+    """What a keypoint counts for, beyond its confidence; 0 where none was seen."""
     bone_deviation_m: Float[np.ndarray, "frames bones"]
     lengths_m: Lengths
     """Of the bones, as the network has them."""
@@ -63,32 +68,40 @@ class Problem:
     @classmethod
     def of(cls, pose: Pose3D, options: FitOptions) -> "Problem":
         """The problem of a pose in the camera frame that has its keypoints and intrinsics."""
-        joints = pose.joints_m.astype(np.float64)
+        joints = steady_roots(pose)
+        pose = replace(pose, joints_m=joints)
         camera = pose.camera()
         points_px = pose.points_px.astype(np.float64)  # type: ignore[union-attr]
         height = apparent_height(pose)
         rays = camera.rays(points_px)
-        doubt = np.hypot(
-            options.jitter_factor * jitter(rays, pose.seen),
-            options.contradiction_factor
-            * np.maximum(
-                contradiction(rays, pose.view_joints_m(), pose.seen, pose.times_s)
-                - options.usual_contradiction * height[:, None],
-                0,
-            ),
-        )
+        noise = options.jitter_factor * jitter(rays, pose.seen)
         deviation = USUAL_DEVIATION_M * np.ones(pose.seen.shape)
         if pose.deviation_m is not None:
             deviation = pose.deviation_m.astype(np.float64)
         children, parents = _ends(pose)
+        bones = np.maximum(np.hypot(deviation[:, children], deviation[:, parents]), LEAST_DEVIATION_M)
+        lengths_m = measure_bones(joints, pose.seen, pose.skeleton)
+        trust = np.where(pose.seen, 1.0, 0.0)
+        if options.doubt:
+            trust *= keypoint_trust(
+                rays,
+                pose.view_joints_m().astype(np.float64),
+                lengths_m,
+                height,
+                pose.seen,
+                pose.confidence.astype(np.float64),
+                pose.times_s,
+                pose.skeleton,
+            )
         return cls(
             pose,
             options,
             joints,
             rays,
-            np.hypot(options.keypoint_deviation * height[:, None], doubt),
-            np.maximum(np.hypot(deviation[:, children], deviation[:, parents]), LEAST_DEVIATION_M),
-            measure_bones(joints, pose.seen, pose.skeleton),
+            np.hypot(options.keypoint_deviation * height[:, None], noise),
+            trust,
+            (bones**-2 + MOST_DEVIATION_M**-2) ** -0.5,
+            lengths_m,
         )
 
     def window(self, rows: slice) -> Window:
@@ -96,13 +109,12 @@ class Problem:
         options, skeleton, joints = self.options, self.pose.skeleton, self.joints_m[rows]
         children, parents = _ends(self.pose)
         root = skeleton.parents.index(-1)
-        trust = np.where(self.pose.seen, self.pose.confidence.astype(np.float64) ** 2, 0)[rows]
         distance = np.linalg.norm(joints[:, root], axis=-1)
         terms: list[Term] = [
             Reprojection(
                 self.rays[rows],
                 self.keypoint_deviation[rows],
-                trust,
+                self.trust[rows] * self.pose.confidence[rows].astype(np.float64) ** 2,
                 options.keypoint_scale,
                 None if self.pose.R_view_cam is None else self.pose.R_view_cam[rows].astype(np.float64),
             ),
@@ -125,7 +137,8 @@ class Problem:
                     skeleton,
                     self.lengths_m,
                     places_m,
-                    self.pose.seen[rows],
+                    self.trust[rows],
+                    self.pose.times_s[rows],
                 )
             )
         if options.acceleration_m_s2 is not None:
@@ -145,7 +158,8 @@ def fit(
     `repose.fit(pose, acceleration_m_s2=10)`: options are the fields of `FitOptions`. The pose is one in the
     camera frame with its keypoints and intrinsics, as `repose.load().lift(track)` gives it; another comes
     back as it is. Joints then project to where they were seen, and bones have one length each, the same on
-    both sides. The median stature, `seen` and `confidence` stay; `deviation_m` is that of the fitted joints.
+    both sides. The median stature, `seen`, `confidence` and `deviation_m` stay: on validation motion the
+    network's deviation covers the fitted joints' errors as it should, where the posterior's is far too small.
     Frames that would move by metres stay as they are.
     `record["fit"]` says what was done, and has measures before and after.
     `on_progress` is told how many frames are done, of how many.
@@ -172,12 +186,8 @@ def fit(
     if np.isfinite(joints).all():
         joints *= np.median(stature(body @ problem.joints_m)) / np.median(stature(body @ joints))
     kept = _plausible(joints, problem.joints_m, pose)
-    joints = np.where(kept[:, None, None], joints, problem.joints_m)
-    deviation = pose.deviation_m
-    if deviation is not None:
-        factor = np.where(pose.seen, SEEN_FACTOR, HIDDEN_FACTOR)
-        deviation = deviation * np.where(kept[:, None], factor, 1.0).astype(deviation.dtype)
-    fitted = replace(pose, joints_m=joints.astype(pose.joints_m.dtype), deviation_m=deviation)
+    joints = np.where(kept[:, None, None], joints, pose.joints_m)
+    fitted = replace(pose, joints_m=joints.astype(pose.joints_m.dtype))
     record = {
         "frames": int(kept.sum()),
         "frames_left": [[int(pose.frames[i]), int(pose.frames[j - 1])] for i, j in runs(~kept)],
@@ -223,39 +233,18 @@ def apparent_height(pose: Pose3D) -> Float[np.ndarray, " frames"]:
     return height_m / np.maximum(depth_m, 0.3)
 
 
-def jitter(
-    points: Float[np.ndarray, "frames joints 2"], seen: Bool[np.ndarray, "frames joints"]
-) -> Float[np.ndarray, " joints"]:
-    """How far each joint's points are off the middle of their neighbours, for noise alone: its deviation."""
-    noise = np.zeros(points.shape[1])
-    if len(points) < 3:
-        return noise
-    off = points[1:-1] - (points[:-2] + points[2:]) / 2
-    three = seen[1:-1] & seen[:-2] & seen[2:]
-    for joint in np.flatnonzero(three.sum(axis=0) > 4):
-        # 1.4826: from the median to a deviation; 3/2: the variance of the point and of two halves.
-        noise[joint] = 1.4826 * np.median(np.abs(off[three[:, joint], joint])) / 1.5**0.5
-    return noise
+def steady_roots(pose: Pose3D) -> Joints:
+    """Move people who leap in depth, along their line of sight, to where they are around that time.
 
-
-def contradiction(
-    points: Float[np.ndarray, "frames joints 2"],
-    joints_m: Joints,
-    seen: Bool[np.ndarray, "frames joints"],
-    times_s: Float[np.ndarray, " frames"],
-) -> Float[np.ndarray, "frames joints"]:
-    """How far points are off where joints, in the view's axes, project to: root mean square over `AROUND_S`.
-
-    A detector that is sure of a wrong place stays there for a while, and the network, which knows how people
-    move, does not follow it all the way.
+    Where the network is at a loss, its joints fit their keypoints at no distance, and the root that is solved
+    for may be anywhere. The median over a while is where a walker or runner is in its middle.
     """
-    off = points - joints_m[..., :2] / np.maximum(joints_m[..., 2:], 0.1)
-    frames = max(1, round(AROUND_S / float(np.median(np.diff(times_s))))) if len(times_s) > 1 else 1
-    squared, count = (
-        around(values, frames, partial(np.mean, axis=-1))
-        for values in (np.where(seen, (off**2).sum(axis=-1), 0.0), seen.astype(np.float64))
-    )
-    return np.sqrt(np.maximum(squared, 0) / np.maximum(count, 1 / frames))
+    joints, root = pose.joints_m.astype(np.float64), pose.skeleton.parents.index(-1)
+    step_s = float(np.median(np.diff(pose.times_s))) if len(pose) > 1 else 1.0
+    depth_m = np.maximum(pose.view_joints_m()[:, root, 2].astype(np.float64), 0.1)
+    usual_m = around(depth_m, round(2 * ROOT_AROUND_S / step_s) | 1, partial(np.median, axis=-1))
+    leaps = np.abs(depth_m - usual_m) > FARTHEST_ROOT * usual_m + LEAP_M
+    return joints + (np.where(leaps, usual_m / depth_m - 1, 0.0)[:, None] * joints[:, root])[:, None]
 
 
 def measure_fit(pose: Pose3D) -> dict[str, float | None]:

@@ -2,17 +2,21 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from repose.fitting.normal_equations import Joints, Lengths, NormalEquations
 from repose.fitting.terms.robust import student_cost, student_weight
+from repose.fitting.trust import NEAR_S, average
 from repose.skeleton import Skeleton
 
 _LEGS = tuple(tuple(f"{side}_{part}" for part in ("hip", "knee", "ankle")) for side in ("left", "right"))
 SHORT, FULL = 0.75, 0.92
 """A leg that is so long in the picture, as a share of its bones, may be bent anyhow, or is about straight."""
+BENT = np.radians(8)
+"""A knee that bends by this in the picture itself counts for half."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,20 +45,29 @@ class StraightKnees:
         skeleton: Skeleton,
         lengths_m: Lengths,
         places_m: Float[np.ndarray, "frames joints 2"],
-        seen: Bool[np.ndarray, "frames joints"],
+        trust: Float[np.ndarray, "frames joints"],
+        times_s: Float[np.ndarray, " frames"],
     ) -> "StraightKnees":
         """The term, given bones and the keypoints as they lie in a plane at the person's distance.
 
-        `seen` is what each keypoint counts for.
+        `trust` is what each keypoint counts for. What the picture shows is averaged over a third of a second.
         """
         legs = tuple(skeleton.indices(*leg) for leg in _LEGS if set(leg) <= set(skeleton.joints))
         bones = {child: length for (child, _), length in zip(skeleton.bones, lengths_m, strict=True)}
         lengths = np.maximum([[bones[knee], bones[ankle]] for _, knee, ankle in legs], 0.01).reshape(-1, 2)
-        trust = np.zeros((len(seen), len(legs)))
+        each = np.zeros((len(trust), len(legs)))
         for number, leg in enumerate(legs):
-            long = np.linalg.norm(places_m[:, leg[0]] - places_m[:, leg[2]], axis=-1) / lengths[number].sum()
-            trust[:, number] = seen[:, leg].all(axis=1) * np.clip((long - SHORT) / (FULL - SHORT), 0, 1)
-        return cls(usual, scale, legs, lengths, trust)
+            seen = np.broadcast_to(trust[:, leg].min(axis=1)[:, None] > 0, (len(trust), 2))
+            thigh, shank = (
+                average(places_m[:, below] - places_m[:, above], seen, NEAR_S, times_s)
+                for above, below in pairwise(leg)
+            )
+            long = np.linalg.norm(thigh + shank, axis=-1) / lengths[number].sum()
+            across = thigh[:, 0] * shank[:, 1] - thigh[:, 1] * shank[:, 0]
+            bend = np.arctan2(across, (thigh * shank).sum(axis=-1))
+            full = np.clip((long - SHORT) / (FULL - SHORT), 0, 1) / (1 + (bend / BENT) ** 4)
+            each[:, number] = trust[:, leg].min(axis=1) * full
+        return cls(usual, scale, legs, lengths, each)
 
     def _residuals(
         self, joints_m: np.ndarray
