@@ -14,6 +14,9 @@ KINDS = {
     "prepare": (
         "human36m",
         "mpi-inf-3dhp",
+        "3dpw",
+        "aist++",
+        "blendmimic3d",
         "amass",
         "posetrack18",
         "instavariety",

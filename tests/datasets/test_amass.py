@@ -103,8 +103,8 @@ def test_long_motion_is_cut_where_the_published_program_cuts(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"poses": np.zeros((FRAMES, 165))}, r"poses: expected \(frames, 156\) of SMPL-H"),
-        ({"trans": np.zeros((3, 3))}, r"trans: expected \(11, 3\)"),
+        ({"poses": np.zeros((FRAMES, 165))}, r"poses: expected the shape \(any, 156\)"),
+        ({"trans": np.zeros((3, 3))}, r"trans: expected the shape \(11, 3\)"),
         ({"betas": np.zeros(10)}, "betas: expected 16 coefficients"),
         ({"mocap_framerate": np.array(0.0)}, "mocap_framerate: expected frames per second, found 0"),
         ({"poses": np.full((FRAMES, 156), np.nan)}, "poses: expected finite numbers, found nan"),

@@ -170,3 +170,47 @@ def test_nan_in_a_prediction_is_not_hidden(predictions):
 def test_nothing_to_score(predictions):
     with pytest.raises(UserError, match="no frame is left to score"):
         score(replace(predictions, clips=()))
+
+
+def matlab_pck_auc(errors_mm: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """PCK and AUC by sequence, and over all frames, by the arithmetic of MPI-INF-3DHP's own evaluation.
+
+    mpii_compute_3d_pck.m, as mpii_evaluate_errors.m calls it: joints in eight groups (those of
+    mpii_get_pck_auc_joint_groups.m, which lack pelvis, spine and head); within a group the share of joints of
+    all frames that are less than a threshold away; groups weighted by their joints; AUC as the mean of 31
+    thresholds from 0 to 150 mm.
+    """
+    groups = [[0], [1], [2, 5], [3, 6], [4, 7], [8, 11], [9, 12], [10, 13]]
+    everything = [*errors_mm, np.concatenate(errors_mm)]
+    pck, auc = np.zeros(len(everything)), np.zeros(len(everything))
+    for i, error in enumerate(everything):
+        frames, joints, curve = len(error), 0, np.zeros(31)
+        for group in groups:
+            joints += len(group)
+            share = (error[:, group] < 150).sum() / (len(group) * frames)
+            pck[i] += 100 * share * len(group)
+            for t in range(31):
+                curve[t] += (error[:, group] < 5 * t).sum() / (len(group) * frames) * len(group)
+        pck[i] /= joints
+        auc[i] = 100 * (curve / joints).sum() / 31
+    return pck[:-1], auc[:-1], pck[-1], auc[-1]
+
+
+def test_pck_and_auc_are_those_of_the_data_set_s_own_program():
+    random = np.random.default_rng(8)
+    truth = 300 * random.normal(size=(90, 17, 3))
+    predicted = truth + random.gamma(1.2, 55, size=(90, 17, 1)) * random.normal(size=(90, 17, 3)) / 2
+    predicted[:5] = truth[:5]  # none is less than 0 away
+    clips = (Clip("TS1", 25.0, 0, 40), Clip("TS5", 25.0, 40, 58), Clip("TS6", 25.0, 58, 90))
+    mpi = SKELETONS["mpi-17"]
+    scores = score(Predictions(predicted, truth, np.ones((90, 17)), np.arange(90), clips, mpi), "frames")
+    error = metrics.per_joint_error(predicted, truth)
+    pck, auc, all_pck, all_auc = matlab_pck_auc([error[clip.start : clip.stop] for clip in clips])
+    assert 20 < all_auc < all_pck < 99
+    for name, by_sequence, over_all in (
+        ("pck_150mm_percent", pck, all_pck),
+        ("auc_150mm_percent", auc, all_auc),
+    ):
+        found = scores.metrics[name]
+        assert found.mean == pytest.approx(over_all, abs=1e-9)
+        assert [found.per_action[clip.action] for clip in clips] == pytest.approx(by_sequence, abs=1e-9)

@@ -73,9 +73,36 @@ def _bodies(folder: Path) -> None:
         ("models/smplh/female/model.npz", datasets.body_model),
         ("models/dmpls/female/model.npz", datasets.soft_tissue),
         ("models/regressor.npy", datasets.regressor),
+        ("models/smpl/female/model.npz", datasets.small_body),
     ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(make())
+
+
+def _dances(folder: Path) -> None:
+    for name, content in (
+        (f"keypoints2d/{datasets.DANCE}.pkl", datasets.aist_2d()),
+        (f"keypoints3d/{datasets.DANCE}.pkl", datasets.aist_3d()),
+        ("cameras/setting1.json", datasets.aist_cameras()),
+        ("cameras/mapping.txt", datasets.aist_mapping()),
+        ("splits/pose_test.txt", datasets.DANCE.encode()),
+    ):
+        (folder / "aist++" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "aist++" / name).write_bytes(content)
+
+
+BLENDS = {
+    "positions_3d": "D3_Positions/Waving/Waving.npz",
+    "2d": "D2_Positions/Waving/2D_positions.npz",
+    "flags": "Occlusions/Waving/occluded_kpt.npz",
+    "RT": "Cameras/matrices_S1.npz",
+}
+
+
+def _blends(folder: Path) -> None:
+    for key, name in BLENDS.items():
+        (folder / "blendmimic3d/S1" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "blendmimic3d/S1" / name).write_bytes(datasets.blendmimic3d(key))
 
 
 def _tracks(folder: Path) -> None:
@@ -279,6 +306,32 @@ READERS: dict[str, Reader] = {
         uses.preparing_folder("amass", 1, body_models="models", regressor="models/regressor.npy"),
         _bodies,
     ),
+    "3dpw": Reader(
+        "3dpw/sequenceFiles/test/downtown_stairs_00.pkl",
+        _seeds(containers.of_pickle, datasets.threedpw),
+        uses.preparing_folder("3dpw", 3, body_models="models", regressor="models/regressor.npy"),
+        _bodies,
+    ),
+    **{
+        f"aist-{name}": Reader(
+            f"aist++/{file}", _seeds(mutator, make), uses.preparing_folder("aist++", 2), _dances
+        )
+        for name, file, mutator, make in (
+            ("2d", f"keypoints2d/{datasets.DANCE}.pkl", containers.of_pickle, datasets.aist_2d),
+            ("3d", f"keypoints3d/{datasets.DANCE}.pkl", containers.of_pickle, datasets.aist_3d),
+            ("cameras", "cameras/setting1.json", mutation.of_json, datasets.aist_cameras),
+            ("mapping", "cameras/mapping.txt", mutation.of_text, datasets.aist_mapping),
+        )
+    },
+    **{
+        f"blendmimic3d-{key}": Reader(
+            f"blendmimic3d/S1/{file}",
+            _seeds(containers.of_npz, partial(datasets.blendmimic3d, key)),
+            uses.preparing_folder("blendmimic3d", file.count("/") + 2),
+            _blends,
+        )
+        for key, file in BLENDS.items()
+    },
     "posetrack18": Reader(
         "train/1.json",
         _seeds(mutation.of_json, datasets.posetrack18),

@@ -171,14 +171,21 @@ class PrepareFolder:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrepareAmass(PrepareFolder):
+class PrepareBodies(PrepareFolder):
+    """A data set of body models, which are licensed apart."""
+
+    body_models: Path
+    """Folder of the body models: smplh/GENDER/model.npz and dmpls/GENDER/model.npz for AMASS,
+    smpl/GENDER/model.npz for 3DPW."""
+    regressor: Path
+    """J_regressor_h36m.npy: the joints of Human3.6M from the skin."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareAmass(PrepareBodies):
     """AMASS (SMPL+H), as MotionBERT pretrains on it; needs the licensed body models."""
 
     dataset = "amass"
-    body_models: Path
-    """Folder with smplh/GENDER/model.npz, and perhaps dmpls/GENDER/model.npz."""
-    regressor: Path
-    """J_regressor_h36m.npy: the joints of Human3.6M from the skin."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,6 +202,33 @@ class PrepareInstaVariety(PrepareFolder):
     dataset = "instavariety"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Prepare3dpw(PrepareBodies):
+    """3DPW (sequenceFiles), and its occluded subset; needs the licensed body models."""
+
+    dataset = "3dpw"
+    occluded: bool = False
+    """Only 3DPW-OC, the sequences in which objects hide people, as the split "test"."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareAist(PrepareFolder):
+    """AIST++: the folder of its annotations."""
+
+    dataset = "aist++"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareBlendMimic3d(PrepareFolder):
+    """BlendMimic3D: the folder that has S1, S2 and S3."""
+
+    dataset = "blendmimic3d"
+    sides: Literal["as-made", "as-said"] = "as-made"
+    """Left and right by the joints' names, or in Human3.6M's order, as said (exchanged)."""
+    flags: Literal["as-made", "as-said"] = "as-made"
+    """A flag of 1 is a visible joint, or an occluded one, as said."""
+
+
 @dataclass(frozen=True)
 class Prepare:
     """Create a clip store from a data set, for training and evaluation."""
@@ -202,6 +236,9 @@ class Prepare:
     source: Annotated[
         Annotated[PrepareHuman36m, tyro.conf.subcommand("human36m")]
         | Annotated[PrepareMpiInf3dhp, tyro.conf.subcommand("mpi-inf-3dhp")]
+        | Annotated[Prepare3dpw, tyro.conf.subcommand("3dpw")]
+        | Annotated[PrepareAist, tyro.conf.subcommand("aist++")]
+        | Annotated[PrepareBlendMimic3d, tyro.conf.subcommand("blendmimic3d")]
         | Annotated[PrepareAmass, tyro.conf.subcommand("amass")]
         | Annotated[PreparePoseTrack18, tyro.conf.subcommand("posetrack18")]
         | Annotated[PrepareInstaVariety, tyro.conf.subcommand("instavariety")]
@@ -270,9 +307,13 @@ class Evaluate:
     """Model: name of packaged weights (`repose models`) or path of a checkpoint, ours or a published one."""
     label: str | None = None
     """Name in the results; default: the file's."""
-    protocol: Literal["published", "full"] | None = None
-    """The data set's published protocol, or every frame as users lift; default: published for models in
-    image units, full for others."""
+    protocol: Literal["published", "videopose3d", "full"] | None = None
+    """The data set's published protocol, VideoPose3D's (every frame, in windows), or every frame as users
+    lift; default: published for models in image units, full for others."""
+    gt_2d: bool = False
+    """Give the model the truth's own x and y, with confidence 1, in place of the detections."""
+    no_conf: bool = False
+    """Keep from the model how sure the detector is of each joint: it sees 1 everywhere."""
     split: str | None = None
     """Split of the store; default: test, or validation if there is no test."""
     architecture: str | None = None
@@ -314,10 +355,17 @@ class Evaluate:
             label=self.label,
             architecture=self.architecture,
             root_relative=self.root_relative,
+            confidence=False if self.no_conf else None,
             device=self.device,
         )
         with ProgressBars() as bars:
             report = evaluate(
-                store, lifter, self.protocol, split=self.split, fov_deg=self.fov_deg, progress=bars.report
+                store,
+                lifter,
+                self.protocol,
+                split=self.split,
+                fov_deg=self.fov_deg,
+                gt_2d=self.gt_2d,
+                progress=bars.report,
             )
         show_report(report, files)

@@ -16,9 +16,8 @@ from jaxtyping import Float
 
 from repose.datasets.body_model import BodyModel, read_body_model, read_regressor
 from repose.datasets.store import Progress
-from repose.datasets.store_writer import Recording, Source, count_progress, numeric_array
+from repose.datasets.store_writer import Recording, Source, count_progress, shaped_array
 from repose.errors import expected, reading, reads
-from repose.files.numbers import check_numbers
 from repose.files.pickles import map_npz, npz_keys
 from repose.skeleton import H36M_17
 
@@ -97,22 +96,16 @@ def _pieces(file: Path, folder: Path, body: Callable[[str], BodyModel]) -> Itera
     gender = gender.item() if isinstance(gender, np.ndarray) and gender.shape == () else gender
     gender = gender.decode("latin1") if isinstance(gender, bytes) else str(gender)
     model = body(gender if gender in ("female", "male") else "female")
-    poses = numeric_array(f"{file}: poses", content["poses"])
-    if poses.ndim != 2 or poses.shape[1] != 3 * _BONES or not len(poses):
-        expected(f"{file}: poses", f"(frames, {3 * _BONES}) of SMPL-H, with frames", poses.shape)
+    poses = shaped_array(f"{file}: poses", content["poses"], (None, 3 * _BONES))
     shape = _shape(file, content, model, len(poses))
-    place_m = numeric_array(f"{file}: trans", content["trans"])
-    if place_m.shape != (len(poses), 3):
-        expected(f"{file}: trans", f"({len(poses)}, 3)", place_m.shape)
-    for what, array in (("poses", poses), ("trans", place_m), ("shape", shape)):
-        check_numbers(f"{file}: {what}", array)
+    place_m = shaped_array(f"{file}: trans", content["trans"], (len(poses), 3))
     every = max(1, round(rate_hz / RATE_HZ))
     poses, place_m, shape = poses[::every], place_m[::every], shape[::every]
     name = file.relative_to(folder).with_suffix("").as_posix()
     for part, first in enumerate(range(0, len(poses), LONGEST)):
         rows = slice(first, first + LONGEST)
         turns = poses[rows].reshape(-1, _BONES, 3)
-        joints_m = model.joints(turns, shape[rows], place_m[rows].astype(np.float64))
+        joints_m = model.joints(turns, shape[rows], place_m[rows])
         seen_m = joints_m[..., [0, 2, 1]] * [1, -1, 1]  # x, down, away: the world's z is up
         target = (seen_m * UNITS_PER_M + [1, 1, 0]) * (_SIDE_PX / 2)
         yield Recording(
@@ -132,14 +125,11 @@ def _shape(
 ) -> Float[np.ndarray, "frames shapes"]:
     """Coefficients of every frame: `betas` are one body's, `dmpls` change."""
     own = model.shapes - model.soft_shapes
-    betas = numeric_array(f"{file}: betas", content["betas"])
-    if betas.ndim != 1 or len(betas) < own:
+    betas = shaped_array(f"{file}: betas", content["betas"], (None,))
+    if len(betas) < own:
         expected(f"{file}: betas", f"{own} coefficients", betas.shape)
     shape = np.zeros((frames, model.shapes))
     shape[:, :own] = betas[:own]
     if "dmpls" in content and model.soft_shapes:
-        tissue = numeric_array(f"{file}: dmpls", content["dmpls"])
-        if tissue.ndim != 2 or len(tissue) != frames or tissue.shape[1] < model.soft_shapes:
-            expected(f"{file}: dmpls", f"({frames}, {model.soft_shapes})", tissue.shape)
-        shape[:, own:] = tissue[:, : model.soft_shapes]
+        shape[:, own:] = shaped_array(f"{file}: dmpls", content["dmpls"], (frames, model.soft_shapes))
     return shape

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from repose.datasets.store_writer import numeric_array
+from repose.datasets.store_writer import numeric_array, shaped_array
 from repose.errors import UserError, expected, reads
 from repose.files.arrays import load_arrays
 from repose.files.numbers import check_numbers
@@ -165,11 +165,10 @@ def _soft_tissue(path: Path, count: int, skin: int) -> Float[np.ndarray, "vertic
     content = map_npz(path, (_SOFT,)).content
     if _SOFT not in content:
         expected(str(path), f"a model of soft tissue, with {_SOFT}", f"no {_SOFT}")
-    directions = numeric_array(f"{path}: {_SOFT}", content[_SOFT])
-    if directions.ndim != 3 or directions.shape[:2] != (skin, 3) or directions.shape[2] < count:
-        expected(f"{path}: {_SOFT}", f"the shape ({skin}, 3, {count} or more)", directions.shape)
-    check_numbers(f"{path}: {_SOFT}", directions)
-    return directions[..., :count].astype(np.float64)
+    directions = shaped_array(f"{path}: {_SOFT}", content[_SOFT], (skin, 3, None))
+    if directions.shape[2] < count:
+        expected(f"{path}: {_SOFT}", f"{count} directions or more", directions.shape[2])
+    return directions[..., :count]
 
 
 def read_regressor(path: Path) -> Float[np.ndarray, "17 vertices"]:

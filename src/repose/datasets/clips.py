@@ -41,6 +41,10 @@ class StoreConfig:
     """Mirror half of the clips."""
     projected: bool = False
     """Put the truth's own x and y, with confidence 1, in place of the detections."""
+    gt_2d: bool = False
+    """The same, and validate on it, too."""
+    no_conf: bool = False
+    """Keep from the model how sure the detector is of each joint: it sees 1 everywhere, and is marked so."""
     noise: bool = False
     """Displace joints as a detector would, and set confidence from the displacement."""
     mask_joints: Annotated[float, Within(0, 1)] = 0.0
@@ -95,6 +99,8 @@ class StoreClips(Dataset[Batch]):
                 )
         self.skeleton = spec.layout
         self.spec = spec_for(self.store, spec)
+        if config.no_conf:
+            self.spec = replace(self.spec, confidence=False)
         self.frames = spec.window_frames
         self.full = Pool.of(
             stores,
@@ -169,8 +175,11 @@ class StoreClips(Dataset[Batch]):
         )
         root = self.skeleton.parents.index(-1)
         camera = self.store.target_kind == "camera"
-        if config.projected:  # What lies before the camera is annotated in the picture, too.
-            points = keypoints if camera else target
+        if config.projected or config.gt_2d:  # What lies before the camera is annotated in the picture, too.
+            exact = "exact_norm" in pool.splits[0].arrays
+            points = torch.from_numpy(pool.read("exact_norm", chosen, mirrored)) if exact else target
+            if camera and not exact:
+                points = keypoints
             keypoints = torch.cat([points[..., :2], torch.ones_like(points[..., 2:])], dim=-1)
         if self.spec.root_relative:
             target -= target[:, :, root : root + 1].clone()
@@ -211,7 +220,10 @@ class StoreClips(Dataset[Batch]):
 
     def _hide(self, keypoints: Tensor, rows: Rows, generator: Generator) -> Tensor:
         joints, frames = self.config.mask_joints, self.config.mask_frames
-        return hide(keypoints, joints, frames, generator, rows) if joints or frames else keypoints
+        hidden = hide(keypoints, joints, frames, generator, rows) if joints or frames else keypoints
+        if self.config.no_conf:
+            hidden = torch.cat([hidden[..., :2], torch.ones_like(hidden[..., 2:])], dim=-1)
+        return hidden
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,6 @@ from jaxtyping import Bool, Float
 from repose.datasets.splits import Split, StoredSequence
 from repose.datasets.store import ClipStore, Progress, Target
 from repose.datasets.store_writer import count_progress
-from repose.geometry.rotation import unit
 from repose.skeleton import Skeleton
 
 Verdict = Literal["ok", "warning", "problem"]
@@ -252,23 +251,24 @@ def _symmetry(view: _View) -> tuple[float, float]:
 
 
 def _knees(view: _View) -> tuple[float, float]:
-    """Bent knees that point backwards: what exchanged sides or a mirrored axis look like in 3D."""
+    """Bent knees that point backwards: what exchanged sides or a mirrored axis look like in 3D.
+
+    The shank turns back about the line from the right hip to the left one, whatever the trunk does. Of people
+    0 to 0.2 % of bent knees seem to do otherwise, and all of them where sides are exchanged.
+    """
     skeleton, joints = view.skeleton, view.target[view.counts]
 
     def at(name: str) -> np.ndarray:
         return joints[:, skeleton.index(name)]
 
-    up = at("left_shoulder") + at("right_shoulder") - 2 * at("pelvis")
-    forward = unit(np.cross(at("left_hip") - at("right_hip"), up))
+    to_left = at("left_hip") - at("right_hip")
     bad = of = 0
     for side in ("left", "right"):
-        hip, knee, ankle = (at(f"{side}_{joint}") for joint in ("hip", "knee", "ankle"))
-        thigh, shank = knee - hip, ankle - knee
+        thigh = at(f"{side}_knee") - at(f"{side}_hip")
+        shank = at(f"{side}_ankle") - at(f"{side}_knee")
         lengths = np.linalg.norm(thigh, axis=-1) * np.linalg.norm(shank, axis=-1)
         bent = (thigh * shank).sum(-1) < _BENT * lengths
-        # Bend of the leg: how much further forward the knee is than the middle of hip and ankle.
-        along = ((knee - (hip + ankle) / 2) * forward).sum(-1)
-        bad += int((bent & (along < 0)).sum())
+        bad += int((bent & ((np.cross(thigh, shank) * to_left).sum(-1) < 0)).sum())
         of += int(bent.sum())
     return float(bad), float(of)
 

@@ -11,12 +11,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from repose.datasets.aist import read_aist
 from repose.datasets.amass import read_amass
+from repose.datasets.blendmimic3d import read_blendmimic3d
 from repose.datasets.human36m import read_human36m
 from repose.datasets.keypoint_files import read_keypoint_files
 from repose.datasets.mpi_inf_3dhp import read_mpi_inf_3dhp
 from repose.datasets.pretraining_2d import read_instavariety, read_posetrack18
 from repose.datasets.projected import ProjectionConfig, make_sample, read_projected_mocap
+from repose.datasets.pw3d import read_3dpw
 from repose.datasets.store import ClipStore, Progress
 from repose.datasets.store_writer import Recording, Source, StoreInfo, check_place, write_store
 from repose.datasets.videopose import read_videopose
@@ -24,7 +27,10 @@ from repose.errors import reading
 from repose.files.pickles import npz_keys
 
 FOLDERS: dict[str, Callable[..., Source]] = {
+    "3dpw": read_3dpw,
+    "aist++": read_aist,
     "amass": read_amass,
+    "blendmimic3d": read_blendmimic3d,
     "instavariety": read_instavariety,
     "posetrack18": read_posetrack18,
 }

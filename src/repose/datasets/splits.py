@@ -14,7 +14,7 @@ from repose.files.structured import Count
 from repose.geometry.camera import from_screen
 from repose.skeleton import Skeleton
 
-Tail = Literal["drop", "keep", "pad"]
+Tail = Literal["drop", "keep", "pad", "back"]
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,9 @@ class Split:
         "keep" starts a window at every `stride`, the last ones with fewer frames and stretched
         (MPI-INF-3DHP as MotionAGFormer trains on it);
         "pad" centres a window on every `stride`-th frame, repeating the first and the last frame
-        (MPI-INF-3DHP as it is tested).
+        (MPI-INF-3DHP as it is tested);
+        "back" begins the last window earlier, so that it ends with the sequence, and repeats the last frame
+        of a shorter one (where every frame is scored).
         """
         if frames < 1 or stride < 1:
             expected("windows", "1 or more frames and a stride of 1 or more", f"{frames} and {stride}")
@@ -90,18 +92,21 @@ class Split:
         for sequence in self.sequences:
             start, stop = sequence.start, sequence.stop
             if tail == "pad":
-                starts = range(start - (frames - 1) // 2, stop - (frames - 1) // 2, stride)
-                windows += [Window(sequence, first, first + frames) for first in starts]
+                padded = range(start - (frames - 1) // 2, stop - (frames - 1) // 2, stride)
+                windows += [Window(sequence, first, first + frames) for first in padded]
             elif tail == "keep":
                 windows += [
                     Window(sequence, first, min(first + frames, stop)) for first in range(start, stop, stride)
                 ]
+            elif tail == "back":
+                starts = [*range(start, stop - frames, stride), max(start, stop - frames)]
+                windows += [Window(sequence, first, first + frames) for first in starts]
             elif len(sequence) < frames:
                 draw = None if seed is None else seed * 1_000_003 + start
                 windows.append(Window(sequence, start, stop, draw))
             else:
-                starts = range(start, stop - frames + 1, stride)
-                windows += [Window(sequence, first, first + frames) for first in starts]
+                whole = range(start, stop - frames + 1, stride)
+                windows += [Window(sequence, first, first + frames) for first in whole]
         return windows
 
     def cut(self, array: str, window: Window, frames: int) -> Shaped[np.ndarray, "{frames} *axes"]:

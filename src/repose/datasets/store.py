@@ -6,6 +6,7 @@
     STORE/<split>/truth_mm.npy        (frames, joints, 3), optional: what errors are measured against
     STORE/<split>/factor.npy          (frames,), optional: millimetres per unit of an image target
     STORE/<split>/valid.npy           (frames,) bool, optional: frames that count
+    STORE/<split>/exact_norm.npy      (frames, joints, 3), optional: keypoints without a detector's errors
 
 Keypoints are in units of the picture (`repose.geometry.camera.to_screen`), as published models want them,
 so that reading a clip is copying it. A target of the kind "camera" is in metres in the camera frame. One of
@@ -43,6 +44,7 @@ LAYOUT: dict[str, tuple[str, tuple[str | int, ...]]] = {
     "truth_mm": ("float32", ("joints", 3)),
     "factor": ("float64", ()),
     "valid": ("bool", ()),
+    "exact_norm": ("float32", ("joints", 3)),
 }
 
 
@@ -50,7 +52,7 @@ class _Part(Struct):
     """A split, as the manifest describes it."""
 
     frames: Count
-    arrays: list[Literal["keypoints_norm", "target", "truth_mm", "factor", "valid"]]
+    arrays: list[Literal["keypoints_norm", "target", "truth_mm", "factor", "valid", "exact_norm"]]
     sequences: list[StoredSequence]
 
 

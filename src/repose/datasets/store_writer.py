@@ -11,6 +11,7 @@ from secrets import token_hex
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from repose.datasets.splits import StoredSequence
 from repose.datasets.store import FORMAT, LAYOUT, MANIFEST, VERSION, ClipStore, Progress, Target, array_axes
@@ -28,6 +29,7 @@ _UNITS = {
     "truth_mm": "millimetres",
     "factor": "millimetres per unit of target",
     "valid": "true where a frame counts",
+    "exact_norm": "as keypoints_norm, of the truth itself; confidence 1",
 }
 _TARGET_UNITS: dict[Target | None, str] = {
     "image": "half the picture's width; x, y from its middle, z relative to the pelvis",
@@ -50,7 +52,8 @@ class Recording:
     target: np.ndarray | None
     """(frames, joints, 3): metres in the camera frame, or x, y and z in pixels; None in a store of 2D."""
     optional: Mapping[str, np.ndarray] = field(default_factory=dict)
-    """`truth_mm`, `factor` (millimetres per pixel), `valid`: the same ones for all recordings of a split."""
+    """`truth_mm`, `factor` (millimetres per pixel), `valid`, `exact_norm` (what a perfect detector would
+    see, in pixels): the same ones for all recordings of a split."""
 
     def __post_init__(self) -> None:
         for what in ("name", "subject", "action", "camera"):
@@ -232,7 +235,9 @@ def _in_store_units(recording: Recording, kind: Target | None) -> dict[str, np.n
         return out
 
     arrays = _arrays(recording)
-    arrays["keypoints_norm"] = in_picture(recording.keypoints_px, 1.0)
+    for name in ("keypoints_norm", "exact_norm"):
+        if name in arrays:
+            arrays[name] = in_picture(arrays[name], 1.0)
     if kind == "image":
         arrays["target"] = in_picture(arrays["target"], 2 / size[0])
         if "factor" in arrays:
@@ -292,6 +297,25 @@ def numeric_array(name: str, array: Any) -> np.ndarray:
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuf":
         expected(name, "an array of numbers", f"a {type(array).__name__}")
     return array
+
+
+def shaped_array(
+    name: str, array: Any, shape: tuple[int | None, ...], *, missing: bool = False
+) -> Float[np.ndarray, "..."]:
+    """Return `array` as floats if it has this shape, where None is any length but 0.
+
+    Raises UserError with `name` for anything else, and for what is not finite; `missing` allows NaN.
+    """
+    if isinstance(array, np.ndarray) and array.dtype.kind == "b":
+        array = array.astype(np.int8)
+    found = numeric_array(name, array)
+    if found.ndim != len(shape) or not all(
+        length and length == (wanted or length) for length, wanted in zip(found.shape, shape, strict=True)
+    ):
+        wanted = ", ".join("any" if length is None else str(length) for length in shape)
+        expected(name, f"the shape ({wanted})", found.shape)
+    check_numbers(name, found, missing=missing)
+    return found.astype(np.float64)
 
 
 def count_progress(what: str, total: int, progress: Progress | None) -> Callable[[int], None]:

@@ -11,7 +11,8 @@ from repose.evaluation.figures import draw_worst
 from repose.evaluation.models import Estimator, open_lifter
 from repose.evaluation.occlusion_benchmark import OcclusionBenchmark, benchmark_occlusion
 from repose.evaluation.occlusion_report import OcclusionReport, draw_figure
-from repose.evaluation.protocols import Clip, Predictions, Progress, Protocol, open_model
+from repose.evaluation.predictions import Clip, Predictions
+from repose.evaluation.protocols import Progress, Protocol, open_model
 from repose.evaluation.rendered_benchmark import RenderedReport, benchmark_rendered
 from repose.evaluation.report import Report, check_plot
 from repose.evaluation.scores import METRICS, Estimate, TrackScore, score_track

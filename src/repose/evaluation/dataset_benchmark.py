@@ -12,8 +12,9 @@ import numpy as np
 from rich.table import Table
 
 from repose.datasets.store import ClipStore
-from repose.errors import UserError, expected
-from repose.evaluation.protocols import Average, Clip, Outcome, Predictions, Progress, Protocol, predict
+from repose.errors import UserError
+from repose.evaluation.predictions import Average, Clip, Outcome, Predictions
+from repose.evaluation.protocols import Progress, Protocol, name_protocol, predict
 from repose.evaluation.report import Report, add_row, make_table, show, write_file
 from repose.evaluation.scores import (
     METRICS,
@@ -180,6 +181,7 @@ def evaluate(
     *,
     split: str | None = None,
     fov_deg: float | None = None,
+    gt_2d: bool = False,
     frame_pairs: bool = True,
     progress: Progress | None = None,
 ) -> DatasetReport:
@@ -189,10 +191,12 @@ def evaluate(
         store: the prepared data set.
         model: from `open_model`, or a model in training, which is evaluated on its device and stays in
             training mode.
-        protocol: "published" scores as the papers do, "full" every frame as users lift it; by default
-            "published" for models in image units, "full" for others.
+        protocol: "published" scores as the data set's papers do, "videopose3d" every frame, as papers on
+            CPN's detections do, "full" every frame as users lift it; by default "published" for models in
+            image units, "full" for others.
         split: by default "test", or "validation" if there is no test.
         fov_deg: diagonal field of view, for models of camera rays.
+        gt_2d: give the model the truth's own x and y, with confidence 1, in place of the detections.
         frame_pairs: also measure depth order over pairs of frames, which takes longest.
         progress: called with what is done, how much of it, and of how much.
 
@@ -200,16 +204,15 @@ def evaluate(
         UserError: a model with another skeleton than the store's, an unsuitable protocol, and a split
             that does not exist or has no truth in millimetres.
     """
-    if protocol not in ("published", "full", None):
-        expected("protocol", "published or full", protocol)
     training = isinstance(model, PoseModel) and model.training
     lifter = model if isinstance(model, Lifter) else Lifter(model, device=_device_of(model))
-    if protocol is None:
-        protocol = "published" if lifter.spec.output == "input" else "full"
+    protocol = name_protocol(store, lifter, protocol)
     if split is None:
         split = next((name for name in ("test", "validation") if name in store.splits), "test")
     try:
-        outcome = predict(store, store.split(split), lifter, protocol, fov_deg=fov_deg, progress=progress)
+        outcome = predict(
+            store, store.split(split), lifter, protocol, fov_deg=fov_deg, gt_2d=gt_2d, progress=progress
+        )
     finally:
         if training:
             cast(PoseModel, model).train()

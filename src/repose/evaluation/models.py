@@ -30,18 +30,21 @@ def open_lifter(
     label: str | None = None,
     architecture: str | None = None,
     root_relative: bool | None = None,
+    confidence: bool | None = None,
     device: Device = "auto",
 ) -> Lifter:
     """Open packaged weights or a checkpoint, ours or a published one, with its own normalisation.
 
-    `label` names it in reports. `architecture` and `root_relative` say what a published file's tensors
-    cannot tell.
+    `label` names it in reports. `architecture`, `root_relative` and `confidence` (whether it is told
+    how sure the detector is) say what a published file's tensors cannot tell.
 
     Raises UserError as `repose.load`.
     """
     lifter = load(model, architecture=architecture, device=device)
     if root_relative is not None:
         lifter.spec = replace(lifter.spec, root_relative=root_relative)
+    if confidence is not None:
+        lifter.spec = replace(lifter.spec, confidence=confidence)
     lifter.name = label or lifter.name
     return lifter
 

@@ -47,7 +47,7 @@ def map_pickle(path: str | Path) -> Mapped:
     """
     path = Path(path)
     with _open(path) as file:
-        if file.read(1) != b"\x80":
+        if file.read(1) not in (b"\x80", b"(", b"}"):  # the last two: dictionaries of protocols 0 and 1
             expected(str(path), "a pickle", "something else", "Check that it is the right file.")
         mapping = _map(file)
     return Mapped(_load(mapping, str(path)), mapping.release)

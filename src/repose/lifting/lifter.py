@@ -286,9 +286,10 @@ class Lifter(Streaming):
         return self._lift_clips(clips)[0]
 
     def _lift_clips(self, clips: Clips) -> tuple[Clips, Deviations | None]:
-        joints, deviation = self.network(
-            np.concatenate([clips, self._mirrored(clips)]) if self.flip else clips
-        )
+        told = clips
+        if not self.spec.confidence:
+            told = np.concatenate([clips[..., :2], np.ones_like(clips[..., 2:])], axis=-1)
+        joints, deviation = self.network(np.concatenate([told, self._mirrored(told)]) if self.flip else told)
         if self.flip:
             straight, mirrored = np.split(joints, 2)
             joints = (straight + self._mirrored(mirrored)) / 2

@@ -50,6 +50,8 @@ class ModelSpec:
     """Unit of the output: `input` (x, y and z in units of the normalised 2D input) or `m` (metres)."""
     root_relative: bool = False
     """Whether the model was trained on joints relative to the root (its root output means nothing then)."""
+    confidence: bool = True
+    """Whether the model is told how sure the detector is of each joint; otherwise it sees 1 everywhere."""
     fixed_window: bool = False
     """Whether every clip must have exactly `window_frames` frames."""
     training: dict[str, Any] = field(default_factory=dict)

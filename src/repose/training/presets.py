@@ -43,6 +43,8 @@ _MOTION = LossWeights(
 )
 _DSTFORMER = replace(_PUBLISHED, recompute=True)
 _AGFORMER = replace(_PUBLISHED, learning_rate=5e-4, batch=16)
+_CPN = StoreConfig(no_conf=True)
+_AGFORMER_CPN = replace(_AGFORMER, data=_CPN)
 _AGFORMER_MPI = replace(
     _AGFORMER,
     data=StoreConfig(stride=9, tail="keep"),
@@ -110,6 +112,13 @@ PRESETS: dict[str, TrainConfig] = {
     "tcpformer-81-mpi-inf-3dhp": replace(_AGFORMER_MPI, model="tcpformer-81", batch=8),
     "tcpformer-27-mpi-inf-3dhp": replace(_AGFORMER_MPI, model="tcpformer-27"),
     "tcpformer-9-mpi-inf-3dhp": replace(_AGFORMER_MPI, model="tcpformer-9", batch=32),
+    # CPN's detections, as VideoPose3D distributes them: no confidence, 27, 81 and 243 frames.
+    "motionagformer-xs-human36m-cpn": replace(_AGFORMER_CPN, model="motionagformer-xs"),
+    "motionagformer-s-human36m-cpn": replace(_AGFORMER_CPN, model="motionagformer-s"),
+    "motionagformer-b-human36m-cpn": replace(_AGFORMER_CPN, model="motionagformer-b"),
+    "motionbert-lite-human36m-cpn": replace(
+        _DSTFORMER, model="motionbert-lite", data=_CPN, learning_rate=5e-4
+    ),
     "motionagformer-xs-mpi-inf-3dhp": replace(_AGFORMER_MPI, model="motionagformer-xs"),
     "motionagformer-s-mpi-inf-3dhp": replace(_AGFORMER_MPI, model="motionagformer-s", frames=81),
     "motionagformer-b-mpi-inf-3dhp": replace(_AGFORMER_MPI, model="motionagformer-b", frames=81),

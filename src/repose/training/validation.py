@@ -159,7 +159,7 @@ class StoreValidation:
     """The score by which the best checkpoint is chosen."""
 
     def __init__(self, data: StoreClips) -> None:
-        self.store = data.store
+        self.store, self.gt_2d = data.store, data.config.gt_2d
         names = [name for name in ("test", "validation") if name in self.store.splits]
         if not names:
             expected(
@@ -171,7 +171,7 @@ class StoreValidation:
 
     def score(self, model: PoseModel, device: torch.device) -> dict[str, float]:
         """Measure errors in millimetres; `device` is where the model is."""
-        metrics = evaluate(self.store, model, "published", frame_pairs=False).scores.metrics
+        metrics = evaluate(self.store, model, "published", frame_pairs=False, gt_2d=self.gt_2d).scores.metrics
         return {name: metrics[name].mean for name in ("mpjpe_mm", "p_mpjpe_mm", "n_mpjpe_mm")}
 
 

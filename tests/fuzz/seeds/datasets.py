@@ -97,6 +97,61 @@ def body_motion() -> bytes:
     )  # fmt: skip
 
 
+def small_body() -> bytes:
+    """A model of SMPL with 24 bones."""
+    tree = np.maximum(np.arange(24) - 1, 0)
+    rng = np.random.default_rng(0)
+    return npz(
+        v_template=rng.normal(size=(SKIN, 3)), shapedirs=np.zeros((SKIN, 3, 10)),
+        posedirs=np.zeros((SKIN, 3, 207), "f2"), weights=np.full((SKIN, 24), 1 / 24),
+        J_regressor=np.full((24, SKIN), 1 / SKIN), kintree_table=np.stack([tree, tree]),
+    )  # fmt: skip
+
+
+def threedpw() -> bytes:
+    rng = np.random.default_rng(0)
+    T = np.tile(np.eye(4), (3, 1, 1))
+    T[:, 2, 3] = 5
+    K = np.array([[900.0, 0, 540], [0, 900, 960], [0, 0, 1]])
+    return pickle.dumps({
+        "genders": ["f"], "cam_poses": T, "cam_intrinsics": K,
+        "poses": [rng.normal(0, 0.1, (3, 72))], "betas": [np.zeros(10)], "trans": [np.zeros((3, 3))],
+        "poses2d": [rng.uniform(0.1, 1, (3, 3, 18))], "campose_valid": [np.ones(3, int)],
+    }, protocol=2)  # fmt: skip
+
+
+DANCE = "gBR_sBM_cAll_d04_mBR0_ch02"
+
+
+def aist_2d() -> bytes:
+    return pickle.dumps({"keypoints2d": np.random.default_rng(0).uniform(0.2, 1, (1, 3, 17, 3))})
+
+
+def aist_3d() -> bytes:
+    return pickle.dumps({"keypoints3d_optim": np.random.default_rng(0).uniform(0, 99, (3, 17, 3))})
+
+
+def aist_cameras() -> bytes:
+    camera = {
+        "name": "c01", "size": [1920, 1080], "matrix": [[1500.0, 0, 960], [0, 1500, 540], [0, 0, 1]],
+        "rotation": [0.1, 0.2, 0.3], "translation": [0.0, 0, 400], "distortions": [0.01, 0, 0, 0, 0],
+    }  # fmt: skip
+    return dumped([camera])
+
+
+def aist_mapping() -> bytes:
+    return f"{DANCE} setting1\n".encode()
+
+
+def blendmimic3d(key: str) -> bytes:
+    rng = np.random.default_rng(0)
+    if key == "positions_3d":
+        return npz(positions_3d=rng.uniform(0, 2, (3, 17, 3)))
+    if key == "RT":
+        return npz(RT=np.eye(3, 4)[None], K=np.eye(3)[None])
+    return npz(Cam_0=rng.uniform(0, 1000, (3, 17, 2)) if key == "2d" else np.ones((3, 17)))
+
+
 def posetrack18() -> bytes:
     points = np.random.default_rng(0).uniform(0, 900, (17, 3)).round(1)
     points[:, 2] = 1
