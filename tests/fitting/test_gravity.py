@@ -118,6 +118,19 @@ def test_two_people_are_asked_together(true_pose: Pose3D, truth: SampleTruth) ->
     assert angle_deg(up.direction, truth.T_cam_world[:3, 2]) < 3
 
 
+def test_who_leans_alone_is_not_believed_beside_others(true_pose: Pose3D, truth: SampleTruth) -> None:
+    """Somebody on a poster, at 35 degrees to the scene, does not turn the world of who walks past."""
+    joints, times, up = true_pose.joints_m, true_pose.times_s, truth.T_cam_world[:3, 2]
+    turn = axis_angle_to_matrix(np.array([0, 0, np.radians(35)]))
+    centre = joints.mean(axis=(0, 1))
+    poster = (joints - centre) @ turn.T + centre + [1.0, 0, 0]
+    assert angle_deg(find_up([poster], [times]).direction, up) > 25
+    for people in ([joints, poster], [poster, joints]):
+        found = find_up(people, [times, times])
+        assert angle_deg(found.direction, up) < 3
+        assert angle_deg(find_up([joints], [times]).direction, found.direction) < 2
+
+
 def test_the_centre_of_mass_lies_in_the_trunk(true_pose: Pose3D) -> None:
     standing = true_pose.joints_m[-1:]
     pelvis, thorax = (standing[:, H36M_17.index(name)] for name in ("pelvis", "thorax"))

@@ -322,6 +322,24 @@ def test_a_fitted_result_gets_no_worse(clip: str, shared: Path) -> None:
         assert after < 1.003 * before
 
 
+def test_three_people_share_lens_up_and_ground(shared: Path) -> None:
+    """The same man, a bystander, and a rendered woman whose camera is another: she leans by 50°."""
+    if "default" not in repose.models.packaged_weights():
+        pytest.skip("needs the packaged weights (src/repose/models/weights/default.safetensors)")
+    folder = shared / "video" / "pose2sim_multi"
+    true_up = np.load(folder / "gt_adult.npz")["cam01_R"] @ [0, 0, 1]
+    lifted = repose.estimate(folder / "openpose_json" / "cam01")
+    assert len(lifted) == 3
+    assert len({pose.intrinsics_px for pose in lifted}) == 1
+    for people in (lifted, lifted[::-1]):
+        clean = refine(people)
+        for pose in clean:
+            np.testing.assert_array_equal(pose.T_cam_world, clean[0].T_cam_world)
+        assert clean[0].T_cam_world is not None
+        assert np.degrees(np.arccos(clean[0].T_cam_world[:3, 2] @ true_up)) < 7
+        assert sum(pose.record["refined"]["ground_m"] == 0 for pose in clean) == 2
+
+
 def test_a_floor_above_the_head_moves_nobody(jittery: Pose3D) -> None:
     """A world that is not this one's has its ground three metres above somebody whose feet are hidden."""
     up = np.array([0.0, -1.0, 0.0])

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from repose.cli.terminal import Folder, console, echo, table
-from repose.export.notes import camera_note
+from repose.export.notes import camera_note, fit_notes
 from repose.export.results import FILES, read_poses, write_poses
 from repose.export.upright import up_note
 from repose.files.output import check_output
@@ -115,11 +115,12 @@ def summarise_refined(poses: list[Pose3D]) -> None:
 
 def refine_notes(poses: list[Pose3D]) -> list[str]:
     """Return what a user must know to read the refined numbers correctly."""
-    lines: list[str] = []
+    lines: list[str] = fit_notes([pose for pose in poses if "fit" in pose.record["refined"]["steps"]])
     moving = camera_note(poses[0].record)
+    where = len(lines)
     for pose in poses:
         refined = pose.record["refined"]
-        if "gravity" in refined["steps"] and not lines:
+        if "gravity" in refined["steps"] and len(lines) == where:
             lines.append(
                 "Joints in metres in the world frame (z up, the ground at 0). "
                 f"{up_note(pose)} The camera looks "

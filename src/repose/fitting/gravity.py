@@ -37,6 +37,8 @@ SOLE_AHEAD_M = 0.05
 """How far in front of the ankle a foot bears its load, on average."""
 SUPPORT_HEIGHT_M, SUPPORT_SPEED_M_S = 0.1, 0.3
 """A foot bears less by a factor of e for being so much higher, or so much faster, than the other."""
+USUAL_LEAN = 0.25
+"""From about this tangent on, whoever leans aside counts for little beside others who do not."""
 STRAIGHT = 0.75
 """A limb bears its person only while its ends are further apart than this share of its length."""
 HOLD_S = 1.0
@@ -185,12 +187,14 @@ def _balanced(
         touching = [foot_contacts(*one, up) for one in everybody]
         feet = [_lean(*one, touch, up) for one, touch in zip(everybody, touching, strict=True)]
         hands = [_lean(*one, None, up) for one in everybody]
-        on_feet_s, on_hands_s = (sum(seconds for _, seconds in leaning) for leaning in (feet, hands))
-        if not on_feet_s + on_hands_s:
+        leans = np.array([foot + hand for (foot, _), (hand, _) in zip(feet, hands, strict=True)])
+        if not leans.any():
             return None
-        balance = unit(np.sum([lean for lean, _ in feet + hands], axis=0))
+        trust = _agreement(leans, up)
+        on_feet_s, on_hands_s = (trust @ [seconds for _, seconds in leaning] for leaning in (feet, hands))
+        balance = unit(trust @ leans)
         places = [_levels(*one) for one in zip(people, touching, strict=True)]
-        spread = np.sum([place.T @ place for place in places], axis=0)
+        spread = np.einsum("p,pij->ij", trust, [place.T @ place for place in places])
         # Two independent sources: up is near `balance`, and at right angles to the ways between contacts.
         certainty = np.eye(3) / BALANCE_DEVIATION_RAD**2 + spread / LEVEL_DEVIATION_M**2
         up = unit(np.linalg.solve(certainty, balance))
@@ -199,8 +203,21 @@ def _balanced(
     touches = sum(map(len, places))
     contacts = f", and {touches} ground contacts" if touches > 1 else ""
     spans = ((on_feet_s, "feet"), (on_hands_s, "hands"))
-    borne = " and ".join(f"{seconds:.1f} s on their {limbs}" for seconds, limbs in spans if seconds)
+    borne = " and ".join(f"{seconds:.1f} s on their {limbs}" for seconds, limbs in spans if seconds >= 0.05)
     return Up(up, f"balance over {borne}{contacts}", float(np.degrees(np.sqrt(variance_rad2))))
+
+
+def _agreement(
+    leans: Float[np.ndarray, "people 3"], up: Float[np.ndarray, "3"]
+) -> Float[np.ndarray, " people"]:
+    """What each person's balance counts for, 0 to 1, beside that of whoever agrees best with `up`.
+
+    People in a picture within the picture, or lifted badly, may lean anyhow.
+    """
+    rise = leans @ up
+    aside = np.linalg.norm(leans - rise[:, None] * up, axis=-1) / np.maximum(rise, 1e-9)
+    trust = (1 + (aside / USUAL_LEAN) ** 2) ** -2
+    return trust / trust[leans.any(axis=1)].max()
 
 
 def centre_of_mass(joints_m: Float[np.ndarray, "frames 17 3"]) -> Float[np.ndarray, "frames 3"]:
