@@ -1,12 +1,12 @@
 """What refining does to lifted motion: on motion capture that virtual cameras film, and on a real clip.
 
-    python scripts/measure_refinement.py FOLDER [--model default] [--seed 0] [--video CLIP]
+    python scripts/measure_refinement.py FOLDER [--every 1] [--model default] [--seed 0] [--video CLIP]
 
-Every clip of FOLDER (BVH, AMC, joint files), cut to 5 s, is filmed at its own rate (at most 60) by one still
-camera: yaw anyhow, pitch -10 to 40 degrees, roll 9 degrees (one sigma), 1.8 to 5 body heights away, the
-focal length 5 % wrong (one sigma). The 2D has a detector's errors (`ERRORS`), without exchanges of
-left and right. It is lifted, fitted, and refined with the defaults. Rows: errors of each against the truth in
-the camera frame.
+Every clip of FOLDER (BVH, AMC, joint files), or one of so many, cut to 5 s, is filmed at its own rate (at
+most 60) by one still camera: yaw anyhow, pitch -10 to 40 degrees, roll 9 degrees (one sigma), 1.8 to 5 body
+heights away, the focal length 5 % wrong (one sigma). The 2D has a detector's errors (`ERRORS`), without
+exchanges of left and right. It is lifted, fitted, and refined with the defaults. Rows: errors of each against
+the truth in the camera frame.
 
 CLIP is a folder with `gt_single.npz` (see `repose benchmark video`) and `mediapipe_cam01.npz`,
 `mediapipe_cam02.npz`: 12 joints, frames 1 to 99; accelerations after one similarity for the clip.
@@ -45,6 +45,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder")
+    parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--model", default="default")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--video", type=Path)
@@ -53,7 +54,7 @@ def main() -> None:
     rng, generator = np.random.default_rng(options.seed), torch.Generator().manual_seed(options.seed)
     rows: dict[str, list[tuple[float, ...]]] = {"lifted": [], "fitted": [], "refined": []}
     tilts = []
-    for clip in read_mocap(options.folder):
+    for clip in read_mocap(options.folder)[:: options.every]:
         filmed = sample_views(resample(clip, min(clip.fps, 60.0)), rng, generator)
         if filmed is None:
             continue

@@ -46,6 +46,7 @@ def test_everything_gets_better_and_is_said(jittery: Pose3D, true_pose: Pose3D, 
     assert after["tilt_deg"] == pytest.approx(0, abs=1e-5)
     assert before["tilt_deg"] == pytest.approx(9, abs=3)  # the sample's camera looks down by 9 degrees
     assert clean.record["refined"]["spikes"] >= 2
+    assert clean.record["refined"]["converged"]
     assert list(clean.record["refined"]["steps"]) == ["spikes", "smoothing", "bones", "gravity", "feet"]
     assert p_mpjpe(in_camera(clean), true_pose.joints_m).mean() < 0.010
     assert p_mpjpe(jittery.joints_m.astype(float), true_pose.joints_m).mean() > 0.014

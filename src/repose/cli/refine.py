@@ -127,6 +127,8 @@ def refine_notes(poses: list[Pose3D]) -> list[str]:
                 f"{_towards(refined['camera_pitch_deg'], 'down', 'up')}, vertical lines lean "
                 f"{_towards(refined['camera_roll_deg'], 'right', 'left')} (--camera-pitch, --camera-roll)."
             )
+        if not refined.get("converged", True):
+            lines.append(f"Person {pose.track_id}: the search ended before it was sure to have the best.")
         if refined.get("ground_m"):
             lines.append(
                 f"Person {pose.track_id} stands {refined['ground_m']:+.2f} m above the others' ground: "

@@ -212,6 +212,7 @@ def _solve(track: _Track, config: RefineConfig) -> None:
         symmetry_m=SYMMETRY_M,
     )
     track.joints_m, track.lengths_m = found.joints_m, found.lengths_m
+    track.facts["converged"] = track.facts.get("converged", True) and found.converged
     if config.bones:
         # Feet stay where they rest: their legs give way.
         doubt = np.ones(track.pose.seen.shape)
