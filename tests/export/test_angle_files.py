@@ -54,7 +54,7 @@ def test_the_walk_looks_like_one(walk: Pose3D) -> None:
 
 
 def test_no_meaning_is_an_empty_cell(tmp_path: Path) -> None:
-    up = stated_up(0, 0).T_cam_world(1)
+    up = stated_up(0, 0).T_cam_world(1).matrix
     still = Pose3D(
         np.zeros((2, 17, 3)), np.ones((2, 17), bool), np.arange(2), 30, "h36m-17", coordinates="world",
         T_cam_world=up,

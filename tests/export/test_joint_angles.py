@@ -42,7 +42,7 @@ def pose(places: dict[str, object], skeleton: str = "h36m-17", **changes: object
         "fps": 30,
         "skeleton": skeleton,
         "coordinates": "world",
-        "T_cam_world": stated_up(10, 0).T_cam_world(1.5),
+        "T_cam_world": stated_up(10, 0).T_cam_world(1.5).matrix,
     }
     return Pose3D(**(values | changes))
 
@@ -114,7 +114,7 @@ def test_where_somebody_stands_and_looks_is_no_matter() -> None:
 
 
 def test_up_in_the_camera_frame_serves_too() -> None:
-    T = stated_up(20, 10).T_cam_world(1.5)
+    T = stated_up(20, 10).T_cam_world(1.5).matrix
     world = pose({**STANDING, "thorax": (0.3, 0.1, 1.3)})
     seen = Pose3D(
         world.joints_m @ T[:3, :3].T + T[:3, 3],
