@@ -54,6 +54,22 @@ def test_it_goes_on_where_it_stopped(
     assert "refine: expected True, as in what is there, found False" in capsys.readouterr().err
 
 
+def test_a_file_that_was_replaced_is_done_again(clips: Path, tmp_path: Path, one_process: None) -> None:
+    out = tmp_path / "out"
+    run("batch", clips, "-o", out)
+    for name in ("walk.mp4", "sub/jump.mp4"):  # the one was done, the other failed
+        (clips / name).write_text("17")
+        os.utime(clips / name, ns=(0, 10**18))  # older, as another camera's clock may have it
+    (clips / "run.MOV").unlink()
+    assert run("batch", clips, "-o", out) == 0
+    assert calls(clips) == ["jump.mp4", "jump.mp4", "run.MOV", "walk.mp4", "walk.mp4"]
+    batch = repose.read_batch(out)
+    assert [len(batch[batch.find(name).name][0]) for name in ("walk", "jump")] == [17, 17]
+    assert batch.find("run").status == "done"
+    assert run("batch", clips, "-o", out) == 0
+    assert len(calls(clips)) == 5
+
+
 def test_a_bug_is_a_row_too(clips: Path, tmp_path: Path, one_process: None) -> None:
     (clips / "walk.mp4").write_text("bug")
     summary, failed = repose.run_batch([str(clips / "walk.mp4"), str(clips / "run.MOV")], tmp_path / "out")

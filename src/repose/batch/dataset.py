@@ -73,6 +73,8 @@ class VideoRow(msgspec.Struct, kw_only=True):
     version: Text = ""
     """Of RePOSE."""
     run: Text = ""
+    stamp: Text = ""
+    """Size and time of change of the file (`Item.stamp`)."""
     took_s: Size = 0.0
     """Time of one worker for it, of which"""
     estimate_s: Size = 0.0

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import chain
@@ -61,6 +61,14 @@ class Item:
         plain = re.sub(r"[^A-Za-z0-9_-]+", "_", unquote(stem))[:_NAME_LENGTH].strip("_-") or "video"
         key = msgspec.json.encode([self.source.encode("utf-8", "surrogateescape").hex(), self.options])
         return f"{plain}-{sha256(key).hexdigest()[:10]}"
+
+    def stamp(self) -> str:
+        """Return size and time of change, which tell a file from one in its place; nothing for an address."""
+        with suppress(OSError, UserError):
+            if not _address(self.source):
+                found = os.stat(self.source)
+                return f"{found.st_size} {found.st_mtime_ns}"
+        return ""
 
     def in_shard(self, number: int, count: int) -> bool:
         """Whether it belongs to this part (from 1) of `count`, whatever else there is."""

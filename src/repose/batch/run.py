@@ -84,7 +84,7 @@ def run_batch(
             for item in find_items(inputs, folder, left_out):
                 if item.in_shard(*shard):
                     row = batch.get_row(item.name)
-                    yield item, row if row and job.is_done(row) else None
+                    yield item, row if row and job.is_done(item, row) else None
 
         total = failed = 0
         for _, row in rows():

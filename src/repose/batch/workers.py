@@ -38,9 +38,12 @@ class Job:
     make: Callable[[EstimateOptions], Any] = Estimator
     """What estimates; another takes its place to measure all the rest."""
 
-    def is_done(self, row: VideoRow) -> bool:
-        """Whether there is nothing left to do."""
-        return row.status == "done" or row.run == self.run or not self.retry_failed
+    def is_done(self, item: Item, row: VideoRow) -> bool:
+        """Whether there is nothing left to do: another file in the place of the one that was done is new."""
+        if row.run == self.run:
+            return True
+        replaced = row.stamp and item.stamp() not in ("", row.stamp)
+        return not replaced and (row.status == "done" or not self.retry_failed)
 
 
 class Worker:
@@ -58,7 +61,7 @@ class Worker:
         Raises UserError where results cannot be written, or the detector cannot be loaded.
         """
         job, began = self.job, time.monotonic()
-        if (there := self.batch.get_row(item.name)) and job.is_done(there):
+        if (there := self.batch.get_row(item.name)) and job.is_done(item, there):
             return there
         row = VideoRow(
             name=item.name,
@@ -66,6 +69,7 @@ class Worker:
             status="failed",
             version=version("repose3d"),
             run=job.run,
+            stamp=item.stamp(),
         )
         poses: list[Pose3D] = []
         if note_try(job.folder, item.name, job.run) > TRIES:
