@@ -68,3 +68,13 @@ def test_jitter_is_the_deviation_of_the_noise() -> None:
     found = jitter(points, np.ones((500, 2), dtype=bool))
     np.testing.assert_allclose(found, 0.003, rtol=0.2)
     np.testing.assert_array_equal(jitter(points[:2], np.ones((2, 2), dtype=bool)), 0)
+
+
+def test_an_ankle_is_doubted_with_its_knee(true_pose: Pose3D, off: np.ndarray) -> None:
+    """What hides a knee mostly hides its ankle."""
+    ankle = H36M_17.index("left_ankle")
+    alone = trust_of(true_pose, off)[105:135, ankle].mean()
+    off[100:140, KNEE] += [0.10, -0.06]
+    trust = trust_of(true_pose, off)[105:135]
+    assert trust[:, ankle].mean() < 0.3 < 0.9 < alone
+    assert trust[:, H36M_17.index("right_ankle")].mean() > 0.9

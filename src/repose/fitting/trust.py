@@ -22,6 +22,12 @@ joints hidden of which the detector is unaware. `FROM` is half a unit higher tha
 harms more than a right one helps."""
 SHARPNESS = 4.0
 """A keypoint is either believed or not: half-believed in every frame, a wrong one would still win."""
+PAIRS = tuple(
+    (f"{side}_{near}", f"{side}_{far}")
+    for side in ("left", "right")
+    for near, far in (("knee", "ankle"), ("elbow", "wrist"))
+)
+"""What is hidden together: where one is doubted, so is the other, by half."""
 
 
 def keypoint_trust(
@@ -55,7 +61,13 @@ def keypoint_trust(
     odds = FROM + CONFIDENCE * confidence
     for slope, share in ((NEAR, near), (LONG, long), (EXCESS, excess), (ALL, body)):
         odds = odds + slope * np.log(np.maximum(share, LEAST))
-    return 1 / (1 + np.exp(np.clip(SHARPNESS * odds, -50, 50)))
+    trust = 1 / (1 + np.exp(np.clip(SHARPNESS * odds, -50, 50)))
+    for name in PAIRS:
+        if set(name) <= set(skeleton.joints):
+            pair = skeleton.indices(*name)
+            both = np.where(seen[:, pair].all(axis=1), np.sqrt(trust[:, pair].prod(axis=1)), 1.0)
+            trust[:, pair] = np.minimum(trust[:, pair], both[:, None])
+    return trust
 
 
 def average(
