@@ -77,6 +77,11 @@ def test_windows_are_the_published_ones() -> None:
     assert window("motionagformer-s-human36m") == (81, 27, "drop", "h36m-17")
     assert window("tcpformer-human36m") == (243, 81, "drop", "h36m-17")
     assert window("tcpformer-9-mpi-inf-3dhp") == (9, 9, "keep", "mpi-17")
+    assert window("motionagformer-xs-human36m-cpn") == (27, 9, "drop", "h36m-17")
+    assert window("motionagformer-s-human36m-cpn") == (81, 27, "drop", "h36m-17")
+    for name in ("motionagformer-b-human36m-cpn", "motionbert-lite-human36m-cpn"):
+        assert window(name) == (243, 81, "drop", "h36m-17")
+        assert PRESETS[name].data.no_conf
     assert window("motionagformer-xs-mpi-inf-3dhp") == (27, 9, "keep", "mpi-17")
     assert window("motionagformer-l-mpi-inf-3dhp") == (81, 9, "keep", "mpi-17")
 

@@ -64,9 +64,7 @@ def read_blendmimic3d(
             count(1)
 
     notes = (
-        "sides by the joints' names"
-        if sides == "as-made"
-        else "sides as published: left and right exchanged",
+        "sides by the joints' names" if sides == "as-made" else "sides as said: left and right exchanged",
         "a flag of 1 is a visible joint"
         if flags == "as-made"
         else "a flag of 1 is an occluded joint, as said",
