@@ -414,3 +414,16 @@ def test_numbers_that_are_not_finite_are_refused(
         cli.main(["estimate", "keypoints.json", "-o", str(tmp_path / "out"), *options])
     assert exit.value.code == 2
     assert re.search(r"Error: \w+: expected .* to .*, found .*(nan|inf)", capsys.readouterr().err)
+
+
+def test_openblas_has_one_thread_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It reads the variable when SciPy loads it, which is after the command has started."""
+    for told, wanted in ((None, "1"), ("3", "3")):
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", told or "")
+        if told is None:
+            monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+        run("--version")
+        assert os.environ["OPENBLAS_NUM_THREADS"] == wanted
+        capsys.readouterr()

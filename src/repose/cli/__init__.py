@@ -1,6 +1,7 @@
 """The command `repose`: subcommands and their output. The work is done by the other parts."""
 
 import math
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -62,6 +63,8 @@ def main(arguments: list[str] | None = None) -> None:
 
     Errors that the user can mend end it with exit code 2, interrupts with 128 and the signal's number.
     """
+    # Read when SciPy's OpenBLAS is loaded: its threads make the fit's narrow systems many times as slow.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     forget_placed()
     try:
         with terminal():
