@@ -308,7 +308,7 @@ READERS: dict[str, Reader] = {
     ),
     "3dpw": Reader(
         "3dpw/sequenceFiles/test/downtown_stairs_00.pkl",
-        _seeds(containers.of_pickle, datasets.threedpw),
+        _seeds(containers.of_pickle, partial(datasets.threedpw, 2), partial(datasets.threedpw, 0)),
         uses.preparing_folder("3dpw", 3, body_models="models", regressor="models/regressor.npy"),
         _bodies,
     ),

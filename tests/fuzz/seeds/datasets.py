@@ -108,7 +108,7 @@ def small_body() -> bytes:
     )  # fmt: skip
 
 
-def threedpw() -> bytes:
+def threedpw(protocol: int) -> bytes:
     rng = np.random.default_rng(0)
     T = np.tile(np.eye(4), (3, 1, 1))
     T[:, 2, 3] = 5
@@ -117,7 +117,7 @@ def threedpw() -> bytes:
         "genders": ["f"], "cam_poses": T, "cam_intrinsics": K,
         "poses": [rng.normal(0, 0.1, (3, 72))], "betas": [np.zeros(10)], "trans": [np.zeros((3, 3))],
         "poses2d": [rng.uniform(0.1, 1, (3, 3, 18))], "campose_valid": [np.ones(3, int)],
-    }, protocol=2)  # fmt: skip
+    }, protocol=protocol)  # fmt: skip
 
 
 DANCE = "gBR_sBM_cAll_d04_mBR0_ch02"
