@@ -120,9 +120,10 @@ def test_a_model_without_confidence_sees_1_everywhere(tmp_path: Path) -> None:
     store = make(tmp_path / "store", "camera")
     told, untold = Echo(), Echo()
     untold.spec = replace(untold.spec, confidence=False)
-    depths = [evaluate(store, m, frame_pairs=False).predictions.predicted_mm[..., 2] for m in (told, untold)]
-    assert abs(depths[0]).max() > 100
-    assert (depths[1] == 0).all()
+    reports = [evaluate(store, model, frame_pairs=False) for model in (told, untold)]
+    assert abs(reports[0].predictions.predicted_mm[..., 2]).max() > 100
+    assert (reports[1].predictions.predicted_mm[..., 2] == 0).all()
+    assert ["not told how sure" in report.summary() for report in reports] == [False, True]
 
 
 @pytest.fixture

@@ -144,6 +144,8 @@ def make_outcome(
 def _compared_in_words(store: ClipStore, split: Split, lifter: Lifter, average: Average) -> Iterator[str]:
     if lifter.flip:
         yield "each prediction is averaged with that of the mirrored input, mirrored back"
+    if not lifter.spec.confidence:
+        yield "the model is not told how sure the detector is: it sees 1 everywhere (no_conf)"
     if lifter.spec.output == "input":
         yield (
             "the predicted root is set to zero (trained on joints relative to the root)"
