@@ -33,9 +33,8 @@ Coordinates = Literal["camera", "camera-root-relative", "world"]
 SEEN_CONFIDENCE = 0.3
 """A joint counts as seen from this confidence on."""
 CONFIDENCE_EXPONENT = {"mediapipe-33": 4.0}
-"""Layouts whose detector is more confident than others, and the power that its confidence is raised to.
-MediaPipe guesses joints behind obstacles with a visibility of up to 0.8, and gives most of what it sees more
-than 0.95. Chosen on the project's sample (`make demo`)."""
+"""Layouts whose detector is more confident than others, and the power its confidence is raised to for models:
+so much of it is as often right as that of the detector whose errors training simulates (docs/detector.md)."""
 
 
 @no_type_check

@@ -39,6 +39,14 @@ from repose.skeleton import H36M_17, conversion_matrix, stature
 from repose.tracking.segments import LONGEST_GAP_S, Segment, left_empty, split_at_gaps
 
 ASSUMED_HEIGHT_M = 1.70
+CHANCES = {
+    "mediapipe-33": (
+        (0.1, 0.23), (0.25, 0.43), (0.35, 0.5), (0.45, 0.53), (0.6, 0.56), (0.75, 0.77), (0.85, 0.82),
+        (0.95, 0.87), (1.0, 0.95),
+    )
+}  # fmt: skip
+"""Layouts whose detector was calibrated: its score, and the chance that a joint with that score is within 5 %
+of the height of the truth, linear between them (`scripts/calibrate_confidence.py`)."""
 HEIGHTS_M = (0.3, 3.0)
 GUESSES_OUTSIDE = ("mediapipe-33",)
 """Layouts whose detector places joints outside the picture, sure of what no camera has seen."""
@@ -122,8 +130,9 @@ class Lifter(Streaming):
         and nonsensical camera, height or gap.
         """
         check_scene(intrinsics_px, fov_deg, height_m, max_gap_s)
-        exponent = CONFIDENCE_EXPONENT.get(pose.skeleton.name, 1.0)
-        guesses_outside = np.bool_(pose.skeleton.name in GUESSES_OUTSIDE)
+        layout = pose.skeleton.name
+        exponent = CONFIDENCE_EXPONENT.get(layout, 1.0)
+        guesses_outside = np.bool_(layout in GUESSES_OUTSIDE)
         pose = replace(pose, confidence=pose.confidence**exponent).to(self.skeleton)
         if not (pose.confidence > 0).any():
             raise UserError(
@@ -171,6 +180,7 @@ class Lifter(Streaming):
             "model_frame_rate_hz": self.spec.frame_rate_hz,
             "flip_averaging": self.flip,
             "confidence_exponent": exponent,
+            "chance_within_5_percent": chances(layout),
             "seen_from_confidence": SEEN_CONFIDENCE,
             "repose": version("repose3d"),
         }
@@ -323,6 +333,15 @@ class Lifter(Streaming):
     def _mirrored(self, values: Clips) -> Clips:
         """Left and right exchanged: x negated, which every normalisation has at 0 in the middle."""
         return values[:, :, list(self.skeleton.mirror)] * np.array([-1, 1, 1], dtype=values.dtype)
+
+
+def chances(layout: str) -> list[list[float]] | None:
+    """Return what `Pose3D.confidence` means where the detector of that layout was calibrated, else None.
+
+    Pairs of a confidence, as it goes into models, and the chance of `CHANCES`.
+    """
+    power = CONFIDENCE_EXPONENT.get(layout, 1.0)
+    return [[round(score**power, 4), chance] for score, chance in CHANCES.get(layout, ())] or None
 
 
 def check_precision(precision: str) -> None:

@@ -27,7 +27,7 @@ from repose.export.bvh import tip_m
 from repose.export.rig import HINGE_HZ, PRIOR, nodes_for
 from repose.files.output import stage
 from repose.geometry.camera import ASSUMED_FOV_DEG
-from repose.lifting.lifter import ASSUMED_HEIGHT_M, Lifter
+from repose.lifting.lifter import ASSUMED_HEIGHT_M, Lifter, chances
 from repose.models import ModelSpec, load_checkpoint, packaged_weights
 from repose.models.inference import OVERLAP
 from repose.pose import CONFIDENCE_EXPONENT, SEEN_CONFIDENCE, Pose3D
@@ -293,6 +293,7 @@ def app_constants(spec: ModelSpec, name: str, detector_version: str) -> dict[str
         "overlap": OVERLAP,
         "longestGap": inspect.signature(Lifter.lift).parameters["max_gap_s"].default,
         "confidenceExponent": CONFIDENCE_EXPONENT[_DETECTOR],
+        "chances": chances(_DETECTOR),
         "seenConfidence": SEEN_CONFIDENCE,
         "heightM": ASSUMED_HEIGHT_M,
         "fovDeg": ASSUMED_FOV_DEG,

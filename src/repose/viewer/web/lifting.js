@@ -145,6 +145,7 @@ export async function lift(track, network, constants, { height = null, flip = tr
       model_frame_rate_hz: constants.rateHz,
       flip_averaging: flip,
       confidence_exponent: constants.confidenceExponent,
+      chance_within_5_percent: constants.chances,
       seen_from_confidence: constants.seenConfidence,
       repose: constants.version,
       ...(placed ? { frames_with_interpolated_root: found.filter((there) => !there).length } : {}),
