@@ -13,7 +13,8 @@ from repose.fitting import FitOptions, RefineConfig, refine
 from repose.metrics import acceleration_error, p_mpjpe, procrustes_align
 from repose.pose import Pose2D, Pose3D
 from repose.sample import SampleTruth
-from repose.skeleton import H36M_17, stature
+from repose.skeleton import H36M_17, H36M_FEET, stature
+from repose.synthetic.procedural import ProceduralConfig, make_motion
 from repose.viewer.scene import make_scene
 
 RNG = np.random.default_rng(0)
@@ -398,6 +399,30 @@ def test_feet_that_slide_are_stopped_by_moving_the_person(true_pose: Pose3D, tru
         np.std(np.linalg.norm(joints - true_pose.joints_m, axis=-1), axis=0).mean() for joints in (free, held)
     ]
     assert wobble[1] < 0.6 * wobble[0]
+
+
+def test_heels_and_toes_rest_on_the_ground() -> None:
+    """Of a layout with feet; of its ankles, those of tiptoes move."""
+    (world,) = make_motion(ProceduralConfig(clips=1, seconds=4, p_gait=1), 6, H36M_FEET)
+    joints = world[..., [0, 2, 1]] * [1, -1, 1] - world[0, 0, [0, 2, 1]] * [1, -1, 1] + [0, 0, 5]
+    drift = 0.1 * np.sin(4 * np.arange(len(world)) / 60)[:, None, None] * [0.3, 0, 1.0]
+    there = np.ones(joints.shape[:2], bool)
+    pose = Pose3D(joints + drift, there, np.arange(len(world)), 60.0, H36M_FEET, coordinates="camera")
+    (clean,) = refine(pose)
+    feet = H36M_FEET.indices("left_heel", "right_heel", "left_big_toe", "right_big_toe")
+    speed = np.linalg.norm(np.diff(world[:, feet], axis=0), axis=-1) * 60
+    rests = (speed < 0.15) & (world[1:, feet, 2] < 0.04)
+    assert rests.any(axis=0).all()
+    found, given = (
+        np.linalg.norm(np.diff(each[:, feet], axis=0), axis=-1)[rests].mean() * 60
+        for each in (clean.joints_m, pose.joints_m)
+    )
+    assert found < given / 4
+    assert np.abs(clean.joints_m[1:, feet, 2][rests]).mean() < 0.02
+    lengths = [
+        np.linalg.norm(clean.joints_m[:, c] - clean.joints_m[:, p], axis=-1) for c, p in H36M_FEET.bones
+    ]
+    assert np.ptp(lengths, axis=1).max() < 1e-4
 
 
 def test_every_output_says_the_same_of_up(jittery: Pose3D) -> None:

@@ -9,40 +9,47 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from repose.sequence import around, runs, unbroken
+from repose.skeleton import Skeleton
 
 DEPTH_DOUBT = 4.0
 """How many times less certain a place is along the line of sight than across it."""
 REACH_S = 1.0
 """The floor is the lowest that feet come within so much time: a jump is shorter, and stairs are longer."""
 LOW_M, AT_REST_M_S = 0.06, 0.25
-"""A foot touches down when its ankle is not higher above its lowest, and not faster, than this."""
+"""A foot touches down when its joint is not higher above its lowest, and not faster, than this."""
 LIFTED_M, MOVING_M_S = 0.08, 0.35
 """It leaves when it is higher, or faster."""
 SHORTEST_S = 0.08
 """A touch is at least so long; a shorter pause between two is none."""
 
 
+def ground_joints(skeleton: Skeleton) -> tuple[str, ...]:
+    """Name the joints that touch the ground: heels and big toes, or the ankles of a layout without them."""
+    parts = ("heel", "big_toe") if "left_heel" in skeleton.joints else ("ankle",)
+    return tuple(f"{side}_{part}" for part in parts for side in ("left", "right"))
+
+
 def find_contacts(
-    ankles_m: Float[np.ndarray, "frames feet 3"],
+    joints_m: Float[np.ndarray, "frames feet 3"],
     times_s: Float[np.ndarray, " frames"],
     up: Float[np.ndarray, "3"],
     seen: Bool[np.ndarray, "frames feet"] | None = None,
 ) -> Bool[np.ndarray, "frames feet"]:
-    """In which frames each foot stands still on the ground; only a foot that was `seen` is said to.
+    """In which frames each of the feet's joints rests on the ground; only one that was `seen` is said to.
 
     Speed along the line of sight counts a quarter (`DEPTH_DOUBT`), because depth is what a lifter knows
     worst. A foot on a treadmill moves, and is in contact with nothing.
     """
-    touching = np.zeros(ankles_m.shape[:2], dtype=bool)
+    touching = np.zeros(joints_m.shape[:2], dtype=bool)
     seen = np.ones_like(touching) if seen is None else seen
     for rows in unbroken(times_s):
-        times, ankles = times_s[rows], ankles_m[rows]
+        times, feet = times_s[rows], joints_m[rows]
         if len(times) < 3:
             continue
-        height = ankles @ up
+        height = feet @ up
         above = height - _floor(height.min(axis=1), times)[:, None]
-        speed = speeds(ankles, times)
-        for foot in range(ankles.shape[1]):
+        speed = speeds(feet, times)
+        for foot in range(feet.shape[1]):
             low = (above[:, foot] < LOW_M) & (speed[:, foot] < AT_REST_M_S)
             high = (above[:, foot] > LIFTED_M) | (speed[:, foot] > MOVING_M_S)
             touching[rows, foot] = _lasting(_latch(low, high), times) & seen[rows, foot]
@@ -67,7 +74,7 @@ def speeds(
 
 
 def _floor(lowest: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """The height of the ground at each time: what the lower ankle hardly ever goes below around it."""
+    """The height of the ground at each time: what the lowest joint hardly ever goes below around it."""
     reach = max(1, round(REACH_S / float(np.median(np.diff(times)))))
     window = 2 * reach + 1
     rank = window // 10  # the tenth percentile

@@ -142,13 +142,16 @@ def foot_contacts(
     times_s: Float[np.ndarray, " frames"],
     seen: Bool[np.ndarray, "frames 17"],
     up: Float[np.ndarray, "3"],
-) -> Bool[np.ndarray, "frames 2"]:
-    """When the left and the right foot are seen to stand on the ground.
+    feet: tuple[Float[np.ndarray, "frames feet 3"], Bool[np.ndarray, "frames feet"]] | None = None,
+) -> Bool[np.ndarray, "frames feet"]:
+    """When each of the `feet`, joints and whether they were seen, rests on the ground.
 
-    Feet of somebody who hangs, or is upside down, do not.
+    By default the left and the right ankle. Feet of somebody who hangs, or is upside down, do not.
     """
-    feet = H36M_17.indices(*_FEET)
-    touching = find_contacts(joints_m[:, feet], times_s, up, seen[:, feet])
+    if feet is None:
+        ankles = H36M_17.indices(*_FEET)
+        feet = joints_m[:, ankles], seen[:, ankles]
+    touching = find_contacts(feet[0], times_s, up, feet[1])
     return touching & ~(_hangs(joints_m, times_s, up) | _inverted(joints_m, up))[:, None]
 
 

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 
 from repose.errors import override
 from repose.fitting.bones import hold_lengths, measure_bones
-from repose.fitting.contacts import episodes
+from repose.fitting.contacts import episodes, ground_joints
 from repose.fitting.gravity import PICTURE_UP, Up, find_up, foot_contacts, stated_up
 from repose.fitting.measures import Measures, acceleration, bone_variation, foot_skating
 from repose.fitting.normal_equations import Joints, Lengths
@@ -32,7 +32,6 @@ from repose.geometry.rotation import unit
 from repose.pose import Pose3D
 from repose.skeleton import ANKLE_HEIGHT, H36M_17, conversion_matrix, stature
 
-FEET = ("left_ankle", "right_ankle")
 # What is usual in each frame, as standard deviations of which only the ratios matter, chosen on the sample
 # and Pose2Sim's clip.
 SEEN_M, HIDDEN_M = 0.05, 0.15
@@ -103,8 +102,8 @@ class _Track:
     """What was found without the ground."""
     lengths_m: Lengths = field(init=False)
     """Of the bones."""
-    touching: Bool[np.ndarray, "frames 2"] = field(init=False)
-    """When the left and the right foot stand on the ground."""
+    touching: Bool[np.ndarray, "frames feet"] = field(init=False)
+    """When each of `feet` rests on the ground."""
     floor: Floor | None = None
     """What is asked of the feet's heights."""
     steps: dict[str, str] = field(default_factory=dict)
@@ -116,7 +115,7 @@ class _Track:
     """How up was found here (`repose.export.about.UpRecord`)."""
 
     def __post_init__(self) -> None:
-        self.touching = np.zeros((len(self.pose), 2), dtype=bool)
+        self.touching = np.zeros((len(self.pose), len(self.feet)), dtype=bool)
         self.given_m = self.joints_m = self.pose.joints_m.astype(np.float64)
 
     @property
@@ -125,7 +124,8 @@ class _Track:
 
     @property
     def feet(self) -> list[int]:
-        return self.pose.skeleton.indices(*FEET)
+        """The joints that touch the ground."""
+        return self.pose.skeleton.indices(*ground_joints(self.pose.skeleton))
 
     @property
     def body_m(self) -> Float[np.ndarray, "frames 17 3"]:
@@ -138,8 +138,10 @@ class _Track:
         parts = conversion_matrix(self.pose.skeleton, H36M_17) != 0
         return np.stack([self.pose.seen[:, used].all(axis=1) for used in parts], axis=1)
 
-    def ankle_height_m(self) -> float:
-        """Of the ankle above the sole."""
+    def above_sole_m(self) -> float:
+        """Height of `feet` above the sole."""
+        if "left_heel" in self.pose.skeleton.joints:
+            return 0.0
         return ANKLE_HEIGHT * float(np.median(stature(self.body_m)))
 
 
@@ -264,7 +266,8 @@ def _stand(tracks: Sequence[_Track], config: RefineConfig) -> None:
     else:
         level_m = float(up.direction @ known.t_m)
     for track in tracks:
-        track.touching = foot_contacts(track.body_m, track.pose.times_s, track.body_seen, up.direction)
+        feet = track.joints_m[:, track.feet], track.pose.seen[:, track.feet]
+        track.touching = foot_contacts(track.body_m, track.pose.times_s, track.body_seen, up.direction, feet)
         track.T_cam_world = up.T_cam_world(-level_m) if known is None else known
         track.steps["gravity"] = up.source
         if known is None:
@@ -291,35 +294,40 @@ def _known_world(tracks: Sequence[_Track]) -> RigidTransform | None:
 
 def _rest(track: _Track, config: RefineConfig, up: Float[np.ndarray, "3"], level_m: float) -> None:
     """Rest the feet that touch the ground."""
-    touches = [(foot, rows) for foot in range(len(FEET)) for rows in episodes(track.touching[:, foot])]
+    touches = [(foot, rows) for foot in range(len(track.feet)) for rows in episodes(track.touching[:, foot])]
     track.facts["contacts"] = len(touches)
     if not touches:
         track.left_out["feet"] = "no foot rests on the ground"
         return
-    height_m = track.joints_m[:, track.feet] @ up - track.ankle_height_m() - level_m
+    height_m = track.joints_m[:, track.feet] @ up - track.above_sole_m() - level_m
     own_m = float(np.median(height_m[track.touching]))
     # Somebody who stands on a roof, or whose height is far from the one assumed, has a ground of their own.
     track.facts["ground_m"] = 0.0 if abs(own_m) < NEAR_GROUND_M else round(own_m, 3)
     standing = np.zeros_like(track.touching)
     for foot, rows in touches:
         standing[rows, foot] = abs(height_m[rows, foot].mean() - track.facts["ground_m"]) < NEAR_GROUND_M
-    ankle_m = level_m + track.facts["ground_m"] + track.ankle_height_m()
-    below_m = ankle_m - track.joints_m[:, track.feet] @ up
+    feet_m = level_m + track.facts["ground_m"] + track.above_sole_m()
+    below_m = feet_m - track.joints_m[:, track.feet] @ up
     sunk = ~track.pose.seen[:, track.feet] & (below_m > 0) & (below_m < FARTHEST_M)
-    track.floor = Floor(track.feet, up, ankle_m, OFF_LEVEL_M, standing, sunk)
+    track.floor = Floor(track.feet, up, feet_m, OFF_LEVEL_M, standing, sunk)
     track.steady_m = track.joints_m
     track.given_m = _raise(track, sunk * below_m, up)
     _solve(track, config)
     track.steps["feet"] = f"held in {len(touches)} contacts"
 
 
-def _raise(track: _Track, rise_m: Float[np.ndarray, "frames 2"], up: Float[np.ndarray, "3"]) -> Joints:
+def _raise(track: _Track, rise_m: Float[np.ndarray, "frames feet"], up: Float[np.ndarray, "3"]) -> Joints:
     """Give feet that much higher, and their knees that much further ahead: legs do not bend backwards."""
     given, skeleton = track.joints_m.copy(), track.pose.skeleton
     left, right = skeleton.indices("left_hip", "right_hip")
     ahead = unit(np.cross(given[:, left] - given[:, right], up))
-    given[:, track.feet] += rise_m[..., None] * up
-    given[:, skeleton.indices("left_knee", "right_knee")] += rise_m[..., None] * ahead[:, None]
+    for side in ("left", "right"):
+        own = skeleton.side(side)
+        rise = rise_m[:, [column for column, foot in enumerate(track.feet) if foot in own]].max(axis=1)
+        ankle, knee = skeleton.indices(f"{side}_ankle", f"{side}_knee")
+        foot = [ankle, *(child for child, parent in skeleton.bones if parent == ankle)]
+        given[:, foot] += (rise[:, None] * up)[:, None]
+        given[:, knee] += rise[:, None] * ahead
     return given
 
 
@@ -328,10 +336,10 @@ def _measure(track: _Track, joints_m: Joints, called_up: Float[np.ndarray, "3"])
     pose, T = track.pose, track.T_cam_world
     skating = height = tilt = None
     if T is not None:
-        up, ankles = T.R[:, 2], joints_m[:, track.feet]
-        skating = foot_skating(ankles, track.touching, pose.times_s, up)
+        up, feet = T.R[:, 2], joints_m[:, track.feet]
+        skating = foot_skating(feet, track.touching, pose.times_s, up)
         ground_m = float(up @ T.t_m) + (track.facts.get("ground_m") or 0.0)
-        above = (ankles @ up - ground_m - track.ankle_height_m())[track.touching]
+        above = (feet @ up - ground_m - track.above_sole_m())[track.touching]
         height = float(np.sqrt((above**2).mean())) if len(above) else None
         tilt = float(np.degrees(np.arccos(np.clip(called_up @ up, -1, 1))))
     return Measures(

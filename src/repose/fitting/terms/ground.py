@@ -48,7 +48,7 @@ class Floor:
     feet: list[int]
     up: Float[np.ndarray, "3"]
     level_m: float
-    """Of an ankle that stands on it, along `up` from the origin."""
+    """Of a foot that stands on it, along `up` from the origin."""
     usual_m: float
     standing: Bool[np.ndarray, "frames feet"]
     above: Bool[np.ndarray, "frames feet"]
