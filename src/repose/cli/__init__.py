@@ -137,6 +137,10 @@ __all__ = ["COMMANDS", "console", "load_command", "main"]
 
 def load_command(name: str) -> type:
     """Return the class of a command, of which tyro makes the options."""
+    if name != "train":
+        # NumPy's matrices are small here: another thread waits busily (0.5 s of 2 for a short clip) and helps
+        # nothing. To be said before NumPy is imported.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     module, _, attribute = COMMANDS[name][0].partition(".")
     found = getattr(import_module(f"repose.cli.{module}"), attribute)
     return found if isinstance(found, type) else found()
