@@ -76,16 +76,15 @@ def read_blendmimic3d(
 
 def _views(file: Path, sides: Reading, flags: Reading) -> Iterator[Recording]:
     subject, action = file.parents[2], file.parent.name
-    world_m = _load(file, "positions_3d", (None, 17, 3))
     order = list(H36M_17.mirror) if sides == "as-made" else list(range(17))
-    points = subject / "D2_Positions" / action / "2D_positions.npz"
-    occlusions = subject / "Occlusions" / action / "occluded_kpt.npz"
-    T_cam_world = _load(subject / "Cameras" / f"matrices_{subject.name}.npz", "RT", (None, 3, 4))
-    for camera, T in enumerate(T_cam_world):
-        points_px = _load(points, f"Cam_{camera}", (len(world_m), 17, 2))[:, order]
-        flag = _load(occlusions, f"Cam_{camera}", (len(world_m), 17))[:, order]
+    motion, points = _Archive(file), _Archive(subject / "D2_Positions" / action / "2D_positions.npz")
+    occlusions = _Archive(subject / "Occlusions" / action / "occluded_kpt.npz")
+    cameras = _Archive(subject / "Cameras" / f"matrices_{subject.name}.npz")
+    world_m = motion.array("positions_3d", (None, 17, 3))
+    for camera, T in enumerate(cameras.array("RT", (None, 3, 4))):
+        points_px = points.array(f"Cam_{camera}", (len(world_m), 17, 2))[:, order]
+        flag = occlusions.array(f"Cam_{camera}", (len(world_m), 17))[:, order]
         seen = flag > 0.5 if flags == "as-made" else flag <= 0.5
-        keypoints = np.concatenate([points_px, seen[..., None]], axis=-1)
         yield Recording(
             name=f"{subject.name} {action} {camera}",
             subject=subject.name,
@@ -93,15 +92,20 @@ def _views(file: Path, sides: Reading, flags: Reading) -> Iterator[Recording]:
             camera=str(camera),
             image_size=IMAGE_SIZE,
             fps=FPS,
-            keypoints_px=keypoints.astype(np.float32),
+            keypoints_px=np.concatenate([points_px, seen[..., None]], axis=-1).astype(np.float32),
             target=(world_m[:, order] @ T[:, :3].T + T[:, 3]).astype(np.float32),
             optional={"exact_norm": np.concatenate([points_px, np.ones_like(flag)[..., None]], axis=-1)},
         )
 
 
-def _load(file: Path, key: str, shape: tuple[int | None, ...]) -> np.ndarray:
-    with reading(file, "arrays of BlendMimic3D"):
-        content = load_arrays(str(file), file)
-    if key not in content:
-        expected(str(file), f"the array {key}", ", ".join(content) or "none")
-    return shaped_array(f"{file}: {key}", content[key], shape)
+class _Archive:
+    """An `.npz`, read once."""
+
+    def __init__(self, file: Path) -> None:
+        with reading(file, "arrays of BlendMimic3D"):
+            self.file, self.content = file, load_arrays(str(file), file)
+
+    def array(self, key: str, shape: tuple[int | None, ...]) -> np.ndarray:
+        if key not in self.content:
+            expected(str(self.file), f"the array {key}", ", ".join(self.content) or "none")
+        return shaped_array(f"{self.file}: {key}", self.content[key], shape)

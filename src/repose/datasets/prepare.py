@@ -165,8 +165,10 @@ def _reading(files: Sequence[Path], source: Source, recordings: Iterator[Recordi
 
 
 def _describe(path: Path, progress: Progress | None) -> dict[str, Any]:
-    """Name, size and SHA-256 of a file, or of a folder's files one after the other."""
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    """Name, size and SHA-256 of a file, or of a folder's files one after the other, pictures left out."""
+    files = [path]
+    if path.is_dir():
+        files = sorted(f for f in path.rglob("*") if f.is_file() and f.suffix.lower() not in _PICTURES)
     digest, done, size = hashlib.sha256(), 0, sum(file.stat().st_size for file in files)
     for part in files:
         with part.open("rb") as file:
@@ -176,6 +178,10 @@ def _describe(path: Path, progress: Progress | None) -> dict[str, Any]:
                 if progress:
                     progress("checksum (MB)", done >> 20, size >> 20)
     return {"name": path.name, "bytes": size, "sha256": digest.hexdigest()}
+
+
+_PICTURES = {".jpg", ".jpeg", ".png", ".mp4", ".avi", ".mov", ".mkv"}
+"""Data sets may have them beside what is read, gigabytes of them."""
 
 
 def _files(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
