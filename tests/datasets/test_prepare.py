@@ -49,7 +49,7 @@ def test_clip_boundaries_are_the_published_ones(
     expected = json.loads((parity / "h36m" / "expected.json").read_text())[f"clips_{frames}"]
     for split, step in (("train", stride), ("test", frames)):
         windows = human36m_store.split(split).windows(frames, step)
-        assert [[start, stop - 1] for _, start, stop in windows] == expected[f"{split}_first_last"]
+        assert [[window.start, window.stop - 1] for window in windows] == expected[f"{split}_first_last"]
 
 
 def test_normalised_clips_are_the_published_ones(human36m_store: ClipStore, parity: Path) -> None:
