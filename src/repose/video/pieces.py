@@ -86,6 +86,7 @@ def presentation_times(video: Video) -> Int[np.ndarray, " frames"] | None:
         stream = video_stream(container, video.path)
         if in_decoding_order(container, stream) or video.info.codec in CODECS_WITH_HIDDEN_PICTURES:
             return None
+        start = stream.start_time or 0  # which a closed container no longer knows
         for packet in container.demux(stream):
             if packet.size and (packet.pts is None or packet.is_discard or packet.is_corrupt):
                 return None
@@ -93,4 +94,4 @@ def presentation_times(video: Video) -> Int[np.ndarray, " frames"] | None:
                 ticks.append(packet.pts)
     found = np.unique(np.array(ticks, dtype=np.int64))
     numbered = len(found) == len(ticks) and video.info.frames in (None, len(ticks))
-    return found if numbered and len(found) and found[0] == (stream.start_time or 0) else None
+    return found if numbered and len(found) and found[0] == start else None
