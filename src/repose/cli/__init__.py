@@ -63,8 +63,6 @@ def main(arguments: list[str] | None = None) -> None:
 
     Errors that the user can mend end it with exit code 2, interrupts with 128 and the signal's number.
     """
-    # Read when SciPy's OpenBLAS is loaded: its threads make the fit's narrow systems many times as slow.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     forget_placed()
     try:
         with terminal():
@@ -138,8 +136,8 @@ __all__ = ["COMMANDS", "console", "load_command", "main"]
 def load_command(name: str) -> type:
     """Return the class of a command, of which tyro makes the options."""
     if name != "train":
-        # NumPy's matrices are small here: another thread waits busily (0.5 s of 2 for a short clip) and helps
-        # nothing. To be said before NumPy is imported.
+        # Matrices are small here: other threads wait busily (0.5 s of 2 for a short clip), and make the fit's
+        # narrow systems many times as slow. To be said before NumPy and SciPy are imported.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     module, _, attribute = COMMANDS[name][0].partition(".")
     found = getattr(import_module(f"repose.cli.{module}"), attribute)
