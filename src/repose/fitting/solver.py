@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
+from threadpoolctl import threadpool_limits
 
 from repose.fitting.normal_equations import Joints, Lengths, NormalEquations
 from repose.fitting.terms import Symmetry, Term
@@ -129,6 +130,8 @@ class Motion:
     """Whether all parts did."""
 
 
+# With two threads OpenBLAS takes seven times as long for systems this narrow, and thirty times on busy cores.
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def solve_track(
     window: Callable[[slice], Window],
     frames: int,
