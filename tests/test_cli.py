@@ -276,8 +276,8 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], None] | str | bytes, str, str]] = {
     ),
     "21.json": (
         coco({"keypoints": [1.0, 2.0, 0.5] * 21}),
-        "21.json: 21 joints per person; known layouts are COCO-17, Halpe-26, H36M-17, H36M-17+feet, MPI-17, "
-        "BODY-25, BODY-25B, COCO-18, MediaPipe-33 (use --skeleton)",
+        "21.json: 21 joints per person; known layouts are COCO-17, COCO-17+feet, Halpe-26, H36M-17, "
+        "H36M-17+feet, MPI-17, BODY-25, BODY-25B, COCO-18, COCO-18+feet, MediaPipe-33 (use --skeleton)",
         "Convert the keypoints to one of these layouts.",
     ),
     "nan.json": (
