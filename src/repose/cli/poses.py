@@ -64,11 +64,13 @@ class Demo:
         with ProgressBars() as bars:
             poses = estimate(sample_video(), progress=bars.report)
         write_poses(poses, self.out, force=True)
-        write_poses([truth.pose()], self.out / "truth", force=True)
+        true_pose = truth.pose()
+        write_poses([true_pose], self.out / "truth", force=True)
         summarise(poses)
         console.print("Error of the main track against the truth, mean over frames and joints in mm:")
         scores = table("joints", "MPJPE", "P-MPJPE", "share", right=("MPJPE", "P-MPJPE", "share"))
-        for row in score_track(max(poses, key=len), truth.joints_m, truth.hidden):
+        main = max(poses, key=len).to(true_pose.skeleton)
+        for row in score_track(main, truth.joints_m, truth.hidden):
             scores.add_row(row.joints, f"{row.mpjpe_mm:.0f}", f"{row.p_mpjpe_mm:.0f}", f"{row.share:.0%}")
         console.print(scores)
         echo(f"Results: {', '.join(str(self.out / name) for name in FILES)}")
