@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from repose.cli.terminal import Input, Modules, ProgressBars, echo, import_modules, show_report, wanted_files
+from repose.cli.terminal import (
+    Input,
+    Modules,
+    ProgressBars,
+    ReportFiles,
+    echo,
+    import_modules,
+    show_report,
+    wanted_files,
+)
 from repose.errors import Within, check_ranges, expected
 from repose.models.inference import Device
 
@@ -16,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Benchmark:
+class _Benchmark(ReportFiles):
     """What all benchmarks are told: which models, and where results go."""
 
     model: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
@@ -30,18 +39,6 @@ class _Benchmark:
     """Whether joints are relative to the root, one for each --model; None: as published."""
     fit: bool = True
     """Fit the network's answer to the picture: a second row for each model."""
-    json: Path | None = None
-    """File for all numbers (JSON)."""
-    csv: Path | None = None
-    """File for all numbers (CSV), one per row."""
-    latex: Path | None = None
-    """File for the rows of a table (LaTeX): the first one."""
-    tabular: Path | None = None
-    """File for a whole table (LaTeX): the first one."""
-    markdown: Path | None = None
-    """File for the tables (Markdown), and the protocol in words."""
-    force: bool = False
-    """Overwrite existing files."""
     device: Device = "auto"
     imports: Modules = ()
     """Modules that register your own models; the current folder is searched, too."""

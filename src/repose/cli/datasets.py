@@ -13,6 +13,7 @@ from repose.cli.terminal import (
     Input,
     Modules,
     ProgressBars,
+    ReportFiles,
     console,
     echo,
     import_modules,
@@ -297,8 +298,8 @@ class Doctor:
             )
 
 
-@dataclass(frozen=True)
-class Evaluate:
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(ReportFiles):
     """Score a model on a prepared data set, by the published protocol or on every frame as users lift."""
 
     store: Input
@@ -322,22 +323,12 @@ class Evaluate:
     """Whether joints are relative to the root, if the model's tensors do not determine it."""
     fov_deg: Annotated[float | None, tyro.conf.arg(name="fov")] = None
     """The camera's field of view across the diagonal, in degrees; for models of camera rays."""
-    json: Path | None = None
-    """File for all numbers (JSON), and the protocol in words."""
-    csv: Path | None = None
-    """File for all numbers (CSV), one per row."""
     latex: Path | None = None
     """File for the rows of a table: MPJPE and P-MPJPE per action."""
-    tabular: Path | None = None
-    """File for a whole table (LaTeX)."""
     figure: Path | None = None
     """File for a figure (PNG) of the error against the detector's confidence."""
     predictions: Path | None = None
     """File (npz) for every predicted frame."""
-    markdown: Path | None = None
-    """File for the tables (Markdown), and the protocol in words."""
-    force: bool = False
-    """Overwrite existing files."""
     device: Device = "auto"
     imports: Modules = ()
     """Modules that register your own models; the current folder is searched, too."""

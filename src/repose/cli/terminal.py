@@ -7,6 +7,7 @@ import sys
 import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -31,6 +32,24 @@ error_console = Console(stderr=True)
 Input = Annotated[Path, tyro.conf.Positional]
 Folder = Annotated[Path, tyro.conf.arg(aliases=("-o",))]
 Modules = Annotated[tuple[str, ...], tyro.conf.arg(name="import")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportFiles:
+    """Options of commands that give a report: the files for it (`wanted_files`, `show_report`)."""
+
+    json: Path | None = None
+    """File for all numbers (JSON), and the protocol in words."""
+    csv: Path | None = None
+    """File for all numbers (CSV)."""
+    latex: Path | None = None
+    """File for the rows of a table (LaTeX): the first one."""
+    tabular: Path | None = None
+    """File for a whole table (LaTeX): the first one."""
+    markdown: Path | None = None
+    """File for the tables (Markdown), and the protocol in words."""
+    force: bool = False
+    """Overwrite existing files."""
 
 
 class Interrupted(KeyboardInterrupt):

@@ -13,6 +13,7 @@ from repose.cli.terminal import (
     Folder,
     Interrupted,
     Modules,
+    ReportFiles,
     console,
     echo,
     error_console,
@@ -59,25 +60,13 @@ def train_command() -> type:
 
 
 @dataclass(frozen=True)
-class Compare:
+class Compare(ReportFiles):
     """Compare training runs; runs that differ only in their seed are one row."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Folders of runs. The others are compared with the first one's row, paired by seed."""
     label: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Name in the results, one for each row in the order of their first runs; default: what differs."""
-    json: Path | None = None
-    """File for all numbers (JSON)."""
-    csv: Path | None = None
-    """File for all numbers (CSV)."""
-    latex: Path | None = None
-    """File for the rows of a table (LaTeX)."""
-    tabular: Path | None = None
-    """File for a whole table (LaTeX)."""
-    markdown: Path | None = None
-    """File for the tables (Markdown)."""
-    force: bool = False
-    """Overwrite existing files."""
 
     def run(self) -> None:
         from repose.training.comparison import compare
